@@ -1,0 +1,71 @@
+# All that this needs is Python 3.11 to 3.13 with pip, and make. `make help` lists what there is.
+#
+# To use packages that are already installed (a CPU build of torch, say), name their virtual environment:
+#     make parity VENV=path/to/venv
+# What it has stays as it is where it is new enough, torch in any case; only what is missing is added.
+
+VENV ?= .venv
+bin := $(VENV)/bin
+
+# A stamp says that the environment holds what pyproject.toml asks for. It is written last, so a failed install leaves none.
+test_stamp := $(VENV)/.one-network-twice-test
+dev_stamp := $(VENV)/.one-network-twice-dev
+
+.PHONY: help parity test proof lint types clean
+.DELETE_ON_ERROR:
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## */\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS="$$(printf '\t')" read -r name what; do \
+		printf 'make %-8s %s\n' "$$name" "$$what"; done
+
+parity: $(test_stamp)  ## prove the three pairs equal (under a minute once installed)
+	$(bin)/parity
+
+test: $(test_stamp)  ## the suite (under five minutes)
+	$(bin)/pytest
+
+proof: $(test_stamp)  ## all planted mistakes, seeds and loops; writes the tables that the docs show
+	$(bin)/pytest -m proof
+	$(bin)/python -m parity_tests.proof
+
+lint: $(dev_stamp)  ## ruff
+	$(bin)/ruff check .
+
+types: $(dev_stamp)  ## mypy --strict
+	$(bin)/mypy
+
+# Another environment than .venv is somebody's own: it only loses the stamps.
+clean:  ## remove what make and the tools made
+	rm -f $(test_stamp) $(dev_stamp)
+	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find jaxnet torchnet parity parity_tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# torch is held at the version that is there, since pip would otherwise replace it to suit the newest torchvision.
+define install
+	@$(bin)/python -m pip list --format=freeze > $@.list
+	@sed -n '/^torch==/p' $@.list > $@.hold
+	$(bin)/python -m pip install --constraint $@.hold --editable '.[$(1)]'
+	@rm $@.list $@.hold
+endef
+
+$(test_stamp): pyproject.toml | $(bin)/pip
+	@echo "Installing into $(VENV): PyTorch, JAX and what the suite needs (where nothing is there yet about SIZE to download)."
+	$(call install,test)
+	@touch $@
+
+$(dev_stamp): pyproject.toml | $(bin)/pip
+	@echo "Installing into $(VENV): PyTorch, JAX, the suite, ruff and mypy (where nothing is there yet about SIZE to download)."
+	$(call install,dev)
+	@touch $(test_stamp) $@
+
+# PYTHON=... names another interpreter; otherwise the first one that is in range.
+$(bin)/pip:
+	@for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+		if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then \
+			echo "Making the virtual environment $(VENV) with $$($$python --version)."; \
+			$$python -m venv $(VENV) && exit 0; \
+			echo "Python could not make a virtual environment: install its venv module (Debian: apt-get install python3-venv)." >&2; \
+			exit 1; \
+		fi; \
+	done; \
+	echo "No Python 3.11, 3.12 or 3.13 found: install one, or name it (make PYTHON=path/to/python)." >&2; exit 1
