@@ -2,7 +2,7 @@
 #
 # To use packages that are already installed (a CPU build of torch, say), name their virtual environment:
 #     make parity VENV=path/to/venv
-# What it has stays as it is where it is new enough, torch in any case; only what is missing is added.
+# torch and torchvision stay as they are there, and only what is missing is added.
 
 VENV ?= .venv
 bin := $(VENV)/bin
@@ -36,25 +36,28 @@ types: $(dev_stamp)  ## mypy --strict
 
 # Another environment than .venv is somebody's own: it only loses the stamps.
 clean:  ## remove what make and the tools made
-	rm -f $(test_stamp) $(dev_stamp)
+	rm -f $(test_stamp)* $(dev_stamp)*
 	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find jaxnet torchnet parity parity_tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-# torch is held at the version that is there, since pip would otherwise replace it to suit the newest torchvision.
+# What is there of torch and torchvision is held, since pip would otherwise replace a torch to suit the newest torchvision.
+# The two must be builds of one kind: pip cannot see that a torchvision for CUDA does not load beside a torch for the CPU.
 define install
 	@$(bin)/python -m pip list --format=freeze > $@.list
-	@sed -n '/^torch==/p' $@.list > $@.hold
+	@sed -n '/^torch==/p; /^torchvision==/p' $@.list > $@.hold
 	$(bin)/python -m pip install --constraint $@.hold --editable '.[$(1)]'
+	@$(bin)/python -c 'import torchvision' || { \
+		echo "torchvision does not load beside this torch: install torchvision from where torch came from, then run make again." >&2; exit 1; }
 	@rm $@.list $@.hold
 endef
 
 $(test_stamp): pyproject.toml | $(bin)/pip
-	@echo "Installing into $(VENV): PyTorch, JAX and what the suite needs (where nothing is there yet about SIZE to download)."
+	@echo "Installing into $(VENV): PyTorch, JAX and what the suite needs (3.2 GB to download and 6.2 GB on disk where nothing is there yet)."
 	$(call install,test)
 	@touch $@
 
 $(dev_stamp): pyproject.toml | $(bin)/pip
-	@echo "Installing into $(VENV): PyTorch, JAX, the suite, ruff and mypy (where nothing is there yet about SIZE to download)."
+	@echo "Installing into $(VENV): PyTorch, JAX, the suite, ruff and mypy (3.2 GB to download and 6.2 GB on disk where nothing is there yet)."
 	$(call install,dev)
 	@touch $(test_stamp) $@
 
