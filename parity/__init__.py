@@ -1,0 +1,1 @@
+"""Is a JAX model the same as a PyTorch model?"""

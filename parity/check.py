@@ -1,0 +1,179 @@
+"""`check`: whether the two sides of a pair are the same network, and how sure that is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from parity.curves import curves
+from parity.difference import Scales, scales
+from parity.flips import Rejudge
+from parity.float32 import Float32, coarse_distances
+from parity.float64 import NoiseOf, compare_float64
+from parity.live import LiveSide, live_side
+from parity.loops import chosen, compare_loops_float32, compare_loops_float64
+from parity.noise import Noise, noise
+from parity.pair import Pair
+from parity.recording import Arrays, Device, Dtype, Framework, Key, Recording
+from parity.rounding import COARSE_BITS
+from parity.runs import Progress, free_run, lockstep
+from parity.score import compare_predictions
+from parity.summary import summarised
+from parity.verdict import Comparison, Verdict
+
+FRAMEWORKS: tuple[Framework, Framework] = ("torch", "jax")
+DEFAULT_LOOPS = ("stepped", "whole_run")
+
+
+@dataclass
+class Findings:
+    """What a check has found so far; `parity.summary` makes the verdict of it.
+
+    `judge` is the torch side's float64 recording. `coarse` has the coarse distances for each dtype.
+    """
+
+    pair: Pair
+    seed: int
+    device: Device
+    recordings: dict[Dtype, dict[Framework, Recording]] = field(default_factory=dict)
+    runs: dict[str, Recording] = field(default_factory=dict)
+    scales: Scales = field(default_factory=lambda: Scales({}, frozenset()))
+    comparisons: list[Comparison] = field(default_factory=list)
+    coarse: dict[Dtype, dict[Key, float]] = field(default_factory=dict)
+    listed: list[str] = field(default_factory=list)
+
+    @property
+    def judge(self) -> Recording:
+        """The float64 recording that float32 is judged against."""
+        return self.recordings["float64"]["torch"]
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything has differed so far."""
+        return any(comparison.outcome == "differ" for comparison in self.comparisons)
+
+
+def check(
+    pair: Pair, *, seed: int = 0, device: Device = "cpu", loops: Sequence[str] | None = DEFAULT_LOOPS,
+    progress: Progress | None = None,
+) -> Verdict:  # fmt: skip
+    """Compare the two sides of a pair, first in float64, then in float32 against that judge.
+
+    Args:
+        pair: the two sides.
+        seed: what data, initial parameters and batch order are drawn from; 0 or more.
+        device: where both sides run.
+        loops: which of the sides' own loops are driven; None: all.
+        progress: called with a short phrase at the beginning of each phase.
+
+    Raises:
+        NotCheckable: a framework, a part or the device is missing, or a side's own code raised.
+    """
+    started = time.monotonic()
+    tell = progress or (lambda _: None)
+    findings = Findings(pair, seed, device)
+    live = _live(pair, "float64", device)
+    names = {framework: chosen(live[framework], loops) for framework in FRAMEWORKS}
+    _float64(findings, live, names, tell)
+    if not findings.differs:
+        _float32(findings, live, names, tell)
+    tell("free-running float32 curves")
+    curve = curves(_live(pair, "float32", device), seed, pair.steps)
+    return summarised(findings, live, names, curve, time.monotonic() - started)
+
+
+def _live(pair: Pair, dtype: Dtype, device: Device) -> dict[Framework, LiveSide]:
+    return {framework: live_side(pair.side(framework), framework, dtype, device) for framework in FRAMEWORKS}
+
+
+def _float64(
+    findings: Findings, live: dict[Framework, LiveSide], names: dict[Framework, dict[str, str]], tell: Progress
+) -> None:
+    seed, steps = findings.seed, findings.pair.steps
+    sides: dict[Framework, Recording] = {}
+    for framework in FRAMEWORKS:
+        tell(f"float64, {framework}: {steps} steps")
+        sides[framework] = free_run(live[framework], seed, steps)
+    findings.recordings["float64"] = sides
+    findings.scales = scales(list(sides.values()))
+    noise_of = _float64_noise(findings, live, tell)
+    findings.comparisons += compare_float64(sides["torch"], sides["jax"], findings.scales, noise_of)
+    _predictions(findings, "float64", {None: sides["jax"]})
+    found, findings.runs = compare_loops_float64(
+        live, names, findings.judge, findings.scales, noise_of, seed, steps, tell
+    )
+    findings.comparisons += found
+    tell("float64: one precision lower, for its power")
+    coarse = lockstep(live["torch"], findings.judge, seed, min(steps, 3), bits=COARSE_BITS["float64"])
+    findings.coarse["float64"] = coarse_distances(findings.judge, coarse, findings.scales)
+
+
+def _float64_noise(findings: Findings, live: dict[Framework, LiveSide], tell: Progress) -> NoiseOf:
+    def noise_of(framework: Framework) -> Noise:
+        tell(f"float64, {framework}: noise")
+
+        def rerun(move: Callable[[Arrays], Arrays]) -> Recording:
+            initial = move(live[framework].initial(findings.seed))
+            return free_run(live[framework], findings.seed, findings.pair.steps, initial, data=False)
+
+        base = findings.recordings["float64"][framework]
+        return noise(base, rerun, findings.scales, findings.seed)
+
+    return noise_of
+
+
+def _float32(
+    findings: Findings, judging: dict[Framework, LiveSide], names: dict[Framework, dict[str, str]], tell: Progress
+) -> None:
+    seed, steps, judge = findings.seed, findings.pair.steps, findings.judge
+    tell("float32: the coarse distance")
+    coarse = lockstep(judging["torch"], judge, seed, steps, bits=COARSE_BITS["float32"])
+    findings.coarse["float32"] = coarse_distances(judge, coarse, findings.scales)
+    live = _live(findings.pair, "float32", findings.device)
+    sides: dict[Framework, Recording] = {}
+    for framework in FRAMEWORKS:
+        tell(f"float32, {framework}: {steps} steps in lockstep with the judge")
+        sides[framework] = lockstep(live[framework], judge, seed, steps, data=True)
+    findings.recordings["float32"] = sides
+
+    def noise_of(framework: Framework) -> Noise:
+        tell(f"float32, {framework}: noise")
+
+        def rerun(move: Callable[[Arrays], Arrays]) -> Recording:
+            return lockstep(live[framework], judge, seed, steps, move=move)
+
+        return noise(sides[framework], rerun, findings.scales, seed)
+
+    float32 = Float32(judge, findings.scales, findings.coarse["float32"], noise_of)
+    rejudge = Rejudge(float32, judging["torch"], live, judging["torch"].batches(seed, steps), seed)
+    found = [rejudge(c) if c.outcome == "differ" else c for c in float32.compare(sides)]
+    findings.comparisons += found
+    _predictions(findings, "float32", {framework: sides[framework] for framework in FRAMEWORKS})
+    findings.comparisons += compare_loops_float32(live, names, float32, seed, steps, tell)
+    _list(findings, float32, found)
+
+
+def _predictions(findings: Findings, dtype: Dtype, sides: dict[Framework | None, Recording]) -> None:
+    """Compare the classes that each side gives: float64 side with side, float32 with the judge."""
+    if findings.pair.labels is None:
+        return
+    for framework, recording in sides.items():
+        for tensor, output in recording.of("score", 0).items():
+            name = tensor.removesuffix(".output")
+            expected = findings.judge.of("score", 0).get(tensor)
+            if expected is None:
+                continue  # already reported as missing on one side
+            comparison, accepted = compare_predictions(name, expected, output, dtype, framework)
+            findings.comparisons.append(comparison)
+            if accepted:
+                findings.listed.append(f"{dtype}, {framework}: {accepted} predictions on {name} flip within rounding")
+
+
+def _list(findings: Findings, float32: Float32, found: list[Comparison]) -> None:
+    findings.listed += [
+        f"float32, {c.side}, {c.key}: {c.note}" for c in found if c.outcome == "agree" and "flipped" in c.note
+    ]
+    tensors = dict.fromkeys(f"{key.stage} {key.tensor}" for key in sorted(float32.without_power, key=Key.flow))
+    findings.listed += [f"float32: no power in {tensor}: judged without the cap" for tensor in tensors]
+    findings.listed += [f"null gradient: {stage} {tensor}" for stage, tensor in sorted(findings.scales.null)]

@@ -1,0 +1,9 @@
+"""Why a pair could not be checked: each error is one line that says what to do."""
+
+
+class NotCheckable(Exception):  # noqa: N818 -- named for what it says of the pair
+    """The check could not be made (exit status 2): bad usage, a missing framework, missing data, a broken pair file."""
+
+
+class MissingFramework(NotCheckable):
+    """A side's framework is not installed where that side was asked for."""

@@ -1,0 +1,49 @@
+"""The largest difference that still counts as agreement, derived from what is measured in the run."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from parity.factors import CAP, FEW_EPS, FLOAT32_FACTOR, FLOAT64_CEILING, FLOAT64_FACTOR, FLOAT64_FLOOR
+from parity.recording import Key
+from parity.verdict import EPS
+
+CAPPED_STAGES = ("forward", "backward")
+
+
+class Float32Limit(NamedTuple):
+    """A float32 limit, and whether lower precision would exceed it."""
+
+    limit: float
+    has_power: bool
+
+
+def float64_limit(torch_noise: float, jax_noise: float) -> float:
+    """The limit of a float64 difference. Both noises are differences, 0 or more."""
+    return min(max(FLOAT64_FACTOR * min(torch_noise, jax_noise), FLOAT64_FLOOR), FLOAT64_CEILING)
+
+
+def capped(key: Key) -> bool:
+    """Whether the cap applies: to activations and gradients, where lower precision shows.
+
+    A loss, a score or an updated parameter may move by anything, even by nothing, when precision is lowered, so that a
+    cap taken from it would be chance.
+    """
+    return key.stage in CAPPED_STAGES or key.tensor.startswith("gradient.")
+
+
+def float32_limit(other_distance: float, other_noise: float, coarse: float | None) -> Float32Limit:
+    """The limit of a side's float32 distance.
+
+    Args:
+        other_distance: the other side's distance from the judge.
+        other_noise: the other side's noise; 0 where it was not drawn.
+        coarse: the coarse distance; None where the cap does not apply.
+    """
+    yardstick = max(other_distance, other_noise, FEW_EPS * EPS["float32"])
+    if coarse is None:
+        return Float32Limit(FLOAT32_FACTOR * yardstick, True)
+    cap = CAP * coarse
+    if yardstick > cap:
+        return Float32Limit(FLOAT32_FACTOR * yardstick, False)
+    return Float32Limit(min(FLOAT32_FACTOR * yardstick, cap), True)

@@ -1,0 +1,106 @@
+"""A live side: the declared parts of one framework, ready to run in one dtype on one device.
+
+`parity.torch_side` and `parity.jax_side` each implement `LiveSide`. Everything that crosses it is NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from parity.errors import MissingFramework
+from parity.pair import Side
+from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
+
+
+class Gradients(NamedTuple):
+    """A loss, shape (), and its gradient with respect to every parameter."""
+
+    loss: Array
+    parameters: Arrays
+
+
+class Observation(NamedTuple):
+    """One forward and backward pass with its layers.
+
+    `forward` has the input and output of every call of a layer that owns parameters, and the model's `output`.
+    `cotangents` has the gradient of the loss with respect to the input of every such call.
+    """
+
+    forward: Arrays
+    gradients: Gradients
+    cotangents: Arrays
+
+
+class Step(NamedTuple):
+    """What one training step computed: loss and gradients before the update, and the state after it."""
+
+    gradients: Gradients
+    state: State
+
+
+class LiveSide(Protocol):
+    """One side that runs. `bits`, where given, rounds every recorded activation to that many mantissa bits."""
+
+    framework: Framework
+    dtype: Dtype
+    device: Device
+    loops: tuple[str, ...]
+
+    def provenance(self) -> Provenance:
+        """Versions, device, dtype, matmul precision and 64-bit switch, as they really are while this side runs."""
+
+    def initial(self, seed: int) -> Arrays:
+        """The initial parameters as they come back out of the side's model, in the run's dtype."""
+
+    def batches(self, seed: int, steps: int) -> Sequence[Batch]:
+        """The batches of all steps, in NumPy, as the side draws them."""
+
+    def seen(self, batch: Batch) -> Batch:
+        """A batch as the framework holds it, read back."""
+
+    def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
+        """One pass with its layers."""
+
+    def gradients(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Gradients:
+        """One pass without its layers."""
+
+    def update(self, state: State, gradients: Arrays) -> State:
+        """The state after one step of the optimizer."""
+
+    def run(self, parameters: Arrays, batches: Iterable[Batch]) -> Iterator[Step]:
+        """Free-running training from fresh optimizer state, one model and one optimizer for the whole run."""
+
+    def predict(self, parameters: Arrays, batch: Batch) -> Array:
+        """The model's output."""
+
+    def scored(self, seed: int) -> dict[str, Batch]:
+        """What to score on, by name."""
+
+    def train(self, loop: str, seed: int, state: State | None, start: int, count: int) -> tuple[Array, State]:
+        """The losses of `count` steps from `start` driven by one of the side's own loops, and the state at the end."""
+
+    def missing(self, loop: str) -> str:
+        """Why a loop cannot run on this machine; empty where it can."""
+
+
+def live_side(side: Side, framework: Framework, dtype: Dtype, device: Device) -> LiveSide:
+    """The side, ready to run. Imports its framework.
+
+    Raises:
+        MissingFramework: the framework is not installed.
+        NotCheckable: a part cannot be imported, or the device is not there.
+    """
+    try:
+        if framework == "torch":
+            from parity.torch_side.live import TorchSide
+
+            return TorchSide(side, dtype, device)
+        from parity.jax_side.live import JaxSide
+
+        return JaxSide(side, dtype, device)
+    except ModuleNotFoundError as error:
+        raise MissingFramework(
+            f"the {framework} side needs {error.name}, which is not installed: "
+            f"pip install 'one-network-twice[{framework}]'"
+        ) from error

@@ -1,0 +1,107 @@
+"""The sides' own loops against the judge: in float64 over all steps, in float32 one step from the judge's states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from parity.difference import Scales
+from parity.float32 import Float32
+from parity.float64 import NoiseOf, compare_float64
+from parity.live import LiveSide
+from parity.noise import Noise, noise
+from parity.recording import Arrays, Framework, Key, Recording, State
+from parity.rounding import cast
+from parity.runs import Progress, loop_run
+from parity.verdict import Comparison
+
+FLOAT32_STARTS = (0, 1, 10, 50)
+"""The steps at which every loop is started from the judge's state, in float32, to run for one step."""
+
+Live = Mapping[Framework, LiveSide]
+
+
+def chosen(live: LiveSide, wanted: Sequence[str] | None) -> dict[str, str]:
+    """The loops of a side that were asked for (None: all), each with why it cannot run here, empty where it can."""
+    return {loop: live.missing(loop) for loop in live.loops if wanted is None or loop in wanted}
+
+
+def compare_loops_float64(
+    live: Live, loops: Mapping[Framework, Mapping[str, str]], judge: Recording, scales: Scales, noise_of: NoiseOf,
+    seed: int, steps: int, progress: Progress,
+) -> tuple[list[Comparison], dict[str, Recording]]:  # fmt: skip
+    """Loss of every step, and parameters and optimizer state at the end, of every loop that runs here; and its run."""
+    found: list[Comparison] = []
+    runs: dict[str, Recording] = {}
+    for framework, side in live.items():
+        for loop, why in loops[framework].items():
+            if why:
+                continue
+            progress(f"float64, {framework}: loop {loop}")
+            run = runs[f"{framework} {loop}"] = loop_run(side, loop, seed, 0, steps, None)
+            sides = (run, judge) if framework == "torch" else (judge, run)
+            keys = [Key("trajectory", step, "loss") for step in range(steps)]
+            last = judge.state_before(steps)
+            expected = [Key("trajectory", steps - 1, name) for name in (*last.parameters, *last.optimizer)]
+            keys += sorted({*expected, *(key for key in run.flow() if key.tensor != "loss")})
+            found += compare_float64(*sides, scales, noise_of, keys=keys, loop=f"{framework} {loop}")
+    return found, runs
+
+
+def compare_loops_float32(
+    live: Live,
+    loops: Mapping[Framework, Mapping[str, str]],
+    float32: Float32,
+    seed: int,
+    steps: int,
+    progress: Progress,
+) -> list[Comparison]:
+    """One step of every loop from the judge's state at the steps of `FLOAT32_STARTS`.
+
+    A loop is measured against the other side's loop of the same name, or, where it has none, its first.
+    """
+    running = {framework: [loop for loop, why in names.items() if not why] for framework, names in loops.items()}
+    if not all(running.values()):
+        return []
+    found: list[Comparison] = []
+    for start in (start for start in FLOAT32_STARTS if start < steps):
+        state = float32.judge.state_before(start)
+        runs = {
+            framework: {loop: _one_step(side, loop, seed, start, state) for loop in running[framework]}
+            for framework, side in live.items()
+        }
+        progress(f"float32: every loop from step {start}")
+        for loop in dict.fromkeys(name for names in running.values() for name in names):
+            sides = {
+                framework: runs[framework].get(loop) or runs[framework][names[0]]
+                for framework, names in running.items()
+            }
+            judged = _against(float32, sides, live, running, loop, seed, start)
+            found += [c for c in judged if c.side is None or loop in running[c.side]]
+    return found
+
+
+def _one_step(
+    side: LiveSide, loop: str, seed: int, start: int, state: State, move: Callable[[Arrays], Arrays] | None = None
+) -> Recording:
+    parameters = cast(state.parameters, side.dtype)
+    given = State(parameters if move is None else move(parameters), cast(state.optimizer, side.dtype))
+    return loop_run(side, loop, seed, start, 1, given)
+
+
+def _against(
+    float32: Float32, sides: Mapping[Framework, Recording], live: Live, running: Mapping[Framework, list[str]],
+    loop: str, seed: int, start: int,
+) -> list[Comparison]:  # fmt: skip
+    state = float32.judge.state_before(start)
+
+    def noise_of(framework: Framework) -> Noise:
+        name = loop if loop in running[framework] else running[framework][0]
+
+        def rerun(move: Callable[[Arrays], Arrays]) -> Recording:
+            return _one_step(live[framework], name, seed, start, state, move)
+
+        return noise(sides[framework], rerun, float32.scales, seed)
+
+    # The cap is taken from the lockstep run, whose update is fed the judge's gradient: a loop computes its own.
+    one = Float32(float32.judge, float32.scales, {}, noise_of)
+    return one.compare(sides, loop=loop)

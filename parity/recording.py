@@ -1,0 +1,104 @@
+"""What a side did: named NumPy arrays in the order of the flow, with their provenance."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Arrays = dict[str, Array]
+Batch = dict[str, Array]
+Framework = Literal["torch", "jax"]
+Dtype = Literal["float64", "float32"]
+Device = Literal["cpu", "gpu"]
+
+STAGES = ("data", "init", "forward", "loss", "backward", "update", "trajectory", "score")
+OBSERVED_STEPS = 3
+"""Steps, from the first, whose every layer is recorded; the trajectory follows all steps without the layers."""
+
+
+class State(NamedTuple):
+    """Where a training run stands between two steps, canonical: torch's names, torch's layout.
+
+    `optimizer` holds `step` (a whole number) and one array a parameter and moment, such as `exp_avg.fc1.weight`.
+    It is empty where the update has no memory.
+    """
+
+    parameters: Arrays
+    optimizer: Arrays
+
+
+class Key(NamedTuple):
+    """The name of one recorded array: which stage, at which step (from 0), which tensor."""
+
+    stage: str
+    step: int
+    tensor: str
+
+    def flow(self) -> tuple[int, int, int]:
+        """Place in the order of the flow: data and init, then step after step, then trajectory and score."""
+        index = STAGES.index(self.stage)
+        part = 0 if index < 2 else 1 if index < 6 else index
+        return (part, self.step, index) if part == 1 else (part, index, self.step)
+
+    def __str__(self) -> str:
+        return f"{self.stage}, step {self.step}, {self.tensor}"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Under which conditions a side ran. Two sides are comparable where `conditions` are equal."""
+
+    framework: Framework
+    versions: dict[str, str]
+    device: Device
+    device_name: str
+    dtype: Dtype
+    precision: str
+    x64: bool
+    """Whether 64-bit JAX was on; for torch, which has no such switch, whether the run was in float64."""
+
+    def conditions(self) -> dict[str, object]:
+        """The entries that must be equal on both sides of a comparison."""
+        return {name: getattr(self, name) for name in ("device", "dtype", "precision", "x64")}
+
+    def document(self) -> dict[str, Any]:
+        """The provenance as plain JSON values."""
+        return asdict(self)
+
+
+@dataclass
+class Recording:
+    """Everything that one side did in one run: arrays by stage and step, then by tensor."""
+
+    provenance: Provenance
+    groups: dict[tuple[str, int], Arrays] = field(default_factory=dict)
+
+    def add(self, stage: str, step: int, arrays: Arrays, prefix: str = "") -> None:
+        """Store `arrays` under `stage` and `step`, each name behind `prefix`."""
+        group = self.groups.setdefault((stage, step), {})
+        group.update({prefix + name: array for name, array in arrays.items()})
+
+    def of(self, stage: str, step: int) -> Arrays:
+        """The arrays of one stage and step, by tensor; none where the run did not come there."""
+        return self.groups.get((stage, step), {})
+
+    def get(self, key: Key) -> Array | None:
+        """One array, or None where there is none of that name."""
+        return self.of(key.stage, key.step).get(key.tensor)
+
+    def flow(self) -> list[Key]:
+        """The names of all arrays, in the order of the flow."""
+        found = [Key(stage, step, tensor) for (stage, step), group in self.groups.items() for tensor in group]
+        return sorted(found, key=Key.flow)
+
+    def state_before(self, step: int) -> State:
+        """Parameters and optimizer state as they stood before `step`; before step 0 the optimizer is fresh, {}."""
+        names = self.of("init", 0)
+        if step == 0:
+            return State(dict(names), {})
+        after = self.of("trajectory", step - 1)
+        others = {n: a for n, a in after.items() if n not in names and n != "loss" and not n.startswith("gradient.")}
+        return State({name: after[name] for name in names}, others)

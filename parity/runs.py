@@ -1,0 +1,124 @@
+"""The runs that a check is made of: free-running, in lockstep with the judge, and by a side's own loops."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from parity.live import LiveSide, Step
+from parity.recording import OBSERVED_STEPS, Array, Arrays, Batch, Recording, State
+from parity.rounding import cast, rounded_all
+
+Progress = Callable[[str], None]
+
+
+def digest(array: Array) -> Array:
+    """SHA-256 of an array's dtype, shape and bytes, as 32 bytes (uint8, shape (32,))."""
+    content = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
+    content.update(np.ascontiguousarray(array).data)
+    return np.frombuffer(content.digest(), np.uint8)
+
+
+def free_run(live: LiveSide, seed: int, steps: int, initial: Arrays | None = None, *, data: bool = True) -> Recording:
+    """A side's own training from the seed's parameters, or from `initial`, through all stages.
+
+    The first `OBSERVED_STEPS` steps are recorded with all their layers. `data=False` leaves out the bytes of batches.
+    """
+    recording = Recording(live.provenance())
+    initial = live.initial(seed) if initial is None else initial
+    recording.add("init", 0, initial)
+    batches = live.batches(seed, steps)
+
+    def recorded_batches() -> Iterator[Batch]:
+        for step in range(steps):
+            batch = batches[step]
+            if data:
+                recording.add("data", step, {name: digest(array) for name, array in live.seen(batch).items()})
+            yield batch
+
+    for step, taken in enumerate(live.run(initial, recorded_batches())):
+        if step < OBSERVED_STEPS:
+            observe(live, recording, step, batches[step], recording.state_before(step).parameters)
+        keep(recording, step, taken)
+    add_scores(live, recording, seed, recording.state_before(steps).parameters)
+    return recording
+
+
+def lockstep(
+    live: LiveSide, judge: Recording, seed: int, steps: int, *,
+    move: Callable[[Arrays], Arrays] | None = None, bits: int | None = None, data: bool = False,
+) -> Recording:  # fmt: skip
+    """Every step from the judge's state: the gradient at its parameters, the update from its gradient and state.
+
+    `move` moves the parameters at which each step is taken; `bits` rounds parameters, floating batch entries,
+    gradients, optimizer state and every recorded activation to that many mantissa bits.
+    """
+    recording = Recording(live.provenance())
+
+    def given(arrays: Arrays) -> Arrays:
+        return rounded_all(cast(arrays, live.dtype), bits)
+
+    def placed(arrays: Arrays) -> Arrays:
+        return given(arrays) if move is None else move(given(arrays))
+
+    recording.add("init", 0, live.initial(seed))
+    batches = live.batches(seed, steps)
+    for step in range(steps):
+        batch = rounded_all(batches[step], bits)
+        if data:
+            recording.add("data", step, {name: digest(array) for name, array in live.seen(batch).items()})
+        state = judge.state_before(step)
+        parameters = placed(state.parameters)
+        if step < OBSERVED_STEPS:
+            observe(live, recording, step, batch, parameters, bits)
+        gradients = live.gradients(parameters, batch, bits)
+        after = live.update(State(parameters, given(state.optimizer)), given(judge_gradients(judge, step)))
+        keep(recording, step, Step(gradients, after))
+    add_scores(live, recording, seed, placed(judge.state_before(steps).parameters))
+    return recording
+
+
+def judge_gradients(judge: Recording, step: int) -> Arrays:
+    """The judge's gradient of every parameter at a step."""
+    found = judge.of("trajectory", step)
+    return {name: found[f"gradient.{name}"] for name in judge.of("init", 0)}
+
+
+def observe(
+    live: LiveSide, recording: Recording, step: int, batch: Batch, parameters: Arrays, bits: int | None = None
+) -> None:
+    """Record forward, loss and backward of one step with all layers."""
+    seen = live.observe(parameters, batch, bits)
+    recording.add("forward", step, seen.forward)
+    recording.add("loss", step, {"loss": seen.gradients.loss})
+    recording.add("backward", step, seen.gradients.parameters)
+    recording.add("backward", step, seen.cotangents)
+
+
+def keep(recording: Recording, step: int, taken: Step) -> None:
+    """Record one training step in the trajectory and, for the first steps, as update."""
+    loss, gradients = taken.gradients
+    recording.add("trajectory", step, {"loss": loss})
+    recording.add("trajectory", step, gradients, prefix="gradient.")
+    for stage in ("update", "trajectory") if step < OBSERVED_STEPS else ("trajectory",):
+        recording.add(stage, step, taken.state.parameters)
+        recording.add(stage, step, taken.state.optimizer)
+
+
+def add_scores(live: LiveSide, recording: Recording, seed: int, parameters: Arrays) -> None:
+    """Record the model's output on every scored batch."""
+    for name, batch in live.scored(seed).items():
+        recording.add("score", 0, {f"{name}.output": live.predict(parameters, batch)})
+
+
+def loop_run(live: LiveSide, loop: str, seed: int, start: int, count: int, state: State | None) -> Recording:
+    """Losses of every step and the state at the end, as one of the side's own loops gives them back."""
+    recording = Recording(live.provenance())
+    losses, end = live.train(loop, seed, state, start, count)
+    for index, loss in enumerate(losses):
+        recording.add("trajectory", start + index, {"loss": np.asarray(loss)})
+    recording.add("trajectory", start + count - 1, end.parameters)
+    recording.add("trajectory", start + count - 1, end.optimizer)
+    return recording

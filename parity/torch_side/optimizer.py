@@ -1,0 +1,50 @@
+"""The state of a `torch.optim` optimizer as canonical arrays, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from parity.recording import Arrays
+
+
+def state_out(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor]) -> Arrays:
+    """Every tensor of the optimizer's state as `<entry>.<parameter>`, and `step` once where all parameters share it."""
+    arrays: Arrays = {}
+    steps: dict[str, int] = {}
+    for name, parameter in parameters.items():
+        for entry, value in optimizer.state.get(parameter, {}).items():
+            if entry == "step":
+                steps[name] = int(value)
+            elif isinstance(value, Tensor):
+                arrays[f"{entry}.{name}"] = value.detach().cpu().numpy().copy()
+    if len(set(steps.values())) == 1:
+        arrays["step"] = np.asarray(next(iter(steps.values())), np.int64)
+    else:
+        arrays |= {f"step.{name}": np.asarray(step, np.int64) for name, step in steps.items()}
+    return arrays
+
+
+def state_in(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], arrays: Arrays) -> None:
+    """Put canonical arrays into a fresh optimizer; none at all leaves it fresh."""
+    if not arrays:
+        return
+    names = {id(parameter): name for name, parameter in parameters.items()}
+    ordered = [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
+    document = optimizer.state_dict()
+    document["state"] = {index: _entries(name, arrays) for index, name in enumerate(ordered)}
+    optimizer.load_state_dict(document)
+
+
+def _entries(name: str, arrays: Arrays) -> dict[str, Any]:
+    entries: dict[str, Any] = {}
+    step = arrays.get("step", arrays.get(f"step.{name}"))
+    if step is not None:
+        entries["step"] = torch.tensor(float(step))
+    for key, array in arrays.items():
+        if key.endswith(f".{name}") and not key.startswith("step."):
+            entries[key.removesuffix(f".{name}")] = torch.from_numpy(array.copy())
+    return entries

@@ -1,0 +1,152 @@
+"""The outcome of a check: `agree`, `differ` or `inconclusive`, and the figures that it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from parity.recording import Dtype, Framework, Key, Provenance
+
+Outcome = Literal["agree", "differ", "inconclusive"]
+EPS: dict[str, float] = {"float64": 2.0**-52, "float32": 2.0**-23}
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """`differ` before `inconclusive` before `agree`; nothing at all is inconclusive."""
+    found = set(outcomes)
+    return "differ" if "differ" in found else "inconclusive" if "inconclusive" in found or not found else "agree"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One tensor at one step, compared within a limit.
+
+    Attributes:
+        key: stage, step and tensor.
+        dtype: in which dtype the compared run was made.
+        side: float32: the side whose distance from the judge this is; float64: None, the sides are compared directly.
+        loop: the loop that was driven, None for the engine's own steps.
+        difference: max abs(a - b) / scale; infinite where the two cannot be compared at all. 0 or more.
+        limit: the largest difference that still counts as agreement; 0 where the comparison is bit-exact.
+        power: the smallest, over the kinds of wrong answers that apply, of the difference that such an answer would
+            show divided by the limit; None for bit-exact comparisons.
+        outcome: of this tensor alone.
+        note: why it is not within its limit, or what is special about it; empty where there is nothing to say.
+    """
+
+    key: Key
+    dtype: Dtype
+    side: Framework | None
+    loop: str | None
+    difference: float
+    limit: float
+    power: float | None
+    outcome: Outcome
+    note: str = ""
+
+    @property
+    def eps(self) -> float:
+        """The difference in units of the last place of its dtype."""
+        return self.difference / EPS[self.dtype]
+
+
+@dataclass(frozen=True)
+class StageVerdict:
+    """One row of the table: what a stage showed in one pass over both dtypes.
+
+    Attributes:
+        stage: its name.
+        outcome: of the stage.
+        float64: the comparison that came nearest to its limit, or exceeded it most; None if nothing was compared.
+        float32: the same for each side.
+        power: for each dtype, the smallest over the kinds of wrong answers; None for bit-exact stages.
+        kinds: for each dtype and kind of wrong answer, the largest difference / limit over tensors and steps.
+        compared: how many tensors were compared, over both dtypes, sides and loops.
+        reason: why the stage is not `agree`, one line; empty otherwise.
+    """
+
+    stage: str
+    outcome: Outcome
+    float64: Comparison | None
+    float32: dict[Framework, Comparison]
+    power: dict[Dtype, float | None]
+    kinds: dict[Dtype, dict[str, float]]
+    compared: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class FirstDifference:
+    """Where the two sides part first in the order of the flow, and what that looks like."""
+
+    comparison: Comparison
+    looks_like: str
+
+    def __str__(self) -> str:
+        at = self.comparison
+        where = f"{at.key.stage}, step {at.key.step}, tensor {at.key.tensor}, {at.dtype}"
+        if at.side:
+            where += f", {at.side} side"
+        if at.loop:
+            where += f", loop {at.loop}"
+        how_far = f"difference {at.difference:.2g}, limit {at.limit:.2g}"
+        return f"{where}: {at.note or how_far}" + (f"; {self.looks_like}" if self.looks_like else "")
+
+
+@dataclass(frozen=True)
+class Score:
+    """How many examples of a scored batch a side got right after the last step, in float64 and in float32."""
+
+    name: str
+    total: int
+    right: dict[tuple[Framework, Dtype], int]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Free-running float32 losses, which are chaotic and so are shown, not judged.
+
+    Attributes:
+        losses: of each side, one for each step.
+        band: the largest relative distance of a side's losses from themselves, up to each step, when its initial
+            parameters move by one unit in the last place.
+    """
+
+    losses: dict[Framework, list[float]]
+    band: dict[Framework, list[float]]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Everything that `check` found out about a pair. Only `agree` is green.
+
+    Attributes:
+        pair: its name.
+        outcome: of the whole check.
+        stages: one for each stage, in the order of the flow.
+        first_difference: None where nothing differs.
+        listed: what passed under a special rule, one line each: flips, null gradients,
+            tensors without power in float32.
+        scores: of each scored batch with labels.
+        curves: free-running float32 losses.
+        comparisons: every tensor compared.
+        provenances: of every recording, float64 first.
+        loops: the loops that were driven on each side, and why others were not.
+        seed, steps, device, seconds: the settings, and how long the check took (seconds).
+    """
+
+    pair: str
+    outcome: Outcome
+    stages: list[StageVerdict]
+    first_difference: FirstDifference | None
+    listed: list[str]
+    scores: list[Score]
+    curves: Curves
+    comparisons: list[Comparison] = field(repr=False)
+    provenances: list[Provenance] = field(repr=False)
+    loops: dict[Framework, dict[str, str]] = field(default_factory=dict)
+    seed: int = 0
+    steps: int = 0
+    device: str = "cpu"
+    seconds: float = 0.0
