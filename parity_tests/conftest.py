@@ -1,0 +1,142 @@
+"""What every test has: arithmetic pinned, draws fixed, shapes checked, no setting left changed, no silent skip."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from importlib import metadata
+from typing import Any, NamedTuple
+
+import hypothesis
+import jaxtyping
+import pytest
+
+# Everything down to the import hook stands before the first import of torch, JAX and the wings, which read it once.
+
+# What would let the machine that runs the tests choose the arithmetic.
+for _variable in (
+    "JAX_DEFAULT_DTYPE_BITS",
+    "JAX_DEFAULT_MATMUL_PRECISION",
+    "JAX_DISABLE_JIT",
+    "JAX_ENABLE_X64",
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCHDYNAMO_DISABLE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+):
+    os.environ.pop(_variable, None)
+# Torch cuts its sums into as many pieces as there are threads: with two, every machine adds in the same order.
+os.environ["OMP_NUM_THREADS"] = "2"
+# JAX would take three quarters of a GPU's memory at its first use, and leave torch the rest.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+# MNIST is unpacked once for the whole session, and neither read from nor left in the home folder.
+_CACHE = tempfile.TemporaryDirectory(prefix="parity-tests-")
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
+
+hypothesis.settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
+hypothesis.settings.load_profile("fixed")
+
+# Shapes and dtypes in annotations hold at run time here, and cost nothing outside the tests.
+jaxtyping.install_import_hook(["torchnet", "jaxnet", "parity"], "beartype.beartype")
+
+
+def pytest_unconfigure() -> None:
+    _CACHE.cleanup()
+
+
+def pytest_report_header() -> str:
+    names = ("torch", "torchvision", "jax", "jaxlib", "flax", "optax", "numpy")
+    return "versions: " + ", ".join(f"{name} {metadata.version(name)}" for name in names)
+
+
+# Tests that not every machine can run
+
+
+@functools.cache
+def _no_gpu() -> str | None:
+    """Why the tests marked `gpu` cannot run; None where they can."""
+    import jax
+    import torch
+
+    if not torch.cuda.is_available():
+        return "torch sees no GPU"
+    try:
+        jax.devices("gpu")
+    except RuntimeError:
+        return "JAX sees no GPU: install the extra cuda13"
+    return None
+
+
+def _no_compiler() -> str | None:
+    """Why the tests marked `compiled` cannot run; None where they can. The names are those that torch looks for."""
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    return None if shutil.which(compiler) else f"no C++ compiler: {compiler} is not on the path"
+
+
+_NEEDS: dict[str, Callable[[], str | None]] = {"gpu": _no_gpu, "compiled": _no_compiler}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker, missing in _NEEDS.items():
+        if item.get_closest_marker(marker) and (reason := missing()):
+            pytest.skip(reason)
+
+
+def _compiled_is_required() -> bool:
+    return os.environ.get("PARITY_REQUIRE_COMPILED") == "1"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if _compiled_is_required() and not any(item.get_closest_marker("compiled") for item in items):
+        raise pytest.UsageError("PARITY_REQUIRE_COMPILED=1, but no test marked `compiled` is among those to run")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A skipped test of the compiled loop is a failed one where it has to run, whoever skipped it."""
+    report = yield
+    if report.skipped and item.get_closest_marker("compiled") and _compiled_is_required():
+        report.outcome = "failed"
+        report.longrepr = f"PARITY_REQUIRE_COMPILED=1, but {item.nodeid} was skipped: {report.longrepr}"
+    return report
+
+
+# Settings of the whole process
+
+
+class _Setting(NamedTuple):
+    name: str
+    default: Any
+    read: Callable[[], Any]
+    restore: Callable[[Any], Any]
+
+
+def _settings() -> Iterator[_Setting]:
+    """The settings on which results depend, of the frameworks that are imported so far."""
+    if torch := sys.modules.get("torch"):
+        yield _Setting("torch's default dtype", torch.float32, torch.get_default_dtype, torch.set_default_dtype)
+        precision = torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
+        yield _Setting("torch's matmul precision", "highest", *precision)
+        yield _Setting("torch's gradient mode", True, torch.is_grad_enabled, torch.set_grad_enabled)
+        yield _Setting("torch's threads", 2, torch.get_num_threads, torch.set_num_threads)
+    if jax := sys.modules.get("jax"):
+        for option, default in (("jax_enable_x64", False), ("jax_default_matmul_precision", None)):
+            read, restore = functools.partial(getattr, jax.config, option), functools.partial(jax.config.update, option)
+            yield _Setting(option, default, read, restore)
+
+
+@pytest.fixture(autouse=True)
+def _settings_stay_as_they_are() -> Iterator[None]:
+    """A test that leaves a setting changed fails itself, rather than whichever test comes after it."""
+    yield
+    changed = []
+    for setting in _settings():
+        if (value := setting.read()) != setting.default:
+            setting.restore(setting.default)
+            changed.append(f"{setting.name} is {value}, expected {setting.default}")
+    if changed:
+        pytest.fail("left changed: " + "; ".join(changed))
