@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from parity.factors import NULL
-from parity.recording import Array, Key, Recording
+from parity.recording import Array, Key, Recording, keys_of
 
 BIT_EXACT = ("data", "init")
 
@@ -47,7 +47,7 @@ def scales(recordings: Sequence[Recording]) -> Scales:
     stage_running: dict[str, float] = {}
     own: dict[Key, float] = {}
     stage_wide: dict[Key, float] = {}
-    for key in sorted({key for recording in recordings for key in recording.flow()}, key=Key.flow):
+    for key in keys_of(*recordings):
         found = [array for recording in recordings if (array := recording.get(key)) is not None]
         if exact(key, found[0]):
             continue

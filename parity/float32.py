@@ -10,7 +10,7 @@ from parity.difference import Scales, difference, exact, fault
 from parity.float64 import compare_exact
 from parity.limits import Float32Limit, capped, float32_limit
 from parity.noise import Noise
-from parity.recording import Array, Framework, Key, Recording
+from parity.recording import Array, Framework, Key, Recording, keys_of
 from parity.verdict import Comparison, Outcome
 
 OTHER: Mapping[Framework, Framework] = {"torch": "jax", "jax": "torch"}
@@ -39,7 +39,7 @@ class Float32:
 
     def compare(self, sides: Mapping[Framework, Recording], loop: str | None = None) -> list[Comparison]:
         """Every tensor of both sides' recordings against the judge; data, init and whole numbers against each other."""
-        keys = sorted({key for recording in sides.values() for key in recording.flow()}, key=Key.flow)
+        keys = keys_of(*sides.values())
         found: list[Comparison] = []
         for key in keys:
             arrays = {framework: recording.get(key) for framework, recording in sides.items()}

@@ -9,7 +9,7 @@ from parity.difference import Scales, difference, exact, fault
 from parity.factors import FLOAT64_FLOOR
 from parity.limits import float64_limit
 from parity.noise import Noise
-from parity.recording import Array, Dtype, Framework, Key, Recording
+from parity.recording import Array, Dtype, Framework, Key, Recording, keys_of
 from parity.verdict import Comparison
 
 NoiseOf = Callable[[Framework], Noise]
@@ -42,7 +42,7 @@ def compare_float64(
     keys: Iterable[Key] | None = None, loop: str | None = None,
 ) -> list[Comparison]:  # fmt: skip
     """Every tensor of the two recordings, or those of `keys`. Noise is drawn only where the floor does not suffice."""
-    wanted = sorted(set(torch.flow()) | set(jax.flow()), key=Key.flow) if keys is None else keys
+    wanted = keys_of(torch, jax) if keys is None else keys
     limit_of = _Limits(noise_of)
     return [_compare(key, torch.get(key), jax.get(key), scales, limit_of, loop) for key in wanted]
 

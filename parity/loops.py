@@ -42,7 +42,7 @@ def compare_loops_float64(
             keys = [Key("trajectory", step, "loss") for step in range(steps)]
             last = judge.state_before(steps)
             expected = [Key("trajectory", steps - 1, name) for name in (*last.parameters, *last.optimizer)]
-            keys += sorted({*expected, *(key for key in run.flow() if key.tensor != "loss")})
+            keys += dict.fromkeys([*expected, *(key for key in run.flow() if key.tensor != "loss")])
             found += compare_float64(*sides, scales, noise_of, keys=keys, loop=f"{framework} {loop}")
     return found, runs
 
