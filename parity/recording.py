@@ -94,12 +94,6 @@ class Recording:
         found = [Key(stage, step, tensor) for (stage, step), group in self.groups.items() for tensor in group]
         return sorted(found, key=Key.flow)
 
-
-def keys_of(*recordings: Recording) -> list[Key]:
-    """The names that any of the recordings has, in the order of the flow; within a stage and step, as the first has it."""
-    names = dict.fromkeys(key for recording in recordings for key in recording.flow())
-    return sorted(names, key=Key.flow)
-
     def state_before(self, step: int) -> State:
         """Parameters and optimizer state as they stood before `step`; before step 0 the optimizer is fresh, {}."""
         names = self.of("init", 0)
@@ -108,3 +102,9 @@ def keys_of(*recordings: Recording) -> list[Key]:
         after = self.of("trajectory", step - 1)
         others = {n: a for n, a in after.items() if n not in names and n != "loss" and not n.startswith("gradient.")}
         return State({name: after[name] for name in names}, others)
+
+
+def keys_of(*recordings: Recording) -> list[Key]:
+    """The names that any of the recordings has, in the order of the flow; within a step in the order of the first."""
+    names = dict.fromkeys(key for recording in recordings for key in recording.flow())
+    return sorted(names, key=Key.flow)
