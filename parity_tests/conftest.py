@@ -85,6 +85,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(reason)
 
 
+@pytest.fixture(autouse=True)
+def _shapes_unchecked_where_torch_compiles(request: pytest.FixtureRequest) -> Iterator[None]:
+    """torch.compile cannot trace jaxtyping's isinstance checks; the same functions are checked on the other loops."""
+    compiled = request.node.get_closest_marker("compiled") is not None
+    jaxtyping.config.update("jaxtyping_disable", compiled)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
 def _compiled_is_required() -> bool:
     return os.environ.get("PARITY_REQUIRE_COMPILED") == "1"
 
