@@ -129,7 +129,7 @@ class Verdict:
         listed: what passed under a special rule, one line each: flips, null gradients,
             tensors without power in float32.
         scores: of each scored batch with labels.
-        curves: free-running float32 losses.
+        curves: free-running float32 losses; empty where anything differs.
         comparisons: every tensor compared.
         provenances: of every recording, float64 first.
         loops: the loops that were driven on each side, and why others were not.
