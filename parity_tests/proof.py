@@ -1,0 +1,152 @@
+"""The tables of `make proof`. Tests marked `proof` hand in rows; `python -m parity_tests.proof` writes docs/proof.md.
+
+Rows wait in build/proof, one file each, so that a test that is run again replaces its own row.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from parity_tests.planted import MISTAKES
+
+ROOT = Path(__file__).resolve().parent.parent
+ROWS = ROOT / "build" / "proof"
+PAGE = ROOT / "docs" / "proof.md"
+PROBLEMS = ("line_fit", "mlp", "mnist")
+ALARM_SEEDS = range(20)
+FIGURE_SEEDS = range(5)
+PACKAGES = ("torch", "jax", "flax", "optax", "numpy")
+Row = dict[str, Any]
+
+
+def hand_in(table: str, name: str, row: Row) -> None:
+    """Keep a row for the page, in place of an earlier one of the same table and name."""
+    file = ROWS / table / f"{name.replace('/', ' ')}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(row))
+    os.replace(new, file)
+
+
+def rows(table: str) -> dict[str, Row]:
+    """All rows of a table, by name."""
+    return {file.stem: json.loads(file.read_text()) for file in sorted((ROWS / table).glob("*.json"))}
+
+
+def missing() -> list[str]:
+    """What the page would lack: rows that no test has handed in."""
+    wanted = [("planted", f"{problem} {mistake.name}") for mistake in MISTAKES for problem in mistake.problems]
+    wanted += [("seeds", f"{problem} {seed}") for problem in PROBLEMS for seed in ALARM_SEEDS]
+    wanted += [("figures", f"{problem} {seed}") for problem in PROBLEMS for seed in FIGURE_SEEDS]
+    there = {table: set(rows(table)) for table in ("planted", "seeds", "figures")}
+    return [f"{table}: {name}" for table, name in wanted if name not in there[table]]
+
+
+def table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    body = ["| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *lines)]
+    return "\n".join(body)
+
+
+def planted_table() -> str:
+    """Where every mistake was caught, on every pair in which it can be made."""
+    found = rows("planted")
+    lines = []
+    for mistake in MISTAKES:
+        cells = [found.get(f"{problem} {mistake.name}") for problem in PROBLEMS]
+        lines.append([mistake.name, *("" if cell is None else str(cell["caught"]) for cell in cells)])
+    return table(("mistake, side", *PROBLEMS), lines)
+
+
+def seeds_table() -> str:
+    """How near twenty right pairs came to a false alarm."""
+    lines = []
+    for problem in PROBLEMS:
+        found = [row for name, row in rows("seeds").items() if name.startswith(f"{problem} ")]
+        lines.append(
+            [
+                problem,
+                f"{sum(row['outcome'] == 'agree' for row in found)} of {len(found)}",
+                f"{max(row['float64'] for row in found):.2f}",
+                f"{max(row['float32'] for row in found):.2f}",
+                f"{min(row['power'] for row in found):.3g}",
+                str(sum(row["flips"] for row in found)),
+            ]
+        )
+    header = ("pair", "agree", "nearest float64 difference, in limits", "nearest float32 distance, in limits",
+              "smallest power", "steps judged again after a flip")  # fmt: skip
+    return table(header, lines)
+
+
+def figures_table() -> str:
+    """The largest float64 differences of every loop over all steps and seeds."""
+    largest: dict[tuple[str, str], dict[str, float]] = {}
+    for name, row in rows("figures").items():
+        problem = name.rsplit(" ", 1)[0]
+        for figures in row["by_loop"]:
+            kept = largest.setdefault((problem, figures["loop"] or "each side's own steps"), {})
+            for group in GROUPS:
+                if figures[group] is not None:
+                    kept[group] = max(kept.get(group, 0.0), figures[group])
+    lines = [
+        [problem, loop, *(f"{kept[group]:.1e}" if group in kept else "" for group in GROUPS)]
+        for (problem, loop), kept in largest.items()
+    ]
+    return table(("pair", "loop", "losses", "gradients", "optimizer state", "parameters"), lines)
+
+
+GROUPS = ("losses", "gradients", "optimizer_state", "parameters")
+
+
+def page() -> str:
+    """docs/proof.md."""
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return f"""# What `make proof` showed
+
+Written by `make proof` on {date.today()}: Python {platform.python_version()}, {versions}, {os.cpu_count()} CPU cores
+({platform.machine()}), no GPU. Do not edit.
+
+## Planted mistakes
+
+Each mistake is planted into one side (or both) of a right pair and must be the first difference that `parity` reports,
+at the stage, step and tensor where it stands, or make the check inconclusive. An empty cell: it cannot be made there.
+
+{planted_table()}
+
+## No false alarm
+
+The right pairs, seeds {ALARM_SEEDS.start} to {ALARM_SEEDS.stop - 1}, all 100 steps, in float64 and in float32. A figure of 1 would be an alarm.
+
+{seeds_table()}
+
+## Agreement in float64
+
+The largest difference, relative to the tensor's scale, over 100 steps and seeds {FIGURE_SEEDS.start} to {FIGURE_SEEDS.stop - 1}, of the two sides' own steps and of
+every loop against the judge. Held to 1e-13 for losses, 1e-11 for gradients and optimizer state, 1e-10 for parameters.
+
+{figures_table()}
+"""
+
+
+def main() -> None:
+    """Write the page, or say which rows are missing and exit with status 1."""
+    lacking = missing()
+    if lacking:
+        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+        sys.exit(f"docs/proof.md is not written: no row for {'; '.join(lacking[:3])}{more}. Run make proof.")
+    new = PAGE.with_suffix(".new")
+    new.write_text(page())
+    os.replace(new, PAGE)
+    print(f"written: {PAGE.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
