@@ -1,1 +1,56 @@
-"""Is a JAX model the same as a PyTorch model?"""
+"""Is a JAX model the same as a PyTorch model?
+
+    from parity import Pair, Side, check
+
+    verdict = check(Pair(name="mine", torch=Side(...), jax=Side(...)))
+
+Neither framework is imported before a side runs, and what is named here is imported when first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from parity.check import check
+    from parity.errors import NotCheckable
+    from parity.pair import Pair, Side
+    from parity.record import record
+    from parity.recording import Recording
+    from parity.verdict import Verdict
+
+__all__ = ["NotCheckable", "Pair", "Recording", "Side", "Verdict", "check", "record"]
+
+_WHERE = {
+    "NotCheckable": "errors",
+    "Pair": "pair",
+    "Recording": "recording",
+    "Side": "pair",
+    "Verdict": "verdict",
+    "check": "check",
+    "record": "record",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'parity' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"parity.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+class _Package(ModuleType):
+    """The import system binds a submodule to its package: `check` and `record` would turn from functions to modules."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _WHERE and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

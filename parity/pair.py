@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,8 @@ class Pair:
         jax: the JAX side.
         steps: how many training steps are compared, at least 1.
         labels: the entry of a scored batch with the right class of each example; None where nothing is classified.
+        scored_on: for each scored batch, what it is, in the words that reports use; its name where nothing is said.
+        published: for each scored batch, the accuracy that somebody published, between 0 and 1.
     """
 
     name: str
@@ -92,6 +94,8 @@ class Pair:
     jax: Side
     steps: int = 100
     labels: str | None = None
+    scored_on: Mapping[str, str] = field(default_factory=dict)
+    published: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.steps < 1:

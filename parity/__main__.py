@@ -1,0 +1,7 @@
+"""`python -m parity` is the command `parity`."""
+
+import sys
+
+from parity.command import main
+
+sys.exit(main())

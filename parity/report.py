@@ -1,0 +1,161 @@
+"""A verdict as people read it: a table with one row a stage, and a few lines below it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from parity.pair import Pair
+from parity.recording import Dtype, Framework
+from parity.verdict import Comparison, Outcome, Score, StageVerdict, Verdict
+
+STYLES: dict[Outcome, str] = {"agree": "green", "differ": "bold red", "inconclusive": "bold yellow"}
+SIDES: tuple[Framework, Framework] = ("torch", "jax")
+NAMES: dict[Framework, str] = {"torch": "torch", "jax": "JAX"}
+DTYPES: tuple[Dtype, Dtype] = ("float64", "float32")
+WIDE = 98
+"""From this width on the table gives each side's limit a column of its own and more room between columns."""
+LISTED = 3
+"""Listed lines that are printed; the rest is counted."""
+
+
+def figure(value: float) -> str:
+    """A difference or a limit, two significant digits."""
+    return f"{value:.1e}" if value and math.isfinite(value) else f"{value:g}"
+
+
+def short(value: float | None) -> str:
+    """A figure whose size matters and not its digits: eps, power."""
+    if value is None:
+        return "-"
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    if value < 9.95:
+        return f"{value:.1f}" if value >= 0.05 else f"{value:.0e}"
+    return f"{value:.0f}" if value < 999.5 else f"{value:.0e}".replace("e+0", "e").replace("e+", "e")
+
+
+def print_verdict(console: Console, pair: Pair, verdict: Verdict) -> None:
+    """Print the table of one pair and what belongs to it."""
+    heading = Text(verdict.pair, style="bold")
+    heading.append(f"  {verdict.steps} steps, seed {verdict.seed}, {verdict.device}", style="not bold")
+    console.print(heading)
+    console.print(stage_table(verdict.stages, console.width))
+    for line in lines(pair, verdict):
+        console.print(line, soft_wrap=not console.is_terminal)
+    console.print()
+
+
+def stage_table(stages: Sequence[StageVerdict], width: int) -> Table:
+    """One row a stage. Each figure is that of the tensor and step which came nearest to its limit.
+
+    Where the two float32 limits differ, a narrow table has torch's above JAX's.
+    """
+    wide = width >= WIDE
+    table = Table(box=None, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0), header_style="bold")
+    table.add_column("\nstage", no_wrap=True)
+    limits = ["\ntorch", "\nlimit", "\nJAX", "\nlimit"] if wide else ["\ntorch", "\nJAX", "\nlimit"]
+    limits[0] = "float32\ntorch"
+    for name in ["float64\ndifference", "\neps", "\nlimit", *limits, "power\nf64/f32"]:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("\nverdict", no_wrap=True)
+    for stage in stages:
+        powers = [stage.power.get(dtype) for dtype in DTYPES]
+        power = "-" if powers == [None, None] else "/".join(map(short, powers))
+        verdict = Text(stage.outcome, style=STYLES[stage.outcome])
+        table.add_row(stage.stage, *_float64(stage.float64), *_float32(stage, wide), power, verdict)
+    return table
+
+
+def _float64(nearest: Comparison | None) -> tuple[str, str, str]:
+    if nearest is None:
+        return "-", "-", "-"
+    return figure(nearest.difference), short(nearest.eps), _limit(nearest)
+
+
+def _float32(stage: StageVerdict, wide: bool) -> list[str]:
+    nearest = [stage.float32.get(side) for side in SIDES]
+    distances = ["-" if found is None else figure(found.difference) for found in nearest]
+    limits = ["-" if found is None else _limit(found) for found in nearest]
+    if wide:
+        return [distances[0], limits[0], distances[1], limits[1]]
+    return [*distances, "\n".join(dict.fromkeys(limits))]
+
+
+def _limit(comparison: Comparison) -> str:
+    return figure(comparison.limit) if comparison.limit else "exact"
+
+
+def lines(pair: Pair, verdict: Verdict) -> list[Text]:
+    """What stands below the table, a line each: what is wrong first, then scores, curves, loops and what was listed."""
+    found = [
+        Text(f"{stage.stage}: {stage.reason}", style=STYLES[stage.outcome]) for stage in verdict.stages if stage.reason
+    ]
+    if verdict.first_difference:
+        found.insert(0, Text(f"first difference: {verdict.first_difference}", style=STYLES["differ"]))
+    found += [Text(_score(pair, score)) for score in verdict.scores]
+    found += [Text(line) for line in (_curves(verdict), _loops(verdict)) if line]
+    found += [Text(f"listed: {line}") for line in verdict.listed[:LISTED]]
+    if len(verdict.listed) > LISTED:
+        found.append(Text(f"listed: {len(verdict.listed) - LISTED} more; --json writes them all"))
+    return found
+
+
+def _score(pair: Pair, score: Score) -> str:
+    counts = {
+        dtype: ", ".join(f"{NAMES[side]} {score.right[side, dtype]}/{score.total}" for side in SIDES)
+        for dtype in DTYPES
+        if all((side, dtype) in score.right for side in SIDES)
+    }
+    text = f"right answers on {pair.scored_on.get(score.name, score.name)}: "
+    if len(set(counts.values())) == 1:
+        return text + next(iter(counts.values()))
+    return text + "; ".join(f"{found} in {dtype}" for dtype, found in counts.items())
+
+
+def _curves(verdict: Verdict) -> str:
+    losses, band = verdict.curves.losses, verdict.curves.band
+    if not all(losses.get(side) and band.get(side) for side in SIDES):
+        return ""
+    torch, jax = (losses[side][-1] for side in SIDES)
+    apart = abs(torch - jax) / abs(torch) if torch else abs(jax)
+    return (
+        f"free-running float32, shown and not judged: the last losses, torch {torch:.4g} and JAX {jax:.4g}, are "
+        f"{figure(apart)} apart; started one unit in the last place aside, torch strays {figure(band['torch'][-1])} "
+        f"and JAX {figure(band['jax'][-1])} from itself"
+    )
+
+
+def _loops(verdict: Verdict) -> str:
+    ran = [(side, [loop for loop, why in verdict.loops.get(side, {}).items() if not why]) for side in SIDES]
+    left = [(side, loop, why) for side in SIDES for loop, why in verdict.loops.get(side, {}).items() if why]
+    parts = [f"{NAMES[side]} {', '.join(loops)}" for side, loops in ran if loops]
+    parts += [f"not {NAMES[side]} {loop} ({why})" for side, loop, why in left]
+    return f"loops: {'; '.join(parts)}" if parts else ""
+
+
+def closing_line(verdicts: Sequence[Verdict], seconds: float) -> Text:
+    """One line on all pairs that were checked: what holds, or which do not."""
+    named: dict[Outcome, list[str]] = {"agree": [], "differ": [], "inconclusive": []}
+    for verdict in verdicts:
+        named[verdict.outcome].append(verdict.pair)
+    took = f" ({seconds:.0f} s)"
+    if named["differ"]:
+        return Text(f"DIFFERENT: {_listed(named['differ'])}, of {_count(verdicts)}{took}", style=STYLES["differ"])
+    if named["inconclusive"]:
+        text = f"INCONCLUSIVE: {_listed(named['inconclusive'])}, of {_count(verdicts)}: nothing differs, but "
+        return Text(f"{text}that is not proven, for the reasons above{took}", style=STYLES["inconclusive"])
+    text = f"AGREE: {_listed(named['agree'])} compute the same in PyTorch and in JAX{took}"
+    return Text(text.replace(" compute ", " computes ") if len(verdicts) == 1 else text, style=STYLES["agree"])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _count(verdicts: Sequence[Verdict]) -> str:
+    return "1 pair" if len(verdicts) == 1 else f"{len(verdicts)} pairs"
