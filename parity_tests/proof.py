@@ -109,30 +109,38 @@ GROUPS = ("losses", "gradients", "optimizer_state", "parameters")
 def page() -> str:
     """docs/proof.md."""
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    return f"""# What `make proof` showed
+    machine = f"{os.cpu_count()} CPU cores ({platform.machine()}), no GPU"
+    return PAGE_TEXT.format(
+        when=date.today(), python=platform.python_version(), versions=versions, machine=machine, planted=planted_table(),
+        alarms=ALARM_SEEDS[-1], seeds=seeds_table(), last_figure=FIGURE_SEEDS[-1], figures=figures_table(),
+    )  # fmt: skip
 
-Written by `make proof` on {date.today()}: Python {platform.python_version()}, {versions}, {os.cpu_count()} CPU cores
-({platform.machine()}), no GPU. Do not edit.
+
+PAGE_TEXT = """\
+# What `make proof` showed
+
+Written by `make proof` on {when}: Python {python}, {versions}, {machine}. Do not edit.
 
 ## Planted mistakes
 
 Each mistake is planted into one side (or both) of a right pair and must be the first difference that `parity` reports,
 at the stage, step and tensor where it stands, or make the check inconclusive. An empty cell: it cannot be made there.
 
-{planted_table()}
+{planted}
 
 ## No false alarm
 
-The right pairs, seeds {ALARM_SEEDS.start} to {ALARM_SEEDS.stop - 1}, all 100 steps, in float64 and in float32. A figure of 1 would be an alarm.
+The right pairs, seeds 0 to {alarms}, all 100 steps, in float64 and in float32. A figure of 1 would be an alarm.
 
-{seeds_table()}
+{seeds}
 
 ## Agreement in float64
 
-The largest difference, relative to the tensor's scale, over 100 steps and seeds {FIGURE_SEEDS.start} to {FIGURE_SEEDS.stop - 1}, of the two sides' own steps and of
-every loop against the judge. Held to 1e-13 for losses, 1e-11 for gradients and optimizer state, 1e-10 for parameters.
+The largest difference, relative to the tensor's scale, over 100 steps and seeds 0 to {last_figure}, of the two sides' own
+steps and of every loop against the judge. Held to 1e-13 for losses, 1e-11 for gradients and optimizer state, 1e-10 for
+parameters.
 
-{figures_table()}
+{figures}
 """
 
 

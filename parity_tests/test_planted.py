@@ -1,4 +1,4 @@
-"""Every planted mistake is caught where it was planted: some on the MLP in every run, all on all pairs in `make proof`."""
+"""Every planted mistake is caught where it was planted: some in every run, all on all pairs in `make proof`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def caught(verdict: Verdict) -> str:
     if verdict.first_difference is None:
         return next(stage.reason for stage in verdict.stages if stage.outcome != "agree")
     at = verdict.first_difference.comparison
-    return f"{at.key.stage}, step {at.key.step}, `{at.key.tensor}`: {at.note or f'{at.difference:.1e}, limit {at.limit:.1e}'}"
+    how_far = at.note or f"{at.difference:.1e}, limit {at.limit:.1e}"
+    return f"{at.key.stage}, step {at.key.step}, `{at.key.tensor}`: {how_far}"
 
 
 @pytest.mark.parametrize("mistake", [m for m in MISTAKES if m.name in REPRESENTATIVE], ids=lambda m: m.name)
