@@ -39,8 +39,9 @@ os.environ["XDG_CACHE_HOME"] = _CACHE.name
 hypothesis.settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile("fixed")
 
-# Shapes and dtypes in annotations hold at run time here, and cost nothing outside the tests.
-jaxtyping.install_import_hook(["torchnet", "jaxnet", "parity"], "beartype.beartype")
+# Shapes and dtypes in the wings' annotations hold at run time here, and cost nothing outside the tests. `parity` has
+# none to hold: it compares arrays of any shape.
+jaxtyping.install_import_hook(["torchnet", "jaxnet"], "beartype.beartype")
 
 
 def pytest_unconfigure() -> None:
