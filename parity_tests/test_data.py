@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
 import hashlib
 import importlib
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -55,12 +54,13 @@ def refusal(wing: ModuleType, folder: Path | None) -> str:
 
 
 @pytest.fixture(params=["torchnet", "jaxnet"])
-def wing(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def wing(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """A wing that has not read anything yet, with an empty cache folder."""
     module = importlib.import_module(f"{request.param}.data")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(module, "_read", functools.cache(module._read.__wrapped__))
-    return module
+    module._read.cache_clear()
+    yield module
+    module._read.cache_clear()
 
 
 # The archive
@@ -82,6 +82,7 @@ def test_the_wing_reads_the_bytes_of_the_original_files(wing: ModuleType) -> Non
     # Everybody who has printed MNIST knows how it begins.
     assert data.train_labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert data.test_labels[:5].tolist() == [7, 2, 1, 0, 4]
+    assert not any(array.flags.writeable for array in data)
     assert wing.read_mnist() is data
     assert wing.read_mnist(folder=None) is data
 
@@ -143,16 +144,11 @@ def test_another_data_set_is_read_plain_or_packed_from_the_folder_or_from_below(
     ]
     for folder in folders:
         data = wing.read_mnist(folder)
+        assert not any(array.flags.writeable for array in data)
         for array, expected in zip(data, tiny_set().values(), strict=True):
             assert array.dtype == np.uint8
             np.testing.assert_array_equal(array, expected)
         assert wing.read_mnist(folder) is data
-
-
-def test_the_arrays_cannot_be_altered(wing: ModuleType, tmp_path: Path) -> None:
-    for array in wing.read_mnist(write(tmp_path, tiny_files())):
-        with pytest.raises(ValueError, match="read-only"):
-            array[0] = 1
 
 
 def test_two_data_sets_are_not_mixed(wing: ModuleType, tmp_path: Path) -> None:

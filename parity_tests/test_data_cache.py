@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import http.server
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -39,30 +40,27 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = tmp_path_factory.mktemp("unpacked")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
-        torchnet.data._read.__wrapped__(None, False)
+        torchnet.data._read.cache_clear()
+        torchnet.data._read(None, False)
     return cache
 
 
 @pytest.fixture
-def cache(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same, to alter: the files are linked, so replace them and never write into them."""
-    raw(tmp_path).mkdir(parents=True)
-    for file in raw(unpacked).iterdir():
-        os.link(file, raw(tmp_path) / file.name)
-    forget(monkeypatch, tmp_path)
-    return tmp_path
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A cache folder with nothing in it, and a wing that has not read anything."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    torchnet.data._read.cache_clear()
+    yield tmp_path
+    torchnet.data._read.cache_clear()
 
 
 @pytest.fixture
-def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    forget(monkeypatch, tmp_path)
-    return tmp_path
-
-
-def forget(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-    """Nothing read so far counts, and the cache folder is another."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.setattr(torchnet.data, "_read", functools.cache(torchnet.data._read.__wrapped__))
+def cache(unpacked: Path, empty: Path) -> Path:
+    """One with the four files, to alter: they are linked, so replace them and never write into them."""
+    raw(empty).mkdir(parents=True)
+    for file in raw(unpacked).iterdir():
+        os.link(file, raw(empty) / file.name)
+    return empty
 
 
 def replace(file: Path, content: bytes) -> None:
@@ -71,8 +69,7 @@ def replace(file: Path, content: bytes) -> None:
 
 
 def test_the_unpacked_files_are_the_originals(unpacked: Path) -> None:
-    originals = {name: digest for name, (_, digest) in torchnet.data._FILES.items()}
-    assert contents(raw(unpacked)) == originals
+    assert contents(raw(unpacked)) == torchnet.data._FILES
     assert [entry.name for entry in raw(unpacked).parent.parent.iterdir()] == ["MNIST"]
 
 
@@ -130,7 +127,7 @@ def test_another_process_may_unpack_while_this_one_does(
 
     def overtaken(datasets: object, root: Path) -> None:
         monkeypatch.setattr(torchnet.data, "_unpack", unpack)
-        torchnet.data._read.__wrapped__(None, False)
+        torchnet.data._read(None, False)
         unpack(datasets, root)
 
     monkeypatch.setattr(torchnet.data, "_unpack", overtaken)
@@ -262,12 +259,13 @@ def test_torchvision_downloads_into_the_cache(unpacked: Path, mirror: Path, empt
         np.testing.assert_array_equal(array, expected)
 
 
-def test_a_failed_download_is_told_in_one_line(mirror: Path, empty: Path) -> None:
-    (mirror / f"{TEST_LABELS}.gz").unlink()
-    with pytest.raises(
-        DataError, match=r"torchvision could not download MNIST \(Error downloading .*\): try again"
-    ) as line:
-        read_mnist(download=True)
+def test_a_failed_download_is_told_in_one_line(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as nobody_listens:
+        nobody_listens.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        monkeypatch.setattr(MNIST, "mirrors", [f"http://127.0.0.1:{nobody_listens.getsockname()[1]}/"])
+        with pytest.raises(DataError, match=r"could not download MNIST \(Error downloading .*\): try again") as line:
+            read_mnist(download=True)
     assert "\n" not in str(line.value)
     assert not list(raw(empty).iterdir())
 
