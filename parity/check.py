@@ -13,7 +13,7 @@ from parity.float32 import Float32, coarse_distances
 from parity.float64 import NoiseOf, compare_float64
 from parity.live import LiveSide, live_side
 from parity.loops import chosen, compare_loops_float32, compare_loops_float64
-from parity.noise import Noise, noise
+from parity.noise import Noise
 from parity.pair import Pair
 from parity.recording import Arrays, Device, Dtype, Framework, Key, Recording
 from parity.rounding import COARSE_BITS
@@ -113,14 +113,13 @@ def _float64(
 
 def _float64_noise(findings: Findings, live: dict[Framework, LiveSide], tell: Progress) -> NoiseOf:
     def noise_of(framework: Framework) -> Noise:
-        tell(f"float64, {framework}: noise")
-
         def rerun(move: Callable[[Arrays], Arrays]) -> Recording:
+            tell(f"float64, {framework}: noise")
             initial = move(live[framework].initial(findings.seed))
             return free_run(live[framework], findings.seed, findings.pair.steps, initial, data=False)
 
         base = findings.recordings["float64"][framework]
-        return noise(base, rerun, findings.scales, findings.seed)
+        return Noise(base, rerun, findings.scales, findings.seed)
 
     return noise_of
 
@@ -140,16 +139,15 @@ def _float32(
     findings.recordings["float32"] = sides
 
     def noise_of(framework: Framework) -> Noise:
-        tell(f"float32, {framework}: noise")
-
         def rerun(move: Callable[[Arrays], Arrays]) -> Recording:
+            tell(f"float32, {framework}: noise")
             return lockstep(live[framework], judge, seed, steps, move=move)
 
-        return noise(sides[framework], rerun, findings.scales, seed)
+        return Noise(sides[framework], rerun, findings.scales, seed)
 
     float32 = Float32(judge, findings.scales, findings.coarse["float32"], noise_of)
-    rejudge = Rejudge(float32, judging["torch"], live, judging["torch"].batches(seed, steps), seed)
-    found = [rejudge(c) if c.outcome == "differ" else c for c in float32.compare(sides)]
+    float32.rejudge = Rejudge(float32, judging["torch"], live, judging["torch"].batches(seed, steps), seed)
+    found = float32.compare(sides)
     findings.comparisons += found
     _predictions(findings, "float32", {framework: sides[framework] for framework in FRAMEWORKS})
     findings.comparisons += compare_loops_float32(live, names, float32, seed, steps, tell)

@@ -25,6 +25,7 @@ class Float32:
         scales: of the judge's tensors.
         coarse: the coarse distance of each tensor that the cap applies to.
         noise_of: a side's float32 noise, drawn when first asked for.
+        rejudge: judges a difference again where there is a reason for it that is not the side's: a flipped activation.
         without_power: tensors whose yardstick exceeds the cap: judged without it, and listed.
     """
 
@@ -32,6 +33,7 @@ class Float32:
     scales: Scales
     coarse: Mapping[Key, float]
     noise_of: Callable[[Framework], Noise]
+    rejudge: Callable[[Comparison], Comparison] = lambda comparison: comparison
     without_power: set[Key] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -80,9 +82,15 @@ class Float32:
         self, key: Key, framework: Framework, distances: Mapping[Framework, float], loop: str | None
     ) -> Comparison:
         distance, other = distances[framework], OTHER[framework]
-        limit = self.limit(key, distances[other], 0.0)
+        noise = self.noise_of(other)
+        limit = self.limit(key, distances[other], noise.of(key))
         if distance > limit.limit:
-            limit = self.limit(key, distances[other], self.noise_of(other).get(key, 0.0))
+            differing = Comparison(key, "float32", framework, loop, distance, limit.limit, None, "differ")
+            again = self.rejudge(differing)
+            if again.outcome == "agree":
+                return again
+        while distance > limit.limit and noise.draw():
+            limit = self.limit(key, distances[other], noise.of(key))
         if not limit.has_power:
             self.without_power.add(key)
         outcome: Outcome = "agree" if distance <= limit.limit else "differ"

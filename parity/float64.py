@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 
 from parity.difference import Scales, difference, exact, fault
-from parity.factors import FLOAT64_FLOOR
+from parity.factors import FLOAT64_CEILING, FLOAT64_FLOOR
 from parity.limits import float64_limit
 from parity.noise import Noise
 from parity.recording import Array, Dtype, Framework, Key, Recording, keys_of
@@ -48,13 +48,19 @@ def compare_float64(
 
 
 class _Limits:
-    """The limit of each tensor from the noise of both sides, which is drawn when first asked for."""
+    """The limit of each tensor from the noise of both sides, which is drawn only as far as a difference asks for it."""
 
     def __init__(self, noise_of: NoiseOf) -> None:
         self._noise_of = cache(noise_of)
 
-    def of(self, key: Key) -> float:
-        return float64_limit(self._noise_of("torch").get(key, 0.0), self._noise_of("jax").get(key, 0.0))
+    def of(self, key: Key, apart: float) -> float:
+        if apart <= FLOAT64_FLOOR or apart > FLOAT64_CEILING:
+            return FLOAT64_FLOOR
+        torch, jax = self._noise_of("torch"), self._noise_of("jax")
+        limit = float64_limit(torch.of(key), jax.of(key))
+        while apart > limit and torch.draw() and jax.draw():
+            limit = float64_limit(torch.of(key), jax.of(key))
+        return limit
 
 
 def _compare(
@@ -69,6 +75,6 @@ def _compare(
         note = f"torch has shape {torch.shape}, jax {jax.shape}"
         return Comparison(key, "float64", None, loop, float("inf"), FLOAT64_FLOOR, None, "differ", note)
     apart = difference(torch, jax, scales.of[key])
-    limit = FLOAT64_FLOOR if apart <= FLOAT64_FLOOR else limits.of(key)
+    limit = limits.of(key, apart)
     note = "null gradient" if (key.stage, key.tensor) in scales.null else ""
     return Comparison(key, "float64", None, loop, apart, limit, None, "agree" if apart <= limit else "differ", note)

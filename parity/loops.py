@@ -8,7 +8,7 @@ from parity.difference import Scales
 from parity.float32 import Float32
 from parity.float64 import NoiseOf, compare_float64
 from parity.live import LiveSide
-from parity.noise import Noise, noise
+from parity.noise import Noise
 from parity.recording import Arrays, Framework, Key, Recording, State
 from parity.rounding import cast
 from parity.runs import Progress, loop_run
@@ -100,7 +100,7 @@ def _against(
         def rerun(move: Callable[[Arrays], Arrays]) -> Recording:
             return _one_step(live[framework], name, seed, start, state, move)
 
-        return noise(sides[framework], rerun, float32.scales, seed)
+        return Noise(sides[framework], rerun, float32.scales, seed)
 
     # The cap is taken from the lockstep run, whose update is fed the judge's gradient: a loop computes its own.
     one = Float32(float32.judge, float32.scales, {}, noise_of)
