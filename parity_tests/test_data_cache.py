@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torchvision  # type: ignore[import-untyped]
 from torchvision.datasets import MNIST  # type: ignore[import-untyped]
 
 import torchnet.data
@@ -40,8 +41,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = tmp_path_factory.mktemp("unpacked")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
-        torchnet.data._read.cache_clear()
-        torchnet.data._read(None, False)
+        torchnet.data._read_cache(torchvision.datasets)
     return cache
 
 
@@ -127,7 +127,7 @@ def test_another_process_may_unpack_while_this_one_does(
 
     def overtaken(datasets: object, root: Path) -> None:
         monkeypatch.setattr(torchnet.data, "_unpack", unpack)
-        torchnet.data._read(None, False)
+        torchnet.data._read_cache(torchvision.datasets)
         unpack(datasets, root)
 
     monkeypatch.setattr(torchnet.data, "_unpack", overtaken)
@@ -255,6 +255,7 @@ def mirror(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 def test_torchvision_downloads_into_the_cache(unpacked: Path, mirror: Path, empty: Path) -> None:
     data = read_mnist(download=True)
     assert contents(raw(empty)) == contents(raw(unpacked))
+    assert read_mnist() is data
     for array, expected in zip(data, torchnet.data._read_archive(), strict=True):
         np.testing.assert_array_equal(array, expected)
 

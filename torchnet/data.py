@@ -71,16 +71,15 @@ def read_mnist(
     """
     if folder is not None and download:
         raise DataError(f"{folder}: a download goes to the cache; ask for either --data FOLDER or --download")
-    return _read(None if folder is None else Path(folder).resolve(), download)
+    if download:
+        _fill_cache(_torchvision_datasets(), _download)
+    return _read(None if folder is None else Path(folder).resolve())
 
 
 @functools.cache
-def _read(folder: Path | None, download: bool) -> Mnist:
+def _read(folder: Path | None) -> Mnist:
     datasets = _torchvision_datasets()
-    if folder is None:
-        data = _read_cache(datasets, _download if download else _unpack)
-    else:
-        data = _read_folder(datasets, folder)
+    data = _read_cache(datasets) if folder is None else _read_folder(datasets, folder)
     for array in data:
         array.setflags(write=False)
     return data
@@ -119,26 +118,10 @@ def _read_archive() -> Mnist:
         return Mnist(arrays["x_train"], arrays["y_train"], arrays["x_test"], arrays["y_test"])
 
 
-def _read_cache(datasets: Any, fetch: Callable[[Any, Path], None]) -> Mnist:
-    """The four original files through torchvision, from a folder that is filled first where a file is not right."""
-    root = _cache()
-    raw = root / "MNIST" / "raw"
-    missing = [name for name in _FILES if not _is_original(raw / name)]
-    if missing:
-        try:
-            raw.mkdir(parents=True, exist_ok=True)
-            # Each file is made elsewhere and then moved as a whole: whoever reads or writes here at the same time, or
-            # breaks off, leaves either nothing or the right bytes.
-            with tempfile.TemporaryDirectory(dir=root, prefix="unpacking-") as temporary:
-                fetch(datasets, Path(temporary))
-                for name in missing:
-                    os.replace(Path(temporary) / "MNIST" / "raw" / name, raw / name)
-        except OSError as error:
-            raise DataError(
-                f"{root}: cannot be written ({error.strerror}); expected a folder for MNIST's IDX files: "
-                "set XDG_CACHE_HOME to one that can be written"
-            ) from error
-    train, test = datasets.MNIST(root, train=True), datasets.MNIST(root, train=False)
+def _read_cache(datasets: Any) -> Mnist:
+    """The four original files through torchvision."""
+    _fill_cache(datasets, _unpack)
+    train, test = datasets.MNIST(_cache(), train=True), datasets.MNIST(_cache(), train=False)
     # torchvision has read the labels into int64.
     return Mnist(
         train.data.numpy(),
@@ -146,6 +129,28 @@ def _read_cache(datasets: Any, fetch: Callable[[Any, Path], None]) -> Mnist:
         test.data.numpy(),
         test.targets.numpy().astype(np.uint8),
     )
+
+
+def _fill_cache(datasets: Any, fetch: Callable[[Any, Path], None]) -> None:
+    """Puts the original files where torchvision reads them, as far as they are not there."""
+    root = _cache()
+    raw = root / "MNIST" / "raw"
+    missing = [name for name in _FILES if not _is_original(raw / name)]
+    if not missing:
+        return
+    try:
+        raw.mkdir(parents=True, exist_ok=True)
+        # Each file is made elsewhere and then moved as a whole: whoever reads or writes here at the same time, or
+        # breaks off, leaves either nothing or the right bytes.
+        with tempfile.TemporaryDirectory(dir=root, prefix="unpacking-") as temporary:
+            fetch(datasets, Path(temporary))
+            for name in missing:
+                os.replace(Path(temporary) / "MNIST" / "raw" / name, raw / name)
+    except OSError as error:
+        raise DataError(
+            f"{root}: cannot be written ({error.strerror}); expected a folder for MNIST's IDX files: "
+            "set XDG_CACHE_HOME to one that can be written"
+        ) from error
 
 
 def _cache() -> Path:
