@@ -107,7 +107,8 @@ def _fault(error: Exception, show_traceback: bool) -> int:
     """One line on bad usage, or on a fault of `parity` itself."""
     err = consoles()[1]
     if isinstance(error, BadUsage):
-        tell(err, f"{getattr(error, 'message', error)} (parity --help tells what there is)")
+        said = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+        tell(err, f"{said} (parity --help tells what there is)")
     else:
         said = " ".join(str(error).split())
         tell(err, f"this is a fault of parity itself: {type(error).__name__}: {said} (--traceback shows where)")

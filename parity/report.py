@@ -11,7 +11,7 @@ from rich.text import Text
 
 from parity.pair import Pair
 from parity.recording import Dtype, Framework
-from parity.verdict import Comparison, Outcome, Score, StageVerdict, Verdict
+from parity.verdict import Comparison, Outcome, Score, StageVerdict, Verdict, worst
 
 STYLES: dict[Outcome, str] = {"agree": "green", "differ": "bold red", "inconclusive": "bold yellow"}
 SIDES: tuple[Framework, Framework] = ("torch", "jax")
@@ -124,9 +124,8 @@ def _curves(verdict: Verdict) -> str:
     torch, jax = (losses[side][-1] for side in SIDES)
     apart = abs(torch - jax) / abs(torch) if torch else abs(jax)
     return (
-        f"free-running float32, shown and not judged: the last losses, torch {torch:.4g} and JAX {jax:.4g}, are "
-        f"{figure(apart)} apart; started one unit in the last place aside, torch strays {figure(band['torch'][-1])} "
-        f"and JAX {figure(band['jax'][-1])} from itself"
+        f"free-running float32, shown and not judged: last losses torch {torch:.4g}, JAX {jax:.4g}, "
+        f"{figure(apart)} apart; noise band torch {figure(band['torch'][-1])}, JAX {figure(band['jax'][-1])}"
     )
 
 
@@ -140,22 +139,13 @@ def _loops(verdict: Verdict) -> str:
 
 def closing_line(verdicts: Sequence[Verdict], seconds: float) -> Text:
     """One line on all pairs that were checked: what holds, or which do not."""
-    named: dict[Outcome, list[str]] = {"agree": [], "differ": [], "inconclusive": []}
-    for verdict in verdicts:
-        named[verdict.outcome].append(verdict.pair)
-    took = f" ({seconds:.0f} s)"
-    if named["differ"]:
-        return Text(f"DIFFERENT: {_listed(named['differ'])}, of {_count(verdicts)}{took}", style=STYLES["differ"])
-    if named["inconclusive"]:
-        text = f"INCONCLUSIVE: {_listed(named['inconclusive'])}, of {_count(verdicts)}: nothing differs, but "
-        return Text(f"{text}that is not proven, for the reasons above{took}", style=STYLES["inconclusive"])
-    text = f"AGREE: {_listed(named['agree'])} compute the same in PyTorch and in JAX{took}"
-    return Text(text.replace(" compute ", " computes ") if len(verdicts) == 1 else text, style=STYLES["agree"])
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _count(verdicts: Sequence[Verdict]) -> str:
-    return "1 pair" if len(verdicts) == 1 else f"{len(verdicts)} pairs"
+    outcome = worst(verdict.outcome for verdict in verdicts)
+    names = [verdict.pair for verdict in verdicts if verdict.outcome == outcome]
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    some = f"{listed} ({len(names)} of {len(verdicts)} {'pair' if len(verdicts) == 1 else 'pairs'}, {seconds:.0f} s)"
+    text = {
+        "agree": f"AGREE: the same in PyTorch and in JAX: {some}",
+        "differ": f"DIFFER: not the same in PyTorch and in JAX: {some}",
+        "inconclusive": f"INCONCLUSIVE: {some}: nothing differs, but that is not proven, for the reasons above",
+    }
+    return Text(text[outcome], style=STYLES[outcome])

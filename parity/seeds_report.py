@@ -10,6 +10,7 @@ from rich.text import Text
 
 from parity.report import STYLES
 from parity.seeds import PUBLISHED_FROM, Sample, SeedsScore, SeedsVerdict
+from parity.verdict import worst
 
 
 def print_seeds(console: Console, verdict: SeedsVerdict) -> None:
@@ -69,11 +70,11 @@ def _side(name: str, sample: Sample, published: float) -> str:
 
 def seeds_closing_line(verdicts: Sequence[SeedsVerdict], seconds: float) -> Text:
     """One line on all pairs whose scores were compared."""
-    worst = next((o for o in ("differ", "inconclusive") if any(v.outcome == o for v in verdicts)), "agree")
-    names = ", ".join(verdict.pair for verdict in verdicts if verdict.outcome == worst)
-    took = f" ({seconds:.0f} s)"
-    if worst == "differ":
-        return Text(f"DIFFERENT: {names} scores differently in PyTorch and in JAX{took}", style=STYLES["differ"])
-    if worst == "inconclusive":
-        return Text(f"INCONCLUSIVE: {names}: equivalence is not shown{took}", style=STYLES["inconclusive"])
-    return Text(f"AGREE: {names} scores alike in PyTorch and in JAX{took}", style=STYLES["agree"])
+    outcome = worst(verdict.outcome for verdict in verdicts)
+    some = f"{', '.join(verdict.pair for verdict in verdicts if verdict.outcome == outcome)} ({seconds:.0f} s)"
+    text = {
+        "agree": f"AGREE: equivalent scores in PyTorch and in JAX: {some}",
+        "differ": f"DIFFER: other scores in PyTorch than in JAX: {some}",
+        "inconclusive": f"INCONCLUSIVE: {some}: equivalence is not proven, for the reasons above",
+    }
+    return Text(text[outcome], style=STYLES[outcome])

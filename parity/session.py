@@ -68,7 +68,7 @@ class Session:
                 if not self._one(one, chosen, job):
                     break
             if self.found:
-                self.out.print(job.closing([verdict for _, verdict in self.found], time.monotonic() - self.started))
+                self._close(job)
             write(self._document(job))
         return self._status()
 
@@ -103,6 +103,12 @@ class Session:
         tell(self.err, f"{pair}: {error}" if pair else str(error))
         if self.request.traceback and error.__cause__ is not None:
             traceback.print_exception(error.__cause__, file=sys.stderr)
+
+    def _close(self, job: Job) -> None:
+        line = job.closing([verdict for _, verdict in self.found], time.monotonic() - self.started)
+        if self.not_checked:
+            line.append(f"; not checked: {', '.join(entry['pair'] for entry in self.not_checked)}", style="bold red")
+        self.out.print(line, soft_wrap=not self.out.is_terminal)
 
     @contextmanager
     def _progress(self, one: Chosen) -> Iterator[Callable[[str], None]]:

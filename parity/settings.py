@@ -42,7 +42,8 @@ def _table(file: Path) -> Any:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise NotCheckable(f"{file}: cannot be read: {error}") from error
-    return content.get("tool", {}).get("parity")
+    tools = content.get("tool")
+    return tools.get("parity") if isinstance(tools, dict) else None
 
 
 def _pairs(file: Path, table: Any) -> tuple[Path, ...]:
