@@ -38,7 +38,7 @@ types: $(dev_stamp)  ## mypy --strict
 clean:  ## remove what make and the tools made
 	rm -f $(test_stamp)* $(dev_stamp)*
 	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find jaxnet torchnet parity parity_tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find jaxnet torchnet parity parity_tests -name __pycache__ -prune -exec rm -rf {} +
 
 # What is there of torch and torchvision is held, since pip would otherwise replace a torch to suit the newest torchvision.
 # The two must be builds of one kind: pip cannot see that a torchvision for CUDA does not load beside a torch for the CPU.
