@@ -19,6 +19,8 @@ NAMES: dict[Framework, str] = {"torch": "torch", "jax": "JAX"}
 DTYPES: tuple[Dtype, Dtype] = ("float64", "float32")
 WIDE = 98
 """From this width on the table gives each side's limit a column of its own and more room between columns."""
+NARROW = 80
+"""The width that a table needs so that no figure is cut off."""
 LISTED = 3
 """Listed lines that are printed; the rest is counted."""
 

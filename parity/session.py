@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
@@ -20,6 +21,7 @@ from parity.errors import MissingFramework, NotCheckable
 from parity.jobs import Job, checking, comparing_seeds
 from parity.pairs import Chosen, chosen_pairs, importable
 from parity.recording import Device
+from parity.report import NARROW
 from parity.verdict import worst
 
 AGREES, RED, CANNOT = 0, 1, 2
@@ -118,7 +120,7 @@ class Session:
             return
         columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
         with Progress(*columns, console=self.err, transient=True) as progress:
-            task = progress.add_task(one.pair.name)
+            task = progress.add_task(f"{one.pair.name}: loading the frameworks")
             yield lambda phrase: progress.update(task, description=f"{one.pair.name}: {phrase}")
 
     def _status(self) -> int:
@@ -170,9 +172,21 @@ def tell(err: Console, line: str) -> None:
     err.print(f"parity: {line}", soft_wrap=True, markup=False, highlight=False)
 
 
+class _Out(Console):
+    """Stdout, whose reader may leave: Rich would end the process with 1, which says that a pair differs."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def consoles() -> tuple[Console, Console]:
-    """Stdout and stderr. Where stdout is no terminal and COLUMNS does not say, it is `PLAIN_WIDTH` wide."""
-    out = Console(highlight=False)
-    if not out.is_terminal and "COLUMNS" not in out._environ:
+    """Stdout and stderr. Where stdout is no terminal and COLUMNS does not say, it is `PLAIN_WIDTH` wide.
+
+    A terminal narrower than the tables need breaks their lines itself.
+    """
+    out = _Out(highlight=False)
+    if not out.is_terminal and "COLUMNS" not in os.environ:
         out.width = PLAIN_WIDTH
+    elif out.width < NARROW:
+        out.width = NARROW
     return out, Console(stderr=True, highlight=False)

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -253,3 +254,40 @@ def test_seeds_that_are_not_green(folder: Path, capsys: Said, jax: str, count: s
     (folder / "b.py").write_text(MADE.format(name="b", torch="made_seeds.normal(0.971)", jax=jax))
     assert main(["b", "--seeds", count]) == 1
     assert capsys.readouterr().out.splitlines()[-1].startswith(closing)
+
+
+# On a terminal
+
+
+class Terminal(StringIO):
+    """A stream that takes itself for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_shown_on_a_terminal_and_leaves_stdout_alone(
+    engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, err = StringIO(), Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    for variable in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    assert main(["a"]) == 0
+    assert "a: float64, torch: 100 steps" in err.getvalue()
+    assert "\x1b" not in out.getvalue()
+    assert "float64, torch" not in out.getvalue()
+
+
+@pytest.mark.parametrize(("columns", "limits"), [(None, 3), ("40", 2), ("80", 2), ("120", 3)])
+def test_the_width_is_that_of_columns_or_100_and_no_figure_is_cut_off(
+    engine: Engine, folder: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch, columns: str | None, limits: int
+) -> None:
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    assert main(["a"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[2].split().count("limit") == limits
+    assert "\N{HORIZONTAL ELLIPSIS}" not in out

@@ -108,6 +108,21 @@ def test_the_module_and_the_script_are_the_command(folder: Path) -> None:
         assert "no pair is called 'nobody'" in one_line(done.stderr)
 
 
+def test_a_reader_of_stdout_that_leaves_is_no_difference(folder: Path) -> None:
+    scores = "made_seeds.normal(0.971)"
+    (folder / "made.py").write_text(
+        f"from parity_tests.parity import made_seeds\npair = made_seeds.pair({scores}, {scores})"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "parity", "made.py", "--seeds", "16"], cwd=folder, stdout=write, stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True, check=False,
+    )  # fmt: skip
+    os.close(write)
+    assert (done.returncode, done.stderr) == (2, "")
+
+
 def test_importing_parity_is_light_and_gives_all_names() -> None:
     code = """
 import parity
