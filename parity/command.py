@@ -16,6 +16,10 @@ import typer
 from parity.errors import NotCheckable
 from parity.session import CANNOT, Request, Session, consoles, tell
 
+HELP = (
+    "Is a JAX model the same as a PyTorch model? Compares the two sides of a pair stage by stage, in float64 and then "
+    "in float32 against that, and tells how many times further than the limit the nearest wrong program would be."
+)
 EPILOG = (
     "Exit status: 0 all pairs agree; 1 one differs, or is inconclusive (nothing differs, but that is not proven); "
     "2 one could not be checked, and none of the others ended with 1."
@@ -24,6 +28,7 @@ PAIR_HELP = (
     "A Python file that defines pair = Pair(...), or the name of a pair that pyproject.toml lists under tool.parity. "
     "Without any: all pairs listed there."
 )
+JSON_HELP = "Write everything that was found to FILE."
 LOOPS_HELP = "Which of the sides' own loops to drive, separated by commas, or all. Default: stepped,whole_run."
 SEEDS_HELP = "Instead of the check: train N independent runs a side and compare the distributions of their scores."
 INTERRUPTED = 130
@@ -55,25 +60,21 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.command(epilog=EPILOG)
+@app.command(help=HELP, epilog=EPILOG)
 def check_pairs(
     context: typer.Context,
-    pairs: Annotated[list[str] | None, typer.Argument(metavar="[PAIR]...", help=PAIR_HELP, show_default=False)] = None,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything that was found to FILE.")] = None,
+    pairs: Annotated[list[str] | None, typer.Argument(metavar="PAIR", help=PAIR_HELP, show_default=False)] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help=JSON_HELP, show_default=False)] = None,
     device: Annotated[Where, typer.Option(help="Where both sides run.")] = Where.cpu,
     seed: Annotated[int, typer.Option(min=0, help="What data, initial parameters and batches are drawn from.")] = 0,
-    loops: Annotated[str | None, typer.Option(metavar="NAMES", help=LOOPS_HELP)] = None,
-    seeds: Annotated[int | None, typer.Option(metavar="N", min=2, help=SEEDS_HELP)] = None,
+    loops: Annotated[str | None, typer.Option(metavar="NAMES", help=LOOPS_HELP, show_default=False)] = None,
+    seeds: Annotated[int | None, typer.Option(metavar="N", min=2, help=SEEDS_HELP, show_default=False)] = None,
     traceback: Annotated[bool, typer.Option("--traceback", help="Where code failed, show where on stderr.")] = False,
     version_wanted: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
     ] = False,
 ) -> int:
-    """Is a JAX model the same as a PyTorch model?
-
-    Compares the two sides of a pair stage by stage, in float64 and then in float32 against that, and tells how many
-    times further than the limit the nearest wrong program would have been.
-    """
+    """What `parity` does with its options; the exit status."""
     request = Request(
         pairs or (), json, "gpu" if device is Where.gpu else "cpu", seed, loops, seeds, traceback,
         arguments=context.obj, version=version(),

@@ -11,11 +11,13 @@ pair = Pair(
         update="torchnet.line_fit:update",
         train="torchnet.line_fit:train",
         loops=(*LOOPS, "compiled"),
+        missing="torchnet.loops:missing",
     ),
     jax=Side.from_module(
         "jaxnet.line_fit",
         update="jaxnet.line_fit:update",
         train="jaxnet.line_fit:train",
         loops=LOOPS,
+        missing="jaxnet.loops:missing",
     ),
 )

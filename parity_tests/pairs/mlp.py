@@ -11,11 +11,13 @@ pair = Pair(
         optimizer="torchnet.mlp:optimizer",
         train="torchnet.mlp:train",
         loops=(*LOOPS, "compiled"),
+        missing="torchnet.loops:missing",
     ),
     jax=Side.from_module(
         "jaxnet.mlp",
         optimizer="jaxnet.mlp:optimizer",
         train="jaxnet.mlp:train",
         loops=LOOPS,
+        missing="jaxnet.loops:missing",
     ),
 )

@@ -11,6 +11,7 @@ pair = Pair(
         optimizer="torchnet.mnist:optimizer",
         train="torchnet.mnist:train",
         loops=(*LOOPS, "compiled"),
+        missing="torchnet.loops:missing",
         scores="torchnet.mnist:accuracies_of_seeds",
     ),
     jax=Side.from_module(
@@ -18,6 +19,7 @@ pair = Pair(
         optimizer="jaxnet.mnist:optimizer",
         train="jaxnet.mnist:train",
         loops=LOOPS,
+        missing="jaxnet.loops:missing",
         scores="jaxnet.mnist:accuracies_of_seeds",
     ),
     labels="labels",
