@@ -161,6 +161,12 @@ def accuracies(
     return shares
 
 
+def accuracies_of_seeds(seeds: Sequence[int], *, device: str = "cpu") -> dict[str, np.ndarray]:
+    """What `accuracies` says of the training of every seed, (seeds,), float32. Raises SettingsError and DataError."""
+    each = [accuracies(run.state.parameters, device=device) for run in train_seeds(seeds, device=device)]
+    return {name: np.array([shares[name] for shares in each]) for name in each[0]}
+
+
 def main(
     loop: command.Loop = "stepped",
     steps: command.Steps = 100,
