@@ -22,8 +22,9 @@ def draw_rows(seed: int, steps: int, batch_size: int, examples: int) -> Rows:
 
 def scale(pixels: Images, dtype: str = "float64") -> Float[np.ndarray, "examples 784"]:
     """Pixels from 0 to 255, (examples, 28, 28), as numbers from 0 to 1, (examples, 784), rounded to `dtype` once."""
-    numbers: Float[np.ndarray, "256"] = (np.arange(256) / 255).astype(dtype)
-    return numbers[pixels.reshape(len(pixels), -1)]
+    shades: Float[np.ndarray, "shades"] = (np.arange(256) / 255).astype(dtype)
+    images: Float[np.ndarray, "examples 784"] = shades[pixels.reshape(len(pixels), -1)]
+    return images
 
 
 def batch_of(pixels: Images, labels: Labels) -> NumpyBatch:
