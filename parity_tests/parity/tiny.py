@@ -1,0 +1,39 @@
+"""The tiny pair, and ways to get at one of its sides: what the engine's own tests are run on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from parity.live import LiveSide, live_side
+from parity.pair import Pair, Side
+from parity.recording import Arrays, Dtype, Framework
+
+FRAMEWORKS: tuple[Framework, Framework] = ("torch", "jax")
+DTYPES: tuple[Dtype, Dtype] = ("float64", "float32")
+_MODULES = {framework: f"parity_tests.parity.tiny_{framework}" for framework in FRAMEWORKS}
+_SIDES = {name: Side.from_module(module, optimizer=f"{module}:optimizer") for name, module in _MODULES.items()}
+
+
+def tiny(steps: int = 2, torch: dict[str, Any] | None = None, jax: dict[str, Any] | None = None) -> Pair:
+    """The tiny pair, some parts of its sides replaced."""
+    sides = replace(_SIDES["torch"], **(torch or {})), replace(_SIDES["jax"], **(jax or {}))
+    return Pair("tiny", *sides, steps=steps, labels="labels")
+
+
+def planted(framework: Framework, steps: int = 2, **parts: Any) -> Pair:
+    """The tiny pair, some parts of one side replaced."""
+    return tiny(steps, **{framework: parts})
+
+
+def live(framework: Framework, dtype: Dtype = "float64", **parts: Any) -> LiveSide:
+    """One side of the tiny pair, ready to run on the CPU, some of its parts replaced."""
+    return live_side(planted(framework, **parts).side(framework), framework, dtype, "cpu")
+
+
+def same(first: Arrays, second: Arrays) -> bool:
+    """Whether two dictionaries have the same names and, bit for bit, the same arrays."""
+    return first.keys() == second.keys() and all(
+        (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
+        for a, b in ((first[name], second[name]) for name in first)
+    )
