@@ -104,7 +104,7 @@ def to_host(tensors: Batch) -> Arrays:
     return {name: np.array(tensor.detach().cpu().numpy()) for name, tensor in tensors.items()}
 
 
-def module_from_arrays(kind: Callable[[], Module], parameters: Arrays, dtype: str, device: str) -> Module:
+def module_from_arrays(kind: Callable[..., Module], parameters: Arrays, dtype: str, device: str) -> Module:
     """A module of linear layers with these parameters, built without drawing any.
 
     Raises ValueError as `checked` does.
