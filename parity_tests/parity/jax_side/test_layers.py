@@ -1,0 +1,157 @@
+"""What is recorded of the layers of an `nnx.Module`: the same names as on the torch side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from parity.jax_side.layers import Layers, rounded, watch
+
+
+def watched(model: Any, *inputs: jax.Array, bits: int | None = None, probes: Any = None) -> tuple[jax.Array, Layers]:
+    with watch(model, bits, probes) as layers:
+        output = model(*inputs)
+    return output, layers
+
+
+class Twice(nnx.Module):
+    """One layer called twice, in a module that owns none itself."""
+
+    def __init__(self) -> None:
+        self.block = nnx.List([nnx.Linear(3, 3, rngs=nnx.Rngs(0))])
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        return nnx.relu(self.block[0](nnx.relu(self.block[0](inputs))))
+
+
+class Own(nnx.Module):
+    """A module with a parameter of its own and two inputs."""
+
+    def __init__(self) -> None:
+        self.scale = nnx.Param(jnp.full((3,), 2.0))
+
+    def __call__(self, first: jax.Array, second: jax.Array) -> jax.Array:
+        return self.scale[...] * first * second
+
+
+class Widened(nnx.Linear):
+    """A layer that calls its class's own way as a part of itself."""
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:  # type: ignore[override]
+        return 2 * super().__call__(inputs)
+
+
+def normal(*shape: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(0).standard_normal(shape), jnp.float32)
+
+
+def test_calls_are_named_by_module_and_counted_in_the_order_of_the_flow() -> None:
+    _, layers = watched(Twice(), jnp.ones((2, 3)))
+    assert list(layers.forward) == ["block.0.input", "block.0.output", "block.0#2.input", "block.0#2.output"]
+    assert layers.inputs == ["block.0.input", "block.0#2.input"]
+
+
+def test_each_call_has_its_own_arrays() -> None:
+    model, inputs = Twice(), normal(2, 3)
+    output, layers = watched(model, inputs)
+    np.testing.assert_array_equal(layers.forward["block.0.input"], inputs)
+    np.testing.assert_array_equal(nnx.relu(layers.forward["block.0.output"]), layers.forward["block.0#2.input"])
+    np.testing.assert_array_equal(nnx.relu(layers.forward["block.0#2.output"]), output)
+
+
+def test_a_probe_at_an_input_gives_the_gradient_by_that_input() -> None:
+    model, inputs = Twice(), normal(2, 3)
+    probes = {name: jnp.zeros((2, 3)) for name in ("block.0.input", "block.0#2.input")}
+    first = watched(model, inputs)[1].forward["block.0.output"]
+    found = jax.grad(lambda probes: watched(model, inputs, probes=probes)[0].sum())(probes)
+    expected = (found["block.0#2.input"] * (first > 0)) @ model.block[0].kernel[...].T
+    np.testing.assert_allclose(found["block.0.input"], expected, rtol=0, atol=1e-6)
+    assert jnp.any(expected != 0)
+
+
+def test_the_model_itself_and_a_second_input_have_names_too() -> None:
+    _, layers = watched(Own(), jnp.ones(3), jnp.full(3, 5.0))
+    assert list(layers.forward) == ["model.input", "model.input1", "model.output"]
+    assert layers.forward["model.input1"].tolist() == [5.0] * 3
+
+
+def test_whole_numbers_are_no_activations() -> None:
+    output, layers = watched(nnx.Embed(4, 2, rngs=nnx.Rngs(0)), jnp.array([1, 3]))
+    assert list(layers.forward) == ["model.output"]
+    np.testing.assert_array_equal(layers.forward["model.output"], output)
+    assert not layers.inputs
+
+
+def test_a_layer_that_builds_on_its_class_is_one_call_and_its_whole_output() -> None:
+    layer, inputs = Widened(3, 3, rngs=nnx.Rngs(0)), normal(2, 3)
+    plain = layer(inputs)
+    output, layers = watched(layer, inputs)
+    assert list(layers.forward) == ["model.input", "model.output"]
+    np.testing.assert_array_equal(layers.forward["model.output"], output)
+    np.testing.assert_array_equal(output, plain)
+
+
+def test_a_layer_of_another_model_is_not_recorded() -> None:
+    model, other = Twice(), nnx.Linear(3, 3, rngs=nnx.Rngs(1))
+    with watch(model, None) as layers:
+        other(jnp.ones((2, 3)))
+    assert not layers.forward
+
+
+def test_watching_changes_neither_the_output_nor_the_gradients() -> None:
+    model, inputs = Twice(), normal(2, 3)
+
+    def total(model: Twice, watching: bool) -> jax.Array:
+        return (watched(model, inputs)[0] if watching else model(inputs)).sum()
+
+    (found, of_found), (expected, of_expected) = (
+        jax.value_and_grad(total)(model, watching) for watching in (True, False)
+    )
+    assert found == expected
+    jax.tree.map(np.testing.assert_array_equal, of_found, of_expected)
+
+
+def test_the_classes_are_as_before_afterwards_even_where_the_model_raised() -> None:
+    class Inherits(nnx.Linear):
+        """Has no `__call__` of its own."""
+
+    model = Twice()
+    model.block.append(Inherits(3, 3, rngs=nnx.Rngs(0)))
+    before = nnx.Linear.__call__
+    with pytest.raises(TypeError, match="shape"):
+        watched(model, jnp.ones((2, 4)))
+    assert nnx.Linear.__call__ is before
+    assert "__call__" not in vars(Inherits)
+
+
+def test_what_is_no_module_has_no_layers() -> None:
+    with watch({"m": jnp.ones(1)}, None) as layers:
+        pass
+    assert not layers.forward
+
+
+# Rounding
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_rounded_array_keeps_as_many_bits_as_it_was_given(dtype: str) -> None:
+    kept, lost = 1 + 2**-10, 1 + 2**-10 + 2**-13
+    with jax.enable_x64(dtype == "float64"):
+        assert rounded(jnp.array([kept, lost, -lost], dtype), 10).tolist() == [kept, kept, -kept]
+
+
+def test_the_gradient_passes_a_rounding_as_if_there_were_none() -> None:
+    weights = jnp.array([2.0, 3.0])
+    gradient = jax.grad(lambda array: (rounded(array, 10) * weights).sum())(jnp.array([0.1, -0.3]))
+    assert gradient.tolist() == [2.0, 3.0]
+
+
+def test_without_bits_and_for_whole_numbers_nothing_is_rounded() -> None:
+    array, whole = jnp.array([0.1]), jnp.array([2**30 + 1])
+    assert rounded(array, None) is array
+    assert rounded(whole, 10) is whole

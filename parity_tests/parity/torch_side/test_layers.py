@@ -1,0 +1,141 @@
+"""What is recorded of the layers of an `nn.Module`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from parity.torch_side.layers import Layers, rounded, watch
+
+
+def watched(model: Any, *inputs: Tensor, bits: int | None = None) -> tuple[Tensor, Layers]:
+    with watch(model, bits) as layers:
+        output = model(*inputs)
+    return output, layers
+
+
+class Twice(nn.Module):
+    """One layer called twice, in a module that owns none itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = nn.Sequential(nn.Linear(3, 3, dtype=torch.float64), nn.ReLU())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        found: Tensor = self.block(self.block(inputs))
+        return found
+
+
+class Own(nn.Module):
+    """A module with a parameter of its own and two inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((3,), 2.0))
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        return self.scale * first * second
+
+
+def test_calls_are_named_by_module_and_counted_in_the_order_of_the_flow() -> None:
+    _, layers = watched(Twice(), torch.ones(2, 3, dtype=torch.float64))
+    assert list(layers.forward) == ["block.0.input", "block.0.output", "block.0#2.input", "block.0#2.output"]
+    assert list(layers.inputs) == ["block.0.input", "block.0#2.input"]
+
+
+def test_each_call_has_its_own_tensors_and_gradients() -> None:
+    torch.manual_seed(0)
+    model, inputs = Twice(), torch.randn(2, 3, dtype=torch.float64)
+    output, layers = watched(model, inputs)
+    first, second = layers.forward["block.0.output"], layers.forward["block.0#2.input"]
+    assert torch.equal(layers.forward["block.0.input"], inputs)
+    assert torch.equal(torch.relu(first), second)
+    assert torch.equal(torch.relu(layers.forward["block.0#2.output"]), output)
+    to_first, to_second = torch.autograd.grad(output.sum(), list(layers.inputs.values()))
+    weight = model.get_parameter("block.0.weight")
+    torch.testing.assert_close(to_first, (to_second * (first > 0)) @ weight, rtol=0, atol=1e-14)
+
+
+def test_the_model_itself_and_a_second_input_have_names_too() -> None:
+    _, layers = watched(Own(), torch.ones(3), torch.full((3,), 5.0))
+    assert list(layers.forward) == ["model.input", "model.input1", "model.output"]
+    assert layers.forward["model.input1"].tolist() == [5.0] * 3
+
+
+def test_whole_numbers_are_no_activations() -> None:
+    output, layers = watched(nn.Embedding(4, 2), torch.tensor([1, 3]))
+    assert list(layers.forward) == ["model.output"]
+    assert torch.equal(layers.forward["model.output"], output)
+    assert not layers.inputs
+
+
+class InPlace(nn.Module):
+    """Writes into what a layer was given and into what it gave back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(3, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        given = inputs * 1
+        output: Tensor = self.inner(given)
+        given.zero_()
+        return torch.relu_(output.sub_(100))
+
+
+def test_an_operation_in_place_does_not_overwrite_what_was_recorded() -> None:
+    torch.manual_seed(0)
+    model, inputs = InPlace(), torch.randn(2, 3)
+    expected = model.inner(inputs)
+    output, layers = watched(model, inputs)
+    assert torch.equal(layers.forward["inner.input"], inputs)
+    assert torch.equal(layers.forward["inner.output"], expected)
+    assert not output.any()
+
+
+def test_watching_changes_neither_the_output_nor_the_gradients() -> None:
+    torch.manual_seed(0)
+    model, inputs = Twice(), torch.randn(2, 3, dtype=torch.float64)
+    plain, parameters = model(inputs), list(model.parameters())
+    output, _ = watched(model, inputs)
+    assert torch.equal(output, plain)
+    for found, expected in zip(*(torch.autograd.grad(o.sum(), parameters) for o in (output, plain)), strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_nothing_is_watched_afterwards_even_where_the_model_raised() -> None:
+    model = Twice()
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"), watch(model, None) as layers:
+        model(torch.ones(2, 4, dtype=torch.float64))
+    model(torch.ones(2, 3, dtype=torch.float64))
+    assert list(layers.forward) == ["block.0.input"]
+
+
+def test_what_is_no_module_has_no_layers() -> None:
+    with watch({"m": torch.ones(1)}, None) as layers:
+        pass
+    assert not layers.forward
+
+
+# Rounding
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_rounded_tensor_keeps_as_many_bits_as_it_was_given(dtype: torch.dtype) -> None:
+    kept, lost = 1 + 2**-10, 1 + 2**-10 + 2**-13
+    assert rounded(torch.tensor([kept, lost, -lost], dtype=dtype), 10).tolist() == [kept, kept, -kept]
+
+
+def test_the_gradient_passes_a_rounding_as_if_there_were_none() -> None:
+    tensor = torch.tensor([0.1, -0.3], requires_grad=True)
+    (gradient,) = torch.autograd.grad((rounded(tensor, 10) * torch.tensor([2.0, 3.0])).sum(), tensor)
+    assert gradient.tolist() == [2.0, 3.0]
+
+
+def test_without_bits_and_for_whole_numbers_nothing_is_rounded() -> None:
+    tensor, whole = torch.tensor([0.1]), torch.tensor([2**30 + 1])
+    assert rounded(tensor, None) is tensor
+    assert rounded(whole, 10) is whole
