@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any
+
+import numpy as np
 
 from parity.live import LiveSide, live_side
 from parity.pair import Pair, Side
-from parity.recording import Arrays, Dtype, Framework
+from parity.recording import Array, Arrays, Dtype, Framework, State
 
 FRAMEWORKS: tuple[Framework, Framework] = ("torch", "jax")
 DTYPES: tuple[Dtype, Dtype] = ("float64", "float32")
+Run = tuple[Array, State]
+"""The losses of a loop and the state at its end."""
+Mistake = Callable[[Callable[..., Run]], Callable[..., Any]]
+"""From the right loop to a wrong one."""
 _MODULES = {framework: f"parity_tests.parity.tiny_{framework}" for framework in FRAMEWORKS}
 _SIDES = {name: Side.from_module(module, optimizer=f"{module}:optimizer") for name, module in _MODULES.items()}
 
@@ -37,3 +45,27 @@ def same(first: Arrays, second: Arrays) -> bool:
         (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
         for a, b in ((first[name], second[name]) for name in first)
     )
+
+
+def loops(framework: Framework, wrong: Mapping[str, Mistake] | None = None) -> dict[str, Any]:
+    """Parts of a side with loops of its own: the right one, `stepped`, and those that `wrong` makes of it by name."""
+    right = partial(_train, framework)
+    driven = {"stepped": right} | {name: mistake(right) for name, mistake in (wrong or {}).items()}
+    return {"train": lambda name, **asked: driven[name](**asked), "loops": tuple(driven)}
+
+
+def _train(
+    framework: Framework, *, seed: int, dtype: Dtype, state: State | None, start: int, count: int, **_: Any
+) -> Run:
+    side, losses = _right(framework, dtype), []
+    reached = state or State(side.initial(seed), {})
+    for batch in side.batches(seed, start + count)[start:]:
+        loss, gradients = side.gradients(reached.parameters, batch)
+        reached = side.update(reached, gradients)
+        losses.append(loss)
+    return np.array(losses), reached
+
+
+@cache
+def _right(framework: Framework, dtype: Dtype) -> LiveSide:
+    return live(framework, dtype)
