@@ -22,6 +22,8 @@ from parity_tests.parity import tiny_jax, tiny_torch
 from parity_tests.parity.tiny import FRAMEWORKS, loops, planted, tiny
 from parity_tests.parity.tiny_draws import batches, draw_parameters, scored
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 MODULES: dict[Framework, Any] = {"torch": tiny_torch, "jax": tiny_jax}
 both_sides = pytest.mark.parametrize("framework", FRAMEWORKS)
 

@@ -17,6 +17,8 @@ from parity.rounding import cast, rounded
 from parity_tests.parity.tiny import DTYPES, FRAMEWORKS, live, planted, same
 from parity_tests.parity.tiny_draws import EXAMPLES, batches, draw_parameters, scored
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 NAMES = ["inner.weight", "inner.bias", "outer.weight", "outer.bias"]
 CLOSE: dict[Dtype, float] = {"float64": 1e-13, "float32": 2e-5}
 

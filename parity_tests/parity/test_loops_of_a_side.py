@@ -17,6 +17,8 @@ from parity.recording import Framework, State
 from parity.verdict import Comparison, Verdict
 from parity_tests.parity.tiny import FRAMEWORKS, Mistake, Run, loops, tiny
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 STEPS = 2
 ALL = None
 both_sides = pytest.mark.parametrize("framework", FRAMEWORKS)

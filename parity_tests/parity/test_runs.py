@@ -15,6 +15,8 @@ from parity.runs import digest, free_run, judge_gradients, lockstep, loop_run
 from parity_tests.parity.tiny import DTYPES, FRAMEWORKS, live, same
 from parity_tests.parity.tiny_draws import batches, draw_parameters
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 SEED, STEPS = 3, 5
 NAMES = set(draw_parameters(0))
 LAYERS = ["inner.input", "inner.output", "outer.input", "outer.output", "output"]
