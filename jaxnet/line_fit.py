@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxnet import command
-from jaxnet.arrays import Arrays, Batch, Rate, Run, State, checked, to_device, to_host
+from jaxnet.arrays import Arrays, Batch, Rate, Run, Start, checked, to_device, to_host
 from jaxnet.draws import DATA, generator
 from jaxnet.loops import drive
 from jaxnet.problem import Feed, Problem
@@ -98,7 +98,7 @@ def train(
     device: str = "cpu",
     dtype: str = "float32",
     precision: str = "float32",
-    state: State | None = None,
+    state: Start | None = None,
     start: int = 0,
     count: int | None = None,
 ) -> Run:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnet.arrays import Moments, Rate, Run, State, moments_from_state, moments_to_arrays
+from jaxnet.arrays import Moments, Rate, Run, Start, State, moments_from_state, moments_to_arrays
 from jaxnet.problem import Feed, Problem, stack_feeds
 from jaxnet.settings import Settings, SettingsError, computing
 
@@ -67,7 +67,7 @@ def drive(
     seeds: Sequence[int],
     feed_of: Callable[[int, Settings], Feed],
     how: Settings,
-    state: State | None = None,
+    state: Start | None = None,
 ) -> list[Run]:
     """The run of every seed, from `state` or from the seed's draws.
 
@@ -83,7 +83,7 @@ def drive(
         raise LoopError(reason)
     together = [*seeds, seeds[0] + 1] if loop == "many_seeds" and len(seeds) == 1 else seeds
     with computing(how.device, how.dtype, how.precision):
-        states = [state or State(problem.draw_parameters(seed), {}) for seed in together]
+        states = [State(*(state or (problem.draw_parameters(seed), {}))) for seed in together]
         feeds = [feed_of(seed, how) for seed in together]
         if loop == "many_seeds":
             return many_seeds(problem, states, feeds, how)[: len(seeds)]
@@ -139,7 +139,8 @@ def _begin(problem: Problem, state: State, how: Settings) -> tuple[Any, Any]:
         return model, None
     moments = moments_from_state(state, how.dtype)
     mu, nu = (problem.from_arrays(arrays, how.dtype, how.device) for arrays in moments[1:])
-    adam, *others = problem.optimizer(how.learning_rate).init(model)
+    # Only the structure: the numbers are the state's.
+    adam, *others = jax.eval_shape(problem.optimizer(how.learning_rate).init, model)
     return model, (adam._replace(count=jnp.array(moments.step, "int32"), mu=mu, nu=nu), *others)
 
 

@@ -13,7 +13,7 @@ from flax import nnx
 from jaxtyping import Float
 
 from jaxnet import command
-from jaxnet.arrays import Arrays, Batch, Rate, Run, State, module_from_arrays, module_to_arrays, to_device
+from jaxnet.arrays import Arrays, Batch, Rate, Run, Start, module_from_arrays, module_to_arrays, to_device
 from jaxnet.draws import DATA, draw_linear, generator
 from jaxnet.loops import drive
 from jaxnet.problem import Feed, Problem
@@ -95,7 +95,7 @@ def train(
     device: str = "cpu",
     dtype: str = "float32",
     precision: str = "float32",
-    state: State | None = None,
+    state: Start | None = None,
     start: int = 0,
     count: int | None = None,
 ) -> Run:

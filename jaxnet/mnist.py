@@ -15,7 +15,7 @@ from flax import nnx
 from jaxtyping import Float
 
 from jaxnet import command
-from jaxnet.arrays import Arrays, Batch, Rate, Run, State, module_from_arrays, module_to_arrays, to_device, to_host
+from jaxnet.arrays import Arrays, Batch, Rate, Run, Start, module_from_arrays, module_to_arrays, to_device, to_host
 from jaxnet.data import read_mnist
 from jaxnet.draws import draw_linear
 from jaxnet.loops import drive
@@ -120,7 +120,7 @@ def train(
     dtype: str = "float32",
     precision: str = "float32",
     data: Path | None = None,
-    state: State | None = None,
+    state: Start | None = None,
     start: int = 0,
     count: int | None = None,
 ) -> Run:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from parity.curves import curves
 from parity.difference import Scales, scales
 from parity.flips import Rejudge
 from parity.float32 import Float32, coarse_distances
 from parity.float64 import NoiseOf, compare_float64
+from parity.judge import compare_null_in_lockstep, compare_with_cpu, rests_on_null
 from parity.live import LiveSide, live_side
 from parity.loops import chosen, compare_loops_float32, compare_loops_float64
 from parity.noise import Noise
 from parity.pair import Pair
-from parity.recording import Arrays, Device, Dtype, Framework, Key, Recording
+from parity.power import multiplies_matrices
+from parity.recording import Arrays, Device, Dtype, Framework, Key, Recording, keys_of
 from parity.rounding import COARSE_BITS
 from parity.runs import Progress, free_run, lockstep
 from parity.score import compare_predictions
@@ -76,12 +79,13 @@ def check(
     live = _live(pair, "float64", device)
     names = {framework: chosen(live[framework], loops) for framework in FRAMEWORKS}
     _float64(findings, live, names, tell)
-    if not findings.differs:
-        _float32(findings, live, names, tell)
     curve = Curves({}, {})
     if not findings.differs:
-        tell("free-running float32 curves")
-        curve = curves(_live(pair, "float32", device), seed, pair.steps)
+        live32 = _live(pair, "float32", device)
+        _float32(findings, live, live32, names, tell)
+        if not findings.differs:
+            tell("free-running float32 curves")
+            curve = curves(live32, seed, pair.steps)
     return summarised(findings, live, names, curve, time.monotonic() - started)
 
 
@@ -100,7 +104,12 @@ def _float64(
     findings.recordings["float64"] = sides
     findings.scales = scales(list(sides.values()))
     noise_of = _float64_noise(findings, live, tell)
-    findings.comparisons += compare_float64(sides["torch"], sides["jax"], findings.scales, noise_of)
+    free = [key for key in keys_of(*sides.values()) if not rests_on_null(key, findings.judge, findings.scales)]
+    findings.comparisons += compare_float64(sides["torch"], sides["jax"], findings.scales, noise_of, keys=free)
+    findings.comparisons += compare_null_in_lockstep(findings.judge, live["jax"], findings.scales, seed, steps)
+    if findings.device == "gpu":
+        tell("float64, torch: the same run on the CPU")
+        findings.comparisons += compare_with_cpu(findings.pair, findings.judge, findings.scales, noise_of, seed)
     _predictions(findings, "float64", {None: sides["jax"]})
     found, findings.runs = compare_loops_float64(
         live, names, findings.judge, findings.scales, noise_of, seed, steps, tell
@@ -112,11 +121,12 @@ def _float64(
 
 
 def _float64_noise(findings: Findings, live: dict[Framework, LiveSide], tell: Progress) -> NoiseOf:
-    def noise_of(framework: Framework) -> Noise:
+    @cache
+    def noise_of(framework: Framework, steps: int | None) -> Noise:
         def rerun(move: Callable[[Arrays], Arrays]) -> Recording:
             tell(f"float64, {framework}: noise")
             initial = move(live[framework].initial(findings.seed))
-            return free_run(live[framework], findings.seed, findings.pair.steps, initial, data=False)
+            return free_run(live[framework], findings.seed, steps or findings.pair.steps, initial, data=False)
 
         base = findings.recordings["float64"][framework]
         return Noise(base, rerun, findings.scales, findings.seed)
@@ -125,13 +135,14 @@ def _float64_noise(findings: Findings, live: dict[Framework, LiveSide], tell: Pr
 
 
 def _float32(
-    findings: Findings, judging: dict[Framework, LiveSide], names: dict[Framework, dict[str, str]], tell: Progress
-) -> None:
+    findings: Findings, judging: dict[Framework, LiveSide], live: dict[Framework, LiveSide],
+    names: dict[Framework, dict[str, str]], tell: Progress,
+) -> None:  # fmt: skip
     seed, steps, judge = findings.seed, findings.pair.steps, findings.judge
-    tell("float32: the coarse distance")
-    coarse = lockstep(judging["torch"], judge, seed, steps, bits=COARSE_BITS["float32"])
-    findings.coarse["float32"] = coarse_distances(judge, coarse, findings.scales)
-    live = _live(findings.pair, "float32", findings.device)
+    if multiplies_matrices(judge):
+        tell("float32: the coarse distance")
+        coarse = lockstep(judging["torch"], judge, seed, steps, bits=COARSE_BITS["float32"])
+        findings.coarse["float32"] = coarse_distances(judge, coarse, findings.scales)
     sides: dict[Framework, Recording] = {}
     for framework in FRAMEWORKS:
         tell(f"float32, {framework}: {steps} steps in lockstep with the judge")
@@ -145,7 +156,7 @@ def _float32(
 
         return Noise(sides[framework], rerun, findings.scales, seed)
 
-    float32 = Float32(judge, findings.scales, findings.coarse["float32"], noise_of)
+    float32 = Float32(judge, findings.scales, findings.coarse.get("float32", {}), noise_of)
     float32.rejudge = Rejudge(float32, judging["torch"], live, judging["torch"].batches(seed, steps), seed)
     found = float32.compare(sides)
     findings.comparisons += found

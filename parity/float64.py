@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cache
+from dataclasses import replace
 
 from parity.difference import Scales, difference, exact, fault
 from parity.factors import FLOAT64_CEILING, FLOAT64_FLOOR
 from parity.limits import float64_limit
 from parity.noise import Noise
 from parity.recording import Array, Dtype, Framework, Key, Recording, keys_of
-from parity.verdict import Comparison
+from parity.verdict import Comparison, Outcome
 
-NoiseOf = Callable[[Framework], Noise]
+NoiseOf = Callable[[Framework, int | None], Noise]
+"""A side's noise over so many steps; None: over all."""
 
 
 def compare_exact(
@@ -43,29 +44,17 @@ def compare_float64(
 ) -> list[Comparison]:  # fmt: skip
     """Every tensor of the two recordings, or those of `keys`. Noise is drawn only where the floor does not suffice."""
     wanted = keys_of(torch, jax) if keys is None else keys
-    limit_of = _Limits(noise_of)
-    return [_compare(key, torch.get(key), jax.get(key), scales, limit_of, loop) for key in wanted]
+    found = [_compare(key, torch.get(key), jax.get(key), scales, loop) for key in wanted]
+    doubtful = [c for c in found if c.limit == FLOAT64_FLOOR and FLOAT64_FLOOR < c.difference <= FLOAT64_CEILING]
+    if not doubtful:
+        return found
+    # No longer than to the last tensor in doubt; scores are taken after the last step.
+    until = None if any(c.key.stage == "score" for c in doubtful) else max(c.key.step for c in doubtful) + 1
+    noises = noise_of("torch", until), noise_of("jax", until)
+    return [_explained(c, *noises) if c in doubtful else c for c in found]
 
 
-class _Limits:
-    """The limit of each tensor from the noise of both sides, which is drawn only as far as a difference asks for it."""
-
-    def __init__(self, noise_of: NoiseOf) -> None:
-        self._noise_of = cache(noise_of)
-
-    def of(self, key: Key, apart: float) -> float:
-        if apart <= FLOAT64_FLOOR or apart > FLOAT64_CEILING:
-            return FLOAT64_FLOOR
-        torch, jax = self._noise_of("torch"), self._noise_of("jax")
-        limit = float64_limit(torch.of(key), jax.of(key))
-        while apart > limit and torch.draw() and jax.draw():
-            limit = float64_limit(torch.of(key), jax.of(key))
-        return limit
-
-
-def _compare(
-    key: Key, torch: Array | None, jax: Array | None, scales: Scales, limits: _Limits, loop: str | None
-) -> Comparison:
+def _compare(key: Key, torch: Array | None, jax: Array | None, scales: Scales, loop: str | None) -> Comparison:
     note = fault(torch, "torch", "float64") or fault(jax, "jax", "float64")
     if note or torch is None or jax is None:
         return Comparison(key, "float64", None, loop, float("inf"), FLOAT64_FLOOR, None, "differ", note)
@@ -75,6 +64,15 @@ def _compare(
         note = f"torch has shape {torch.shape}, jax {jax.shape}"
         return Comparison(key, "float64", None, loop, float("inf"), FLOAT64_FLOOR, None, "differ", note)
     apart = difference(torch, jax, scales.of[key])
-    limit = limits.of(key, apart)
     note = "null gradient" if (key.stage, key.tensor) in scales.null else ""
-    return Comparison(key, "float64", None, loop, apart, limit, None, "agree" if apart <= limit else "differ", note)
+    outcome: Outcome = "agree" if apart <= FLOAT64_FLOOR else "differ"
+    return Comparison(key, "float64", None, loop, apart, FLOAT64_FLOOR, None, outcome, note)
+
+
+def _explained(comparison: Comparison, torch: Noise, jax: Noise) -> Comparison:
+    """The comparison within the limit that comes from the noise of both sides, drawn as far as it asks for it."""
+    key, apart = comparison.key, comparison.difference
+    limit = float64_limit(torch.of(key), jax.of(key))
+    while apart > limit and torch.draw() and jax.draw():
+        limit = float64_limit(torch.of(key), jax.of(key))
+    return replace(comparison, limit=limit, outcome="agree" if apart <= limit else "differ")

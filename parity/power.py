@@ -49,6 +49,11 @@ def wrong_answers(judge: Recording, scales: Scales, coarse: Mapping[Key, float])
     return found
 
 
+def multiplies_matrices(judge: Recording) -> bool:
+    """Whether the model has a product of matrices, taken from its parameters: nothing else shows TF32 in float32."""
+    return any(array.ndim >= 2 for array in judge.of("init", 0).values())
+
+
 def _before(judge: Recording, key: Key) -> np.ndarray | None:
     if key.stage != "update":
         return judge.get(key._replace(step=key.step - 1))

@@ -12,7 +12,7 @@ from parity.difference import BIT_EXACT
 from parity.factors import MINIMUM_POWER
 from parity.hints import looks_like, looks_like_data
 from parity.live import LiveSide
-from parity.power import by_kind, wrong_answers
+from parity.power import by_kind, multiplies_matrices, wrong_answers
 from parity.recording import STAGES, Dtype, Framework, Key, Recording
 from parity.score import score
 from parity.verdict import Comparison, Curves, FirstDifference, Score, StageVerdict, Verdict, worst
@@ -112,9 +112,8 @@ def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, f
 
 
 def _asks_lower_precision(stage: str, dtype: Dtype, judge: Recording) -> bool:
-    """Whether power against lower precision is asked: float32 shows it only where matrices are multiplied."""
-    matrices = any(array.ndim >= 2 for array in judge.of("init", 0).values())
-    return stage in LOWER_PRECISION and (dtype == "float64" or matrices)
+    """Whether power against lower precision is asked of a stage."""
+    return stage in LOWER_PRECISION and (dtype == "float64" or multiplies_matrices(judge))
 
 
 def _unequal_conditions(findings: Findings) -> str:

@@ -32,6 +32,10 @@ class State(NamedTuple):
     optimizer: Arrays
 
 
+Start = tuple[Arrays, Arrays]
+"""A state to start from: parameters and optimizer, a `State` or another package's pair of them."""
+
+
 class Run(NamedTuple):
     """What a loop gives back: the loss of every step it took, before the step, and the state after the last."""
 

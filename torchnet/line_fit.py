@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchnet import command
-from torchnet.arrays import Arrays, Batch, Rate, Run, State, checked, to_device, to_host
+from torchnet.arrays import Arrays, Batch, Rate, Run, Start, checked, to_device, to_host
 from torchnet.draws import DATA, generator
 from torchnet.loops import drive
 from torchnet.problem import Feed, Problem
@@ -98,7 +98,7 @@ def train(
     device: str = "cpu",
     dtype: str = "float32",
     precision: str = "float32",
-    state: State | None = None,
+    state: Start | None = None,
     start: int = 0,
     count: int | None = None,
 ) -> Run:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from torchnet import functional
-from torchnet.arrays import Batch, Moments, Run, State, moments_from_state, moments_to_arrays, to_device, to_host
+from torchnet.arrays import Batch, Moments, Run, Start, State, moments_from_state, moments_to_arrays, to_device, to_host
 from torchnet.problem import Feed, Problem, stack_feeds
 from torchnet.settings import Settings, SettingsError, computing, device_of, dtype_of
 
@@ -105,7 +105,7 @@ def drive(
     seeds: Sequence[int],
     feed_of: Callable[[int, Settings], Feed],
     how: Settings,
-    state: State | None = None,
+    state: Start | None = None,
 ) -> list[Run]:
     """The run of every seed, from `state` or from the seed's draws.
 
@@ -121,7 +121,7 @@ def drive(
         raise LoopError(reason)
     together = [*seeds, seeds[0] + 1] if loop == "many_seeds" and len(seeds) == 1 else seeds
     with computing(how.device, how.dtype, how.precision):
-        states = [state or State(problem.draw_parameters(seed), {}) for seed in together]
+        states = [State(*(state or (problem.draw_parameters(seed), {}))) for seed in together]
         feeds = [feed_of(seed, how) for seed in together]
         if loop == "many_seeds":
             return many_seeds(problem, states, feeds, how)[: len(seeds)]

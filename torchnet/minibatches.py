@@ -22,8 +22,7 @@ def draw_rows(seed: int, steps: int, batch_size: int, examples: int) -> Rows:
 
 def scale(pixels: Images, dtype: str = "float64") -> Float[np.ndarray, "examples 784"]:
     """Pixels from 0 to 255, (examples, 28, 28), as numbers from 0 to 1, (examples, 784), rounded to `dtype` once."""
-    shades: Float[np.ndarray, "shades"] = (np.arange(256) / 255).astype(dtype)
-    images: Float[np.ndarray, "examples 784"] = shades[pixels.reshape(len(pixels), -1)]
+    images: Float[np.ndarray, "examples 784"] = np.divide(pixels.reshape(len(pixels), -1), 255, dtype=dtype)
     return images
 
 

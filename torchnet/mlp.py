@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from torchnet import command
-from torchnet.arrays import Arrays, Batch, Run, State, module_from_arrays, module_to_arrays, to_device
+from torchnet.arrays import Arrays, Batch, Run, Start, module_from_arrays, module_to_arrays, to_device
 from torchnet.draws import DATA, draw_linear, generator
 from torchnet.loops import drive
 from torchnet.problem import Feed, Problem
@@ -93,7 +93,7 @@ def train(
     device: str = "cpu",
     dtype: str = "float32",
     precision: str = "float32",
-    state: State | None = None,
+    state: Start | None = None,
     start: int = 0,
     count: int | None = None,
 ) -> Run:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from torchnet import command
-from torchnet.arrays import Arrays, Batch, Run, State, module_from_arrays, module_to_arrays, to_device, to_host
+from torchnet.arrays import Arrays, Batch, Run, Start, module_from_arrays, module_to_arrays, to_device, to_host
 from torchnet.data import read_mnist
 from torchnet.draws import draw_linear
 from torchnet.loops import drive
@@ -117,7 +117,7 @@ def train(
     dtype: str = "float32",
     precision: str = "float32",
     data: Path | None = None,
-    state: State | None = None,
+    state: Start | None = None,
     start: int = 0,
     count: int | None = None,
 ) -> Run:

@@ -27,7 +27,7 @@ class Feed(NamedTuple):
     """Data on the device, and which rows of it each step takes, (steps, batch); without rows each step takes it all."""
 
     data: Batch
-    rows: Int[Tensor, steps *batch] | None = None
+    rows: Int[Tensor, steps * batch] | None = None
 
     def batch(self, step: int) -> Batch:
         """The batch of a step."""

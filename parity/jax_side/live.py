@@ -42,6 +42,7 @@ class JaxSide:
             raise NotCheckable(f"JAX sees no {device}: use --device cpu, or pip install 'jax[cuda13]'") from error
         self._parts = Parts(side, self.framework)
         self._transformation = None if side.optimizer is None else self._parts.optimizer()
+        self._fresh = jax.jit(self._begin)
         self._observed = jax.jit(self._observe, static_argnames="bits")
         self._differentiated = jax.jit(self._differentiate, static_argnames="bits")
         self._applied = jax.jit(self._apply)
@@ -154,6 +155,9 @@ class JaxSide:
 
         return jax.value_and_grad(loss)(model)
 
+    def _begin(self, model: Any) -> Any:
+        return () if self._transformation is None else self._transformation.init(model)
+
     def _apply(self, model: Any, optimizer: Any, gradients: Any) -> tuple[Any, Any]:
         if self._transformation is None:
             return self._parts.update(model, gradients), optimizer
@@ -171,15 +175,12 @@ class JaxSide:
         return {name: np.array(array) for name, array in arrays.items()}
 
     def _device_batch(self, batch: Batch) -> dict[str, jax.Array]:
-        arrays = cast(batch, self.dtype)
         whole = np.int64 if self.dtype == "float64" else np.int32
-        return {n: jnp.asarray(a.astype(whole) if a.dtype.kind in "iu" else a) for n, a in arrays.items()}
+        held = {"f": np.dtype(self.dtype), "i": np.dtype(whole), "u": np.dtype(whole)}
+        return {name: jnp.asarray(np.array(a, held.get(a.dtype.kind, a.dtype))) for name, a in batch.items()}
 
     def _optimizer(self, model: Any, arrays: Arrays) -> Any:
-        if self._transformation is None:
-            return ()
-        fresh = self._transformation.init(model)
-        return state_in(fresh, model, arrays, self._model)
+        return state_in(self._fresh(model), model, arrays, self._model)
 
     def _gradients(self, found: tuple[jax.Array, Any]) -> Gradients:
         loss, gradients = found

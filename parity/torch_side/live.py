@@ -139,8 +139,10 @@ class TorchSide:
         return dict(model.named_parameters()) if isinstance(model, nn.Module) else dict(model)
 
     def _tensors(self, batch: Batch) -> dict[str, Tensor]:
-        arrays = cast(batch, self.dtype)
-        return {name: torch.from_numpy(np.array(array)).to(self._torch_device) for name, array in arrays.items()}
+        # Copied, so that nothing the model does to a batch comes back to the array.
+        held = {"f": np.dtype(self.dtype)}
+        copies = {name: np.array(array, held.get(array.dtype.kind)) for name, array in batch.items()}
+        return {name: torch.from_numpy(array).to(self._torch_device) for name, array in copies.items()}
 
     def _differentiated(self, loss: Tensor, parameters: dict[str, Tensor]) -> Gradients:
         found = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
