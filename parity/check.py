@@ -77,7 +77,7 @@ def check(
     tell = progress or (lambda _: None)
     findings = Findings(pair, seed, device)
     live = _live(pair, "float64", device)
-    names = {framework: chosen(live[framework], loops) for framework in FRAMEWORKS}
+    names = chosen(live, loops)
     _float64(findings, live, names, tell)
     curve = Curves({}, {})
     if not findings.differs:

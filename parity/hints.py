@@ -8,6 +8,7 @@ import numpy as np
 
 from parity.live import LiveSide
 from parity.recording import Array, Framework, Key, Recording
+from parity.runs import SCORED
 
 CLOSE = 1e-5
 """A shape counts as found where it explains the difference to this share of the array's size."""
@@ -15,6 +16,8 @@ COMMON_FACTORS = {2.0: "twice as large", 0.5: "half as large", -1.0: "of the opp
 
 
 def _close(a: Array, b: Array) -> bool:
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return False
     size = float(np.max(np.abs(a))) if a.size else 0.0
     return a.shape == b.shape and size > 0 and float(np.max(np.abs(a - b))) <= CLOSE * size
 
@@ -100,6 +103,11 @@ def looks_like_data(key: Key, live: Mapping[Framework, LiveSide], seed: int, ste
     batches = {framework: side.batches(seed, steps) for framework, side in live.items()}
 
     def entry(framework: Framework, step: int) -> Array | None:
+        if key.tensor.startswith(SCORED):
+            entries = (
+                (f"{SCORED}{n}.{e}", array) for n, b in live[framework].scored(seed).items() for e, array in b.items()
+            )
+            return dict(entries).get(key.tensor) if step == key.step else None
         return batches[framework][step].get(key.tensor) if 0 <= step < steps else None
 
     here, there = entry("torch", key.step), entry("jax", key.step)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from parity.factors import CAP, FEW_EPS, FLOAT32_FACTOR, FLOAT64_CEILING, FLOAT64_FACTOR, FLOAT64_FLOOR
 from parity.recording import Key
 from parity.verdict import EPS
 
-CAPPED_STAGES = ("forward", "backward")
+INPUT = re.compile(r"\.input\d*$")
+"""Ends the name of what goes into a layer."""
 
 
 class Float32Limit(NamedTuple):
@@ -26,10 +28,14 @@ def float64_limit(torch_noise: float, jax_noise: float) -> float:
 def capped(key: Key) -> bool:
     """Whether the cap applies: to activations and gradients, where lower precision shows.
 
+    Not to what goes into a layer: it shows in what came out of the one before, and the first has the batch, which the
+    emulation of lower precision rounds and the hardware does not.
     A loss, a score or an updated parameter may move by anything, even by nothing, when precision is lowered, so that a
     cap taken from it would be chance.
     """
-    return key.stage in CAPPED_STAGES or key.tensor.startswith("gradient.")
+    if key.stage == "forward":
+        return INPUT.search(key.tensor) is None
+    return key.stage == "backward" or key.tensor.startswith("gradient.")
 
 
 def float32_limit(other_distance: float, other_noise: float, coarse: float | None) -> Float32Limit:

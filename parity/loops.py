@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from parity.difference import Scales
+from parity.errors import NotCheckable
 from parity.float32 import Float32
 from parity.float64 import NoiseOf, compare_float64
 from parity.judge import rests_on_null
@@ -12,18 +13,36 @@ from parity.live import LiveSide
 from parity.noise import Noise
 from parity.recording import Arrays, Framework, Key, Recording, State
 from parity.rounding import cast
-from parity.runs import Progress, loop_run
+from parity.runs import Progress, engine_step, loop_run
 from parity.verdict import Comparison
 
 FLOAT32_STARTS = (0, 1, 10, 50)
 """The steps at which every loop is started from the judge's state, in float32, to run for one step."""
 
+ENGINE = "the engine's step"
+"""Stands for a loop on a side that has none."""
+
 Live = Mapping[Framework, LiveSide]
 
 
-def chosen(live: LiveSide, wanted: Sequence[str] | None) -> dict[str, str]:
-    """The loops of a side that were asked for (None: all), each with why it cannot run here, empty where it can."""
-    return {loop: live.missing(loop) for loop in live.loops if wanted is None or loop in wanted}
+def chosen(live: Live, wanted: Sequence[str] | None) -> dict[Framework, dict[str, str]]:
+    """The loops of each side that were asked for (None: all), each with why it cannot run here, empty where it can.
+
+    Raises:
+        NotCheckable: no side has a loop that was asked for, where the sides have loops at all; or none of them runs.
+    """
+    offered = {loop for side in live.values() for loop in side.loops}
+    if isinstance(wanted, str):
+        raise NotCheckable(f"loops are {wanted!r}: expected a sequence of names")
+    names = {
+        framework: {loop: side.missing(loop) for loop in side.loops if wanted is None or loop in wanted}
+        for framework, side in live.items()
+    }
+    reasons = [why for found in names.values() for why in found.values()]
+    if offered and wanted and (not reasons or all(reasons)):
+        why = reasons[0] if reasons else f"the sides have {', '.join(sorted(offered))}"
+        raise NotCheckable(f"none of the loops {', '.join(wanted)} runs here: {why}")
+    return names
 
 
 def compare_loops_float64(
@@ -40,11 +59,12 @@ def compare_loops_float64(
             progress(f"float64, {framework}: loop {loop}")
             run = runs[f"{framework} {loop}"] = loop_run(side, loop, seed, 0, steps, None)
             sides = (run, judge) if framework == "torch" else (judge, run)
-            keys = [Key("trajectory", step, "loss") for step in range(steps)]
+            losses = [Key("trajectory", step, "loss") for step in range(steps)]
             last = judge.state_before(steps)
             expected = [Key("trajectory", steps - 1, name) for name in (*last.parameters, *last.optimizer)]
-            ends = dict.fromkeys([*expected, *(key for key in run.flow() if key.tensor != "loss")])
-            keys += [key for key in ends if not rests_on_null(key, judge, scales)]
+            # Also what the loop gave back beyond that, such as one loss too many.
+            named = dict.fromkeys([*losses, *expected, *run.flow()])
+            keys = [key for key in named if not rests_on_null(key, judge, scales)]
             found += compare_float64(*sides, scales, noise_of, keys=keys, loop=f"{framework} {loop}")
     return found, runs
 
@@ -59,11 +79,13 @@ def compare_loops_float32(
 ) -> list[Comparison]:
     """One step of every loop from the judge's state at the steps of `FLOAT32_STARTS`.
 
-    A loop is measured against the other side's loop of the same name, or, where it has none, its first.
+    A loop is measured against the other side's loop of the same name, or, where it has none, its first, or, where it
+    has no loop at all, the engine's own step of it.
     """
     running = {framework: [loop for loop, why in names.items() if not why] for framework, names in loops.items()}
-    if not all(running.values()):
+    if not any(running.values()):
         return []
+    running = {framework: names or [ENGINE] for framework, names in running.items()}
     found: list[Comparison] = []
     for start in (start for start in FLOAT32_STARTS if start < steps):
         progress(f"float32: every loop from step {start}")
@@ -72,13 +94,13 @@ def compare_loops_float32(
             framework: {loop: _one_step(side, loop, seed, start, state) for loop in running[framework]}
             for framework, side in live.items()
         }
-        for loop in dict.fromkeys(name for names in running.values() for name in names):
+        for loop in dict.fromkeys(name for names in running.values() for name in names if name != ENGINE):
             sides = {
                 framework: runs[framework].get(loop) or runs[framework][names[0]]
                 for framework, names in running.items()
             }
             judged = _against(float32, sides, live, running, loop, seed, start)
-            found += [c for c in judged if c.side is None or loop in running[c.side]]
+            found += [c for c in judged if c.side is None or (loop in running[c.side] and loop != ENGINE)]
     return found
 
 
@@ -87,7 +109,7 @@ def _one_step(
 ) -> Recording:
     parameters = cast(state.parameters, side.dtype)
     given = State(parameters if move is None else move(parameters), cast(state.optimizer, side.dtype))
-    return loop_run(side, loop, seed, start, 1, given)
+    return engine_step(side, seed, start, given) if loop == ENGINE else loop_run(side, loop, seed, start, 1, given)
 
 
 def _against(

@@ -40,7 +40,12 @@ def wrong_answers(judge: Recording, scales: Scales, coarse: Mapping[Key, float])
             answers["transposed"] = difference(array, array.T, scale)
         before = _before(judge, key)
         if before is not None and before.shape == array.shape:
-            answers["not applied" if key.stage == "update" else "stale"] = difference(array, before, scale)
+            moved = difference(array, before, scale)
+            # Moments move also where the parameters stay, and must not answer for them.
+            if key.stage != "update":
+                answers["stale"] = moved
+            elif key.tensor in judge.of("init", 0):
+                answers["not applied"] = moved
         if key in coarse:
             answers["coarse"] = coarse[key]
         null = is_gradient(key) and (key.stage, key.tensor) in scales.null

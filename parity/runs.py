@@ -14,6 +14,10 @@ from parity.rounding import cast, rounded_all
 Progress = Callable[[str], None]
 
 
+SCORED = "scored."
+"""What the names of scored batches begin with in the data stage."""
+
+
 def digest(array: Array) -> Array:
     """SHA-256 of an array's dtype, shape and bytes, as 32 bytes (uint8, shape (32,))."""
     content = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
@@ -42,7 +46,7 @@ def free_run(live: LiveSide, seed: int, steps: int, initial: Arrays | None = Non
         if step < OBSERVED_STEPS:
             observe(live, recording, step, batches[step], recording.state_before(step).parameters)
         keep(recording, step, taken)
-    add_scores(live, recording, seed, recording.state_before(steps).parameters)
+    add_scores(live, recording, seed, recording.state_before(steps).parameters, data=data)
     return recording
 
 
@@ -76,7 +80,7 @@ def lockstep(
         gradients = live.gradients(parameters, batch, bits)
         after = live.update(State(parameters, given(state.optimizer)), given(judge_gradients(judge, step)))
         keep(recording, step, Step(gradients, after))
-    add_scores(live, recording, seed, placed(judge.state_before(steps).parameters))
+    add_scores(live, recording, seed, placed(judge.state_before(steps).parameters), data=data)
     return recording
 
 
@@ -107,9 +111,12 @@ def keep(recording: Recording, step: int, taken: Step) -> None:
         recording.add(stage, step, taken.state.optimizer)
 
 
-def add_scores(live: LiveSide, recording: Recording, seed: int, parameters: Arrays) -> None:
-    """Record the model's output on every scored batch."""
+def add_scores(live: LiveSide, recording: Recording, seed: int, parameters: Arrays, *, data: bool) -> None:
+    """Record the model's output on every scored batch and, as step 0 of the data, the bytes of these batches."""
     for name, batch in live.scored(seed).items():
+        if data:
+            held = live.seen(batch)
+            recording.add("data", 0, {f"{SCORED}{name}.{entry}": digest(array) for entry, array in held.items()})
         recording.add("score", 0, {f"{name}.output": live.predict(parameters, batch)})
 
 
@@ -121,4 +128,13 @@ def loop_run(live: LiveSide, loop: str, seed: int, start: int, count: int, state
         recording.add("trajectory", start + index, {"loss": np.asarray(loss)})
     recording.add("trajectory", start + count - 1, end.parameters)
     recording.add("trajectory", start + count - 1, end.optimizer)
+    return recording
+
+
+def engine_step(live: LiveSide, seed: int, start: int, state: State) -> Recording:
+    """What a loop of one step would give back, made of the side's gradient and its optimizer."""
+    recording = Recording(live.provenance())
+    loss, gradients = live.gradients(state.parameters, live.batches(seed, start + 1)[start])
+    after = live.update(state, gradients)
+    recording.add("trajectory", start, {"loss": loss} | after.parameters | after.optimizer)
     return recording

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from parity.errors import NotCheckable
 from parity.recording import Array, Batch, Dtype, Framework, Key, Recording
 from parity.verdict import Comparison, Score
 
@@ -26,6 +27,8 @@ def compare_predictions(
     key = Key("score", 0, f"{name}.predictions")
     if expected.shape != found.shape:
         return Comparison(key, dtype, side, None, float("inf"), 0.0, None, "differ", "logits of another shape"), 0
+    if expected.ndim < 2:
+        raise NotCheckable(f"labels need outputs (examples, classes): {name}.output has shape {expected.shape}")
     ours, theirs = predictions(expected), predictions(found)
     flipped = np.flatnonzero(ours != theirs)
     share = flipped.size / max(ours.size, 1)
@@ -55,9 +58,15 @@ def score(
     """How many examples each side got right, of every scored batch."""
     found = []
     for name, batch in scored.items():
+        if labels not in batch:
+            raise NotCheckable(
+                f"the pair's labels {labels!r} are not in the scored batch {name}: it has {', '.join(batch)}"
+            )
         right = {}
         for which, recording in recordings.items():
-            output = recording.of("score", 0)[f"{name}.output"]
+            output = recording.of("score", 0).get(f"{name}.output")
+            if output is None:
+                continue  # already reported as missing on one side
             right[which] = int(np.sum(predictions(output) == batch[labels]))
         found.append(Score(name, len(batch[labels]), right))
     return found

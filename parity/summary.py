@@ -13,7 +13,7 @@ from parity.factors import MINIMUM_POWER
 from parity.hints import looks_like, looks_like_data
 from parity.live import LiveSide
 from parity.power import by_kind, multiplies_matrices, wrong_answers
-from parity.recording import STAGES, Dtype, Framework, Key, Recording
+from parity.recording import OBSERVED_STEPS, STAGES, Dtype, Framework, Key, Recording
 from parity.score import score
 from parity.verdict import Comparison, Curves, FirstDifference, Score, StageVerdict, Verdict, worst
 
@@ -130,7 +130,12 @@ def _unequal_conditions(findings: Findings) -> str:
 def _unmoved(findings: Findings) -> str:
     judge = findings.judge
     end = judge.state_before(findings.pair.steps).parameters
-    null = {tensor for stage, tensor in findings.scales.null if stage == "backward"}
+    # Rounding may be too small to move a parameter. Nothing at all, at every step, is a parameter that is not used.
+    null = {
+        tensor for stage, tensor in findings.scales.null
+        if stage == "backward"
+        and any(judge.of(stage, step).get(tensor, np.zeros(1)).any() for step in range(OBSERVED_STEPS))
+    }  # fmt: skip
     still = [
         name for name, start in judge.of("init", 0).items() if name not in null and np.array_equal(start, end[name])
     ]

@@ -214,7 +214,7 @@ def either(name: str, change: Change, *where: Any, **others: Any) -> list[Mistak
 
 MISTAKES: list[Mistake] = [
     *either("sum for mean", scaled_loss, "loss", "loss"),
-    *either("missing ReLU", no_relu, "forward", "output", problems=NETS),
+    *either("missing ReLU", no_relu, "forward", "*.input", problems=NETS),
     *either("square kernel transposed on its way in", transposed_in, "init", "*.weight", problems=NETS,
             looks_like="transposed"),
     *either("square kernel transposed both ways", transposed_in_and_out, "forward", "*.output", problems=NETS),

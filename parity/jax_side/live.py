@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from parity.jax_side.layers import watch
 from parity.jax_side.optimizer import state_in, state_out
 from parity.live import Gradients, Observation, Step
 from parity.pair import Side
-from parity.parts import Parts
+from parity.parts import Parts, watched
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
 from parity.rounding import cast
 
@@ -42,11 +42,14 @@ class JaxSide:
             raise NotCheckable(f"JAX sees no {device}: use --device cpu, or pip install 'jax[cuda13]'") from error
         self._parts = Parts(side, self.framework)
         self._transformation = None if side.optimizer is None else self._parts.optimizer()
-        self._fresh = jax.jit(self._begin)
-        self._observed = jax.jit(self._observe, static_argnames="bits")
-        self._differentiated = jax.jit(self._differentiate, static_argnames="bits")
-        self._applied = jax.jit(self._apply)
-        self._predicted = jax.jit(self._parts.predict)
+        self._fresh = self._compiled("optimizer", self._begin)
+        self._observed = self._compiled("loss or its gradient", self._observe, "bits")
+        self._differentiated = self._compiled("loss or its gradient", self._differentiate, "bits")
+        self._applied = self._compiled("update", self._apply)
+        self._predicted = self._compiled("predict", lambda model, batch: jnp.asarray(self._parts.predict(model, batch)))
+
+    def _compiled(self, label: str, function: Callable[..., Any], *static: str) -> Callable[..., Any]:
+        return watched(self.framework, label, jax.jit(function, static_argnames=static))
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
@@ -77,8 +80,7 @@ class JaxSide:
             return self._arrays(self._model(cast(self._parts.parameters(seed), self.dtype)))
 
     def batches(self, seed: int, steps: int) -> Sequence[Batch]:
-        batches: Sequence[Batch] = self._parts.batches(seed, steps)
-        return batches
+        return self._parts.batches_of(seed, steps)
 
     def seen(self, batch: Batch) -> Batch:
         with self._settings():
@@ -122,13 +124,11 @@ class JaxSide:
             return to_numpy(self._predicted(self._model(parameters), self._device_batch(batch)))
 
     def scored(self, seed: int) -> dict[str, Batch]:
-        scored: dict[str, Batch] = self._parts.scored(seed)
-        return scored
+        return self._parts.scored_of(seed)
 
     def train(self, loop: str, seed: int, state: State | None, start: int, count: int) -> tuple[Array, State]:
-        losses, (parameters, optimizer) = self._parts.train(
-            loop, seed=seed, dtype=self.dtype, device=self.device, precision="float32",
-            state=state, start=start, count=count,
+        losses, parameters, optimizer = self._parts.run_of(
+            loop, count, seed=seed, dtype=self.dtype, device=self.device, precision="float32", state=state, start=start,
         )  # fmt: skip
         return losses, State(parameters, optimizer)
 
@@ -165,10 +165,10 @@ class JaxSide:
         return optax.apply_updates(model, updates), optimizer
 
     def missing(self, loop: str) -> str:
-        return str(self._parts.missing(loop, self.device)) if self._parts.side.missing else ""
+        return self._parts.why_not(loop, self.device)
 
     def _model(self, parameters: Arrays) -> Any:
-        return self._parts.model(parameters, self.dtype, self.device)
+        return self._parts.model_of(parameters, self.dtype, self.device)
 
     def _arrays(self, model: Any) -> Arrays:
         arrays: Arrays = self._parts.arrays(model)

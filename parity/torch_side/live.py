@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from parity.errors import NotCheckable
 from parity.live import Gradients, Observation, Step
 from parity.pair import Side
-from parity.parts import Parts
+from parity.parts import Parts, blame
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
 from parity.rounding import cast
 from parity.torch_side.layers import watch
@@ -67,8 +67,7 @@ class TorchSide:
         return self._arrays(self._model(drawn))
 
     def batches(self, seed: int, steps: int) -> Sequence[Batch]:
-        batches: Sequence[Batch] = self._parts.batches(seed, steps)
-        return batches
+        return self._parts.batches_of(seed, steps)
 
     def seen(self, batch: Batch) -> Batch:
         return {name: tensor.cpu().numpy() for name, tensor in self._tensors(batch).items()}
@@ -77,9 +76,9 @@ class TorchSide:
         with full_float32():
             model, tensors = self._model(parameters), self._tensors(batch)
             with watch(model, bits) as layers:
-                loss = self._parts.loss(model, tensors)
+                loss = self._loss(model, tensors)
             with torch.no_grad():
-                output = self._parts.predict(model, tensors)
+                output = self._output(model, tensors)
             named = self._parameters(model)
             wanted = [*named.values(), *layers.inputs.values()]
             found = [to_numpy(g) for g in torch.autograd.grad(loss, wanted, materialize_grads=True)]
@@ -91,7 +90,7 @@ class TorchSide:
         with full_float32():
             model = self._model(parameters)
             with watch(model if bits is not None else None, bits):
-                loss = self._parts.loss(model, self._tensors(batch))
+                loss = self._loss(model, self._tensors(batch))
             return self._differentiated(loss, self._parameters(model))
 
     def update(self, state: State, gradients: Arrays) -> State:
@@ -105,38 +104,57 @@ class TorchSide:
         optimizer = self._optimizer(model, {})
         for batch in batches:
             with full_float32():
-                loss = self._parts.loss(model, self._tensors(batch))
+                loss = self._loss(model, self._tensors(batch))
                 gradients = self._differentiated(loss, self._parameters(model))
                 model, state = self._updated(model, optimizer, gradients.parameters)
             yield Step(gradients, state)
 
     def predict(self, parameters: Arrays, batch: Batch) -> Array:
         with full_float32(), torch.no_grad():
-            return to_numpy(self._parts.predict(self._model(parameters), self._tensors(batch)))
+            return to_numpy(self._output(self._model(parameters), self._tensors(batch)))
 
     def scored(self, seed: int) -> dict[str, Batch]:
-        scored: dict[str, Batch] = self._parts.scored(seed)
-        return scored
+        return self._parts.scored_of(seed)
 
     def train(self, loop: str, seed: int, state: State | None, start: int, count: int) -> tuple[Array, State]:
-        losses, (parameters, optimizer) = self._parts.train(
-            loop, seed=seed, dtype=self.dtype, device=self.device, precision="float32",
-            state=state, start=start, count=count,
+        losses, parameters, optimizer = self._parts.run_of(
+            loop, count, seed=seed, dtype=self.dtype, device=self.device, precision="float32", state=state, start=start,
         )  # fmt: skip
         return losses, State(parameters, optimizer)
 
     def missing(self, loop: str) -> str:
-        return str(self._parts.missing(loop, self.device)) if self._parts.side.missing else ""
+        return self._parts.why_not(loop, self.device)
 
     def _model(self, parameters: Arrays) -> Any:
-        return self._parts.model(parameters, self.dtype, self.device)
+        return self._parts.model_of(parameters, self.dtype, self.device)
 
     def _arrays(self, model: Any) -> Arrays:
         arrays: Arrays = self._parts.arrays(model)
         return {name: np.array(array) for name, array in arrays.items()}
 
+    def _loss(self, model: Any, tensors: dict[str, Tensor]) -> Tensor:
+        loss = self._parts.loss(model, tensors)
+        if isinstance(loss, Tensor) and loss.shape == () and loss.requires_grad:
+            return loss
+        what = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+        raise NotCheckable(
+            f"the torch side's loss gave {what}: expected a single number that depends on the parameters"
+        )
+
+    def _output(self, model: Any, tensors: dict[str, Tensor]) -> Tensor:
+        output = self._parts.predict(model, tensors)
+        if isinstance(output, Tensor) and output.dtype is not torch.bfloat16:
+            return output
+        what = f"a {output.dtype} tensor" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise NotCheckable(f"the torch side's predict gave {what}: expected a tensor of a dtype that NumPy has")
+
     def _parameters(self, model: Any) -> dict[str, Tensor]:
-        return dict(model.named_parameters()) if isinstance(model, nn.Module) else dict(model)
+        named = dict(model.named_parameters()) if isinstance(model, nn.Module) else dict(model)
+        if frozen := [name for name, parameter in named.items() if not parameter.requires_grad]:
+            raise NotCheckable(
+                f"the torch side's parameter {frozen[0]} has requires_grad off: a frozen one has no gradient"
+            )
+        return named
 
     def _tensors(self, batch: Batch) -> dict[str, Tensor]:
         # Copied, so that nothing the model does to a batch comes back to the array.
@@ -164,5 +182,6 @@ class TorchSide:
             return model, State(self._arrays(model), {})
         for name, parameter in parameters.items():
             parameter.grad = tensors[name]
-        optimizer.step()
+        with blame(self.framework, "optimizer"):
+            optimizer.step()
         return model, State(self._arrays(model), state_out(optimizer, parameters))

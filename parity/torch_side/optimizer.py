@@ -35,16 +35,18 @@ def state_in(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], ar
     names = {id(parameter): name for name, parameter in parameters.items()}
     ordered = [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
     document = optimizer.state_dict()
-    document["state"] = {index: _entries(name, arrays) for index, name in enumerate(ordered)}
+    document["state"] = {index: _entries(name, arrays, ordered) for index, name in enumerate(ordered)}
     optimizer.load_state_dict(document)
 
 
-def _entries(name: str, arrays: Arrays) -> dict[str, Any]:
+def _entries(name: str, arrays: Arrays, names: list[str]) -> dict[str, Any]:
     entries: dict[str, Any] = {}
     step = arrays.get("step", arrays.get(f"step.{name}"))
     if step is not None:
         entries["step"] = torch.tensor(float(step))
     for key, array in arrays.items():
-        if key.endswith(f".{name}") and not key.startswith("step."):
+        # The name b.a.weight ends like a.weight: the longest name is the one that is meant.
+        meant = max((known for known in names if key.endswith(f".{known}")), key=len, default="")
+        if meant == name and not key.startswith("step."):
             entries[key.removesuffix(f".{name}")] = torch.from_numpy(array.copy())
     return entries

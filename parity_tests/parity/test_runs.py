@@ -74,7 +74,7 @@ def test_a_free_run_records_every_stage_and_tensor(framework: Framework) -> None
     for step in range(STEPS):
         observed = step < OBSERVED_STEPS
         expected: dict[str, Any] = {
-            "data": {"inputs", "labels"},
+            "data": {"inputs", "labels", "scored.held out.inputs", "scored.held out.labels"},
             "trajectory": {"loss", "step", *NAMES, *MOMENTS, *(f"gradient.{name}" for name in NAMES)},
             "forward": set(LAYERS) if observed else set(),
             "loss": {"loss"} if observed else set(),
