@@ -89,7 +89,8 @@ def wrong_adam(correction: Callable[[float, jax.Array], Any]) -> Callable[[], op
         by_first, by_second = correction(0.9, count), correction(0.999, count)
 
         def change(m: jax.Array, v: jax.Array) -> jax.Array:
-            return (-0.03 * (m / by_first) / (jnp.sqrt(v / by_second) + 1e-8)).astype(m.dtype)
+            changed: jax.Array = (-0.03 * (m / by_first) / (jnp.sqrt(v / by_second) + 1e-8)).astype(m.dtype)
+            return changed
 
         return jax.tree.map(change, first, second), optax.ScaleByAdamState(count, first, second)
 

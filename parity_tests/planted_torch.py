@@ -93,7 +93,7 @@ class WrongAdam(torch.optim.Adam):
     correction: Callable[[float, int], float]
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
             beta1, beta2 = group["betas"]
             for parameter in group["params"]:

@@ -111,8 +111,9 @@ def page() -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     machine = f"{os.cpu_count()} CPU cores ({platform.machine()}), no GPU"
     return PAGE_TEXT.format(
-        when=date.today(), python=platform.python_version(), versions=versions, machine=machine, planted=planted_table(),
-        alarms=ALARM_SEEDS[-1], seeds=seeds_table(), last_figure=FIGURE_SEEDS[-1], figures=figures_table(),
+        when=date.today(), python=platform.python_version(), versions=versions, machine=machine,
+        planted=planted_table(), alarms=ALARM_SEEDS[-1], seeds=seeds_table(),
+        last_figure=FIGURE_SEEDS[-1], figures=figures_table(),
     )  # fmt: skip
 
 
@@ -136,9 +137,9 @@ The right pairs, seeds 0 to {alarms}, all 100 steps, in float64 and in float32. 
 
 ## Agreement in float64
 
-The largest difference, relative to the tensor's scale, over 100 steps and seeds 0 to {last_figure}, of the two sides' own
-steps and of every loop against the judge. Held to 1e-13 for losses, 1e-11 for gradients and optimizer state, 1e-10 for
-parameters.
+The largest difference, relative to the tensor's scale, over 100 steps and seeds 0 to {last_figure}, of the two sides'
+own steps and of every loop against the judge. Held to 1e-13 for losses, 1e-11 for gradients and optimizer state,
+1e-10 for parameters.
 
 {figures}
 """
