@@ -35,7 +35,7 @@ def _scaled(expected: Array, found: Array) -> str:
     for common, words in COMMON_FACTORS.items():
         if abs(factor / common - 1) < CLOSE:
             return words
-    return f"{factor:.6g} times as large" if abs(factor) >= 1e-3 else f"{1 / factor:.6g} times smaller"
+    return f"{factor:.6g} times as large" if abs(factor) > 0.5 else f"{1 / factor:.6g} times smaller"
 
 
 def _shapes(expected: Array, found: Array) -> Iterator[str]:
@@ -114,8 +114,14 @@ def looks_like_data(key: Key, live: Mapping[Framework, LiveSide], seed: int, ste
     if here is None or there is None or here.shape != there.shape:
         return ""
     tests: list[tuple[Callable[[], bool], str]] = [
-        (lambda: _same(entry("torch", key.step - 1), there), "the batch of one step before"),
-        (lambda: _same(entry("torch", key.step + 1), there), "the batch of one step later"),
+        (
+            lambda: _same(entry("torch", key.step - 1), there) or _same(here, entry("jax", key.step + 1)),
+            "the batch of one step before",
+        ),
+        (
+            lambda: _same(entry("torch", key.step + 1), there) or _same(here, entry("jax", key.step - 1)),
+            "the batch of one step later",
+        ),
         (lambda: any(_same(np.roll(here, by, axis=0)[1:-1], there[1:-1]) for by in (1, -1)), "shifted by one example"),
         (lambda: _same(here + 1, there) or _same(here - 1, there), "off by one"),
     ]

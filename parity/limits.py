@@ -41,15 +41,19 @@ def capped(key: Key) -> bool:
 def float32_limit(other_distance: float, other_noise: float, coarse: float | None) -> Float32Limit:
     """The limit of a side's float32 distance.
 
+    It has no power where the other side's own noise, or a few eps, exceed the cap, as after a very long sum. The other
+    side's distance alone is no reason: two sides in TF32 are both far from the judge, and each of them near to itself.
+
     Args:
         other_distance: the other side's distance from the judge.
         other_noise: the other side's noise; 0 where it was not drawn.
         coarse: the coarse distance; None where the cap does not apply.
     """
-    yardstick = max(other_distance, other_noise, FEW_EPS * EPS["float32"])
+    own = max(other_noise, FEW_EPS * EPS["float32"])
+    yardstick = max(other_distance, own)
     if coarse is None:
         return Float32Limit(FLOAT32_FACTOR * yardstick, True)
     cap = CAP * coarse
-    if yardstick > cap:
+    if own > cap:
         return Float32Limit(FLOAT32_FACTOR * yardstick, False)
     return Float32Limit(min(FLOAT32_FACTOR * yardstick, cap), True)

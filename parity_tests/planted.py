@@ -214,7 +214,7 @@ def either(name: str, change: Change, *where: Any, **others: Any) -> list[Mistak
 
 MISTAKES: list[Mistake] = [
     *either("sum for mean", scaled_loss, "loss", "loss"),
-    *either("missing ReLU", no_relu, "forward", "*.input", problems=NETS),
+    *either("missing ReLU", no_relu, "forward", "fc2.input", problems=NETS),
     *either("square kernel transposed on its way in", transposed_in, "init", "*.weight", problems=NETS,
             looks_like="transposed"),
     *either("square kernel transposed both ways", transposed_in_and_out, "forward", "*.output", problems=NETS),
@@ -239,7 +239,8 @@ MISTAKES: list[Mistake] = [
     *either("one layer's bias dropped", layer("without_bias"), "forward", "*.output", problems=NETS),
     *either("float32 arithmetic inside a float64 run", layer("in_float32"), "forward", "*.output", problems=NETS),
     *either("TF32 emulated", layer("in_tf32"), "forward", "*.output", problems=NETS, dtype="float32"),
-    Mistake("TF32 emulated on both sides", BOTH, layer("in_tf32"), "", problems=NETS),
+    Mistake("TF32 emulated on both sides", BOTH, layer("in_tf32"), "forward", "*.output", problems=NETS,
+            dtype="float32"),
     *either("a NaN", layer("with_nan"), "forward", "*.output", problems=NETS),
     Mistake("a NaN on both sides", BOTH, layer("with_nan"), "forward", "*.output", problems=NETS),
     *either("a parameter that does not move", unmoved, "update", "last"),
