@@ -17,7 +17,7 @@ from jaxnet.loops import drive
 from jaxnet.problem import Feed, Problem
 from jaxnet.settings import Settings, computing
 
-Line = dict[str, Float[jax.Array, "1"]]
+Line = dict[str, Float[jax.Array, "*runs 1"]]
 Points = Float[jax.Array, "*points"]
 Scalar = Float[jax.Array, ""]
 

@@ -17,7 +17,7 @@ from torchnet.loops import drive
 from torchnet.problem import Feed, Problem
 from torchnet.settings import Settings, computing
 
-Line = dict[str, Float[Tensor, "1"]]
+Line = dict[str, Float[Tensor, "*runs 1"]]
 Points = Float[Tensor, "*points"]
 Scalar = Float[Tensor, ""]
 

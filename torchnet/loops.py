@@ -21,7 +21,7 @@ from torch.func import vmap
 
 from torchnet import functional
 from torchnet.arrays import Batch, Moments, Run, Start, State, moments_from_state, moments_to_arrays, to_device, to_host
-from torchnet.problem import Feed, Problem, stack_feeds
+from torchnet.problem import Feed, Problem, stack_feeds, take
 from torchnet.settings import Settings, SettingsError, computing, device_of, dtype_of
 
 
@@ -77,7 +77,7 @@ def compiled(problem: Problem, state: State, feed: Feed, how: Settings) -> Run:
     losses = []
     with _unchecked_shapes():
         for step in how.indices:
-            rows = None if feed.rows is None else feed.rows[step : step + 1]
+            rows = None if feed.rows is None else feed.rows[step]
             parameters, memory, loss = advance(parameters, memory, feed.data, rows, learning_rate)
             losses.append(loss)
     return functional.end(parameters, memory, torch.stack(losses))
@@ -185,7 +185,7 @@ def _compiled_step(problem: Problem) -> Callable[..., Any]:
     gradients_of = functional.gradients_of(problem)
 
     def step(parameters: Any, memory: Any, data: Batch, rows: Tensor | None, learning_rate: Tensor) -> Any:
-        gradients, loss = gradients_of(parameters, Feed(data, rows).batch(0))
+        gradients, loss = gradients_of(parameters, take(data, rows))
         return *functional.update(problem, parameters, memory, gradients, learning_rate), loss
 
     return torch.compile(step, fullgraph=True)

@@ -23,6 +23,11 @@ class Problem(NamedTuple):
     update: Any = None
 
 
+def take(data: Batch, rows: Int[Tensor, "*batch"] | None) -> Batch:
+    """The examples of these rows, or all of the data."""
+    return data if rows is None else {name: tensor[rows] for name, tensor in data.items()}
+
+
 class Feed(NamedTuple):
     """Data on the device, and which rows of it each step takes, (steps, batch); without rows each step takes it all."""
 
@@ -31,10 +36,7 @@ class Feed(NamedTuple):
 
     def batch(self, step: int) -> Batch:
         """The batch of a step."""
-        if self.rows is None:
-            return self.data
-        rows = self.rows[step]
-        return {name: tensor[rows] for name, tensor in self.data.items()}
+        return take(self.data, None if self.rows is None else self.rows[step])
 
 
 def stack_feeds(feeds: Sequence[Feed]) -> Feed:
