@@ -23,6 +23,11 @@ FEW_EPS = 4
 CAP = 0.5
 """A float32 limit never exceeds this share of the coarse distance. TF32 is stopped by it even where the sum is long."""
 
+LOW_CAP = 64
+"""A cap below this many eps is within what an ordinary float32 sum may lose, so that the other side's distance beyond
+it is a reason to judge without it. 60,000 numbers added one by one: 4.4e-6 off, beside a cap of 6e-7, 5 eps. The cap
+of a product over 784 is 1350 eps, its float32 distance 3 eps: there only two sides in TF32 are both beyond it."""
+
 NULL = 1e-9
 """A gradient below this share of its stage's scale, throughout and on both sides, is nothing but rounding."""
 

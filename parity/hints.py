@@ -50,7 +50,8 @@ def _shapes(expected: Array, found: Array) -> Iterator[str]:
     apart = found - expected
     if expected.size > 1 and apart.any() and _close(np.broadcast_to(apart.flat[0], apart.shape), apart):
         yield f"{apart.flat[0]:+.3g} everywhere"
-    if expected.size > 1 and _close(np.sort(expected, axis=None), np.sort(found, axis=None)):
+    reordered = _close(np.sort(expected, axis=None), np.sort(found, axis=None))
+    if reordered and not _close(expected, found):
         yield "the same values in another order"
 
 

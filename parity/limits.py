@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from parity.factors import CAP, FEW_EPS, FLOAT32_FACTOR, FLOAT64_CEILING, FLOAT64_FACTOR, FLOAT64_FLOOR
+from parity.factors import CAP, FEW_EPS, FLOAT32_FACTOR, FLOAT64_CEILING, FLOAT64_FACTOR, FLOAT64_FLOOR, LOW_CAP
 from parity.recording import Key
 from parity.verdict import EPS
 
@@ -41,8 +41,8 @@ def capped(key: Key) -> bool:
 def float32_limit(other_distance: float, other_noise: float, coarse: float | None) -> Float32Limit:
     """The limit of a side's float32 distance.
 
-    It has no power where the other side's own noise, or a few eps, exceed the cap, as after a very long sum. The other
-    side's distance alone is no reason: two sides in TF32 are both far from the judge, and each of them near to itself.
+    It has no power where the other side's noise, or a few eps, exceed the cap, and where its distance exceeds a low
+    cap, as after a very long sum. Beyond any other cap that is no reason: two sides in TF32 are both far away.
 
     Args:
         other_distance: the other side's distance from the judge.
@@ -54,6 +54,6 @@ def float32_limit(other_distance: float, other_noise: float, coarse: float | Non
     if coarse is None:
         return Float32Limit(FLOAT32_FACTOR * yardstick, True)
     cap = CAP * coarse
-    if own > cap:
+    if own > cap or (other_distance > cap and cap < LOW_CAP * EPS["float32"]):
         return Float32Limit(FLOAT32_FACTOR * yardstick, False)
     return Float32Limit(min(FLOAT32_FACTOR * yardstick, cap), True)

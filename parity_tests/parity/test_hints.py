@@ -1,0 +1,74 @@
+"""Each shape of a difference has its words, and a difference of rounding has none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from parity.hints import looks_like
+from parity.recording import Array, Key, Provenance, Recording
+
+SQUARE = np.random.default_rng(0).standard_normal((4, 4))
+KEY = Key("trajectory", 1, "w")
+
+
+def recording(*steps: Array, stage: str = "trajectory", start: Array | None = None) -> Recording:
+    found = Recording(Provenance("torch", {}, "cpu", "x", "float64", "float32", True))
+    if start is not None:
+        found.add("init", 0, {"w": start})
+    for step, array in enumerate(steps):
+        found.add(stage, step, {"w": array})
+    return found
+
+
+SHAPES: dict[str, Callable[[Array], Any]] = {
+    "twice as large": lambda a: 2 * a,
+    "half as large": lambda a: a / 2,
+    "of the opposite sign": lambda a: -a,
+    "1.01 times as large": lambda a: 1.01 * a,
+    "255 times smaller": lambda a: a / 255,
+    "zero": np.zeros_like,
+    "transposed": lambda a: a.T,
+    "+0.5 everywhere": lambda a: a + 0.5,
+    "the same values in another order": lambda a: np.roll(a, 1, axis=0),
+}
+
+
+@pytest.mark.parametrize("words", SHAPES)
+def test_a_known_shape_has_its_words(words: str) -> None:
+    others = np.ones((4, 4)), np.full((4, 4), 2.0)
+    expected, found = recording(others[0], SQUARE, others[1]), recording(others[0], SHAPES[words](SQUARE), others[1])
+    assert looks_like(KEY._replace(tensor="w"), expected, found, "jax") == f"on the jax side it is {words}"
+
+
+def test_a_neighbouring_step_is_recognised() -> None:
+    first, second, third = (np.random.default_rng(n).standard_normal(5) for n in (1, 2, 3))
+    right = recording(first, second, third, stage="backward")
+    key = Key("backward", 1, "w")
+    assert "one step late" in looks_like(key, right, recording(first, first, second, stage="backward"), "torch")
+    assert "one step early" in looks_like(key, right, recording(second, third, third, stage="backward"), "torch")
+    summed = recording(first, first + second, third, stage="backward")
+    assert "a gradient is not zeroed" in looks_like(key, right, summed, "torch")
+
+
+def test_an_update_is_told_by_its_change() -> None:
+    key, start, change = Key("trajectory", 0, "w"), SQUARE, np.random.default_rng(4).standard_normal((4, 4))
+    right = recording(start + change, start=start)
+    assert "its change is 1.01 times as large" in looks_like(
+        key, right, recording(start + 1.01 * change, start=start), "jax"
+    )
+    assert "its change is of the opposite sign" in looks_like(key, right, recording(start - change, start=start), "jax")
+    assert "not moved" in looks_like(key, right, recording(start, start=start), "jax")
+
+
+@pytest.mark.parametrize("found", [SQUARE * (1 + 1e-7), SQUARE + 1e-9 * SQUARE.T, SQUARE * np.nan, np.ones((3, 3))])
+def test_what_has_no_known_shape_has_no_words(found: Array) -> None:
+    assert (
+        looks_like(
+            Key("backward", 0, "w"), recording(SQUARE, stage="backward"), recording(found, stage="backward"), "jax"
+        )
+        == ""
+    )
