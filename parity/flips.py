@@ -68,8 +68,10 @@ class Rejudge:
         key = comparison.key
         if comparison.side is None or not _gradient_name(key):
             return comparison
-        parameters = cast(self.float32.judge.state_before(key.step).parameters, "float32")
-        here = flips(self._observe(comparison.side, parameters, key.step), self._judged(parameters, key.step))
+        exact = self.float32.judge.state_before(key.step).parameters
+        parameters = cast(exact, "float32")
+        # Against the judge as it was: already the rounding of its parameters to float32 may flip an activation.
+        here = flips(self._observe(comparison.side, parameters, key.step), self._judged(exact, key.step))
         if here.outside or not here.inside:
             return comparison
         for move in range(MOVES):
