@@ -22,7 +22,7 @@ def curves(live: Mapping[Framework, LiveSide], seed: int, steps: int) -> Curves:
 def _losses(side: LiveSide, seed: int, steps: int, ulps: int) -> list[float]:
     initial = moved(side.initial(seed), ulps, seed)
     batches = side.batches(seed, steps)
-    return [float(step.gradients.loss) for step in side.run(initial, (batches[index] for index in range(steps)))]
+    return side.losses(initial, (batches[index] for index in range(steps)))
 
 
 def _band(base: list[float], aside: list[float]) -> list[float]:

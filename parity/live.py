@@ -71,6 +71,9 @@ class LiveSide(Protocol):
     def run(self, parameters: Arrays, batches: Iterable[Batch]) -> Iterator[Step]:
         """Free-running training from fresh optimizer state, one model and one optimizer for the whole run."""
 
+    def losses(self, parameters: Arrays, batches: Iterable[Batch]) -> list[float]:
+        """The losses of the same training, with nothing else read back."""
+
     def predict(self, parameters: Arrays, batch: Batch) -> Array:
         """The model's output."""
 

@@ -31,7 +31,7 @@ for _variable in (
 # Torch cuts its sums into as many pieces as there are threads: with two, every machine adds in the same order.
 os.environ["OMP_NUM_THREADS"] = "2"
 # Where other work shares the cores, a thread that waits by spinning makes a sum take ten times as long.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 # JAX would take three quarters of a GPU's memory at its first use, and leave torch the rest.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 # MNIST is unpacked once for the whole session, and neither read from nor left in the home folder.

@@ -119,6 +119,17 @@ class JaxSide:
                 step = Step(self._gradients(found), self._state(model, optimizer))
             yield step
 
+    def losses(self, parameters: Arrays, batches: Iterable[Batch]) -> list[float]:
+        found = []
+        with self._settings():
+            model = self._model(parameters)
+            optimizer = self._optimizer(model, {})
+            for batch in batches:
+                loss, gradients = self._differentiated(model, self._device_batch(batch), bits=None)
+                model, optimizer = self._applied(model, optimizer, gradients)
+                found.append(loss)
+            return [float(loss) for loss in found]
+
     def predict(self, parameters: Arrays, batch: Batch) -> Array:
         with self._settings():
             return to_numpy(self._predicted(self._model(parameters), self._device_batch(batch)))

@@ -109,6 +109,19 @@ class TorchSide:
                 model, state = self._updated(model, optimizer, gradients.parameters)
             yield Step(gradients, state)
 
+    def losses(self, parameters: Arrays, batches: Iterable[Batch]) -> list[float]:
+        found = []
+        with full_float32():
+            model = self._model(parameters)
+            optimizer = self._optimizer(model, {})
+            for batch in batches:
+                loss = self._loss(model, self._tensors(batch))
+                named = self._parameters(model)
+                slopes = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
+                model = self._moved(model, optimizer, dict(zip(named, slopes, strict=True)))
+                found.append(loss.detach())
+            return [float(loss) for loss in found]
+
     def predict(self, parameters: Arrays, batch: Batch) -> Array:
         with full_float32(), torch.no_grad():
             return to_numpy(self._output(self._model(parameters), self._tensors(batch)))
@@ -177,11 +190,15 @@ class TorchSide:
     def _updated(self, model: Any, optimizer: torch.optim.Optimizer | None, gradients: Arrays) -> tuple[Any, State]:
         parameters = self._parameters(model)
         tensors = {name: torch.from_numpy(gradients[name].copy()).to(self._torch_device) for name in parameters}
+        model = self._moved(model, optimizer, tensors)
+        return model, State(self._arrays(model), {} if optimizer is None else state_out(optimizer, parameters))
+
+    def _moved(self, model: Any, optimizer: torch.optim.Optimizer | None, gradients: dict[str, Tensor]) -> Any:
+        """The model after one step: another one where the update is by hand, the same one with an optimizer."""
         if optimizer is None:
-            model = self._parts.update(model, tensors)
-            return model, State(self._arrays(model), {})
-        for name, parameter in parameters.items():
-            parameter.grad = tensors[name]
+            return self._parts.update(model, gradients)
+        for name, parameter in self._parameters(model).items():
+            parameter.grad = gradients[name]
         with blame(self.framework, "optimizer"):
             optimizer.step()
-        return model, State(self._arrays(model), state_out(optimizer, parameters))
+        return model

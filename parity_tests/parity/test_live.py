@@ -134,6 +134,16 @@ def test_a_run_is_its_gradients_and_updates_one_after_the_other(framework: Frame
     assert same(given, cast(draw_parameters(5), dtype))
 
 
+@both_dtypes
+@both_sides
+def test_losses_are_those_of_the_run(framework: Framework, dtype: Dtype) -> None:
+    side = right(framework, dtype)
+    drawn, given = side.batches(5, 4), side.initial(5)
+    expected = [float(step.gradients.loss) for step in side.run(given, drawn)]
+    assert side.losses(given, drawn) == expected
+    assert len(set(expected)) == 4
+
+
 @both_sides
 def test_a_step_that_was_given_out_is_not_overwritten_by_the_next(framework: Framework) -> None:
     side = right(framework)
