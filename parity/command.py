@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments` (default: the process's own) and return the exit status."""
     line = list(sys.argv[1:] if arguments is None else arguments)
     # Read when torch is loaded, which comes later. Where other work shares the cores, torch's threads would spin while
-    # they wait for each other: beside two busy processes, steps take a quarter of the time with this, and alone no more.
+    # they wait for each other: beside two busy processes, steps take a quarter of the time with this, alone no more.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     command = typer.main.get_command(app)
     try:

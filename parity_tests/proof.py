@@ -132,8 +132,8 @@ at the stage, step and tensor where it stands, or make the check inconclusive. A
 ## No false alarm
 
 The right pairs, seeds 0 to {alarms}, all 100 steps, in float64 and in float32. Beyond 1 would be an alarm.
-In float64 a figure just below 1 is one below the floor of the limit, 1e-12: only beyond it is noise drawn, which puts the
-limit where it belongs.
+In float64 a figure just below 1 is one below the floor of the limit, 1e-12: only beyond it is noise drawn, which puts
+the limit where it belongs.
 
 {seeds}
 

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-
 from parity.difference import scales
 from parity.noise import Noise
 from parity.recording import Array, Arrays, Dtype, Provenance, Recording
 
-PROVENANCE = Provenance("torch", {}, "cpu", "a machine", "float64", "float32", True)
+
+def recording(*groups: tuple[str, int, Arrays], dtype: Dtype = "float64") -> Recording:
+    """The tensors of these stages and steps."""
+    found = Recording(Provenance("torch", {}, "cpu", "a machine", dtype, "float32", dtype == "float64"))
+    for stage, step, arrays in groups:
+        found.add(stage, step, arrays)
+    return found
 
 
-def recording(dtype: Dtype = "float64", **stages: Arrays | Mapping[int, Arrays]) -> Recording:
-    """Of each stage its tensors at step 0, or its steps."""
-    found = Recording(replace(PROVENANCE, dtype=dtype, x64=dtype == "float64"))
-    for stage, content in stages.items():
-        for key, value in content.items():
-            if isinstance(key, int):
-                assert isinstance(value, Mapping)
-                found.add(stage, key, dict(value))
-            else:
-                found.add(stage, 0, {key: value})  # type: ignore[dict-item]
+def forward(array: Array, dtype: Dtype = "float64") -> Recording:
+    """One output of one layer."""
+    return recording(("forward", 0, {"fc.output": array}), dtype=dtype)
+
+
+def off(array: Array, share: float) -> Array:
+    """The array, its first entry off by so much of the largest."""
+    found = array.copy()
+    found.flat[0] += share * abs(array).max()
     return found
 
 
 class MadeNoise(Noise):
-    """A side whose every redraw is `aside`, and that counts how often it was drawn."""
+    """The noise of a side that is `aside` whenever it runs again, and how often it did."""
 
     def __init__(self, base: Recording, aside: Recording | None = None) -> None:
         self.runs = 0
@@ -36,10 +38,3 @@ class MadeNoise(Noise):
             return aside or base
 
         super().__init__(base, rerun, scales([base]), seed=0)
-
-
-def off(array: Array, share: float) -> Array:
-    """The array, its first entry off by so much of the largest."""
-    found = array.copy()
-    found.flat[0] += share * abs(array).max()
-    return found
