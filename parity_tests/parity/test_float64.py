@@ -205,7 +205,7 @@ def test_noise_is_drawn_no_further_than_to_the_last_tensor_in_doubt() -> None:
 
 def test_a_null_gradient_is_judged_in_the_scale_of_its_stage_and_told() -> None:
     def run(null: float) -> Recording:
-        return recording(("backward", 0, {"bias": np.array([null]), "weight": ARRAY}))
+        return recording(("backward", 0, {"weight": ARRAY, "bias": np.array([null])}))
 
     found = {c.key.tensor: c for c in compared(run(1e-17), run(-3e-17))}
     assert (found["bias"].outcome, found["bias"].note) == ("agree", "null gradient")
