@@ -6,6 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from parity.difference import difference, exact, fault, is_gradient, scales
 from parity.recording import Array, Key, Provenance, Recording
@@ -75,3 +78,40 @@ def test_data_initial_parameters_and_whole_numbers_are_exact() -> None:
 )
 def test_what_cannot_be_compared_has_a_fault(array: Array | None, words: str) -> None:
     assert fault(array, "jax", "float64") == words
+
+
+FINITE = hnp.arrays(np.float64, hnp.array_shapes(max_dims=2), elements=st.floats(-1e100, 1e100))
+
+
+@given(FINITE, st.floats(1e-3, 1e3))
+def test_a_difference_has_no_direction_and_no_unit(array: Array, scale: float) -> None:
+    other = array[::-1]
+    assert difference(array, array, scale) == 0
+    assert difference(array, other, scale) == difference(other, array, scale) >= 0
+    assert difference(4 * array, 4 * other, 4 * scale) == difference(array, other, scale)
+
+
+@given(st.lists(FINITE, min_size=1, max_size=5))
+def test_a_scale_never_falls_and_no_array_is_larger(steps: list[Array]) -> None:
+    found = scales([recording(a=steps)])
+    told = [found.of[Key("trajectory", step, "a")] for step in range(len(steps))]
+    assert told == sorted(told)
+    assert told[-1] == max(float(np.abs(array).max()) for array in steps)
+
+
+def test_an_array_of_nothing_has_the_scale_zero_and_data_and_whole_numbers_have_none() -> None:
+    found = scales([recording(a=[np.zeros((0, 3))], step=[np.array(3)])])
+    assert found.of == {Key("trajectory", 0, "a"): 0}
+    assert scales([]).of == {}
+
+
+def test_the_other_gradients_of_a_stage_do_not_make_null_what_another_stage_has() -> None:
+    """A cotangent of the backward stage and the trajectory's gradients are told apart."""
+    one = recording(gradient__w=[np.full(2, 1e-12)])
+    one.add("backward", 0, {"w": np.ones(2)})
+    assert not scales([one]).null
+
+
+def test_gradients_that_are_zero_altogether_are_not_null() -> None:
+    """Null is what is nothing beside the others; where there are no others, nothing was computed."""
+    assert not scales([recording(gradient__a=[np.zeros(2)], gradient__b=[np.zeros(2)])]).null

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from parity.rounding import FLOAT32_BITS, TF32_BITS, cast, moved, rounded
+from parity.rounding import COARSE_BITS, FLOAT32_BITS, MANTISSA, TF32_BITS, cast, moved, rounded, rounded_all
 
 NORMAL = st.floats(1e-30, 1e30) | st.floats(-1e30, -1e-30)
 
@@ -40,3 +40,36 @@ def test_a_move_is_so_many_units_up_or_down(dtype: str) -> None:
         assert np.array_equal(np.abs(steps), np.full(101, ulps))
     assert len(np.unique(moved(start, 1, 7)["a"] > start["a"])) == 2
     assert not np.array_equal(moved(start, 1, 7)["a"], moved(start, 1, 8)["a"])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("bits", [TF32_BITS, 7])
+@given(st.data())
+def test_what_is_rounded_stays_within_half_a_unit_and_is_not_rounded_again(
+    dtype: str, bits: int, data: st.DataObject
+) -> None:
+    numbers = st.floats(2.0**-60, 2.0**60, width=32)
+    array = data.draw(hnp.arrays(dtype, hnp.array_shapes(min_dims=0, min_side=0), elements=numbers))
+    found = rounded(array, bits)
+    assert (found.dtype, found.shape) == (array.dtype, array.shape)
+    assert np.all(np.abs(found - array) <= 2.0 ** -(bits + 1) * np.abs(array))
+    assert np.array_equal(rounded(found, bits), found)
+    assert np.array_equal(rounded(-array, bits), -found)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_coarse_precision_is_lower_and_every_array_of_a_dictionary_takes_it(dtype: str) -> None:
+    bits = COARSE_BITS[dtype]
+    assert bits < MANTISSA[dtype] == np.finfo(dtype).nmant
+    step = np.array([1 + 2.0**-bits, 1 + 0.9 * 2.0 ** -(bits + 1), 0], dtype)
+    found = rounded_all({"a": step, "b": np.arange(2)}, bits)
+    assert found["a"].tolist() == [1 + 2.0**-bits, 1, 0]
+    assert found["b"].tolist() == [0, 1]
+
+
+def test_a_move_keeps_zero_near_and_shapes_dtypes_and_the_original_as_they_were() -> None:
+    start = {"a": np.zeros((2, 0)), "b": np.array(1.0, "float32"), "c": np.zeros(3)}
+    found = moved(start, 1, 0)
+    assert [(a.shape, a.dtype) for a in found.values()] == [(a.shape, a.dtype) for a in start.values()]
+    assert 0 < np.abs(found["c"]).max() < 1e-300
+    assert not start["c"].any()
