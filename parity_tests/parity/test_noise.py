@@ -63,3 +63,35 @@ def test_an_undisturbed_repeat_that_differs_is_noise_too() -> None:
     while drawn.draw():
         pass
     assert drawn.of(Key("trajectory", 0, "w")) > 1e-9
+
+
+def test_a_smaller_draw_does_not_take_back_a_larger_one() -> None:
+    start, sizes = {"w": np.ones(3)}, iter((1e-3, 1e-6, 0.0))
+    base = run(start)
+    drawn = Noise(base, lambda _: run({"w": start["w"] + next(sizes)}), scales([base]), seed=0)
+    key, seen = Key("trajectory", 0, "w"), []
+    while drawn.draw():
+        seen.append(drawn.of(key))
+    assert seen == [seen[0]] * NOISE_DRAWS
+    assert seen[0] > 0
+
+
+def test_what_only_one_of_the_runs_has_and_what_is_bit_exact_have_none() -> None:
+    base, again = (run({"w": np.full(3, value)}) for value in (1.0, 1.5))
+    again.add("trajectory", 1, {"more": np.ones(2)})
+    base.add("trajectory", 1, {"less": np.ones(2)})
+    for which, value in ((base, 1.0), (again, 1.5)):
+        which.add("init", 0, {"w": np.full(3, value)})
+    drawn = Noise(base, lambda _: again, scales([base]), seed=0)
+    assert drawn.draw()
+    found = {name: drawn.of(Key("trajectory", 1, name)) for name in ("more", "less", "w")}
+    assert found["w"] > 0
+    assert found["more"] == found["less"] == drawn.of(Key("init", 0, "w")) == 0
+
+
+def test_a_shorter_run_tells_the_noise_as_far_as_it_goes() -> None:
+    base, again = run({"w": np.ones(3)}), run({"w": np.full(3, 1.5)})
+    del again.groups["trajectory", 3]
+    drawn = Noise(base, lambda _: again, scales([base]), seed=0)
+    assert drawn.draw()
+    assert [drawn.of(Key("trajectory", step, "w")) > 0 for step in range(4)] == [True, True, True, False]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from parity.errors import NotCheckable
-from parity.recording import Provenance, Recording
+from parity.recording import Key, Provenance, Recording
 from parity.score import compare_predictions, predictions, score
 
 NEAR = np.array([[1.0, 1.0 - 1e-7, 0.0], [3.0, 1.0, 2.0]])
@@ -53,3 +55,30 @@ def test_right_answers_are_counted_on_every_batch_and_side() -> None:
     recording.add("score", 0, {"test.output": NEAR})
     (found,) = score({"test": {"labels": np.array([0, 2])}}, "labels", {("torch", "float64"): recording})
     assert (found.name, found.total, found.right) == ("test", 2, {("torch", "float64"): 1})
+
+
+def test_a_comparison_says_what_and_where_it_is() -> None:
+    found, _ = compare_predictions("test", NEAR, NEAR.astype("float32"), "float32", "torch")
+    assert (found.key, found.dtype, found.side) == (Key("score", 0, "test.predictions"), "float32", "torch")
+    assert (found.limit, found.difference, found.power, found.note) == (0.0, 0.0, None, "")
+
+
+@given(st.integers(0, 2**31), st.sampled_from([0.0, 1e-7, 1e-3, 1.0]))
+def test_what_is_accepted_is_what_flipped(seed: int, aside: float) -> None:
+    numbers = np.random.default_rng(seed)
+    judge = numbers.standard_normal((20, 4))
+    found = (judge + aside * numbers.standard_normal((20, 4))).astype("float32")
+    comparison, accepted = compare_predictions("test", judge, found, "float32", "jax")
+    flipped = int(np.sum(predictions(judge) != predictions(found)))
+    assert accepted == flipped - round(comparison.difference * 20)
+    in_float64, none = compare_predictions("test", judge, found.astype("float64"), "float64", None)
+    assert (in_float64.outcome == "differ", none) == (flipped > 0, 0)
+    assert in_float64.difference == flipped / 20
+
+
+def test_labels_that_are_not_there_are_told_and_a_missing_output_is_not_counted() -> None:
+    recording = Recording(Provenance("torch", {}, "cpu", "x", "float64", "float32", True))
+    with pytest.raises(NotCheckable, match="labels 'classes' are not in the scored batch test: it has labels"):
+        score({"test": {"labels": np.array([0])}}, "classes", {("torch", "float64"): recording})
+    (found,) = score({"test": {"labels": np.array([0])}}, "labels", {("torch", "float64"): recording})
+    assert found.right == {}
