@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from parity.difference import difference, largest
-from parity.factors import CAP, FLOAT32_FACTOR, FLOAT64_CEILING, FLOAT64_FACTOR, FLOAT64_FLOOR, LOW_CAP
+from parity.difference import difference, largest, scales
+from parity.factors import (
+    CAP,
+    FEW_EPS,
+    FLOAT32_FACTOR,
+    FLOAT64_CEILING,
+    FLOAT64_FACTOR,
+    FLOAT64_FLOOR,
+    LOW_CAP,
+    MINIMUM_POWER,
+    NULL,
+)
 from parity.limits import float32_limit, float64_limit
-from parity.recording import Array
+from parity.recording import Array, Key
 from parity.rounding import COARSE_BITS, rounded
 from parity.verdict import EPS
+from parity_tests.parity.made_recordings import recording
 
 BFLOAT16_BITS = 7
 
@@ -102,3 +115,84 @@ def test_a_float32_limit_is_a_multiple_of_the_yardstick_below_the_cap() -> None:
     assert float32_limit(1e-6, 0, 1e-6) == (FLOAT32_FACTOR * 1e-6, False)
     assert float32_limit(1e-6, 1e-5, 1e-5) == (FLOAT32_FACTOR * 1e-5, False)
     assert not float32_limit(0, 0, few).has_power
+
+
+ORDERS: dict[str, Callable[[Array], Array]] = {
+    "one by one": running_sum,
+    "back": lambda numbers: running_sum(numbers[::-1]),
+    "shuffled": lambda numbers: running_sum(np.random.default_rng(9).permutation(numbers)),
+    "in blocks of 1000": lambda numbers: running_sum(numbers.reshape(-1, 1000, numbers.shape[1]).sum(1)),
+    "in pairs": lambda numbers: np.asarray(np.ascontiguousarray(numbers.T).sum(1)),
+}
+
+
+@pytest.mark.parametrize("theirs", ORDERS)
+@pytest.mark.parametrize("ours", ORDERS)
+def test_a_very_long_sum_passes_in_any_order_beside_any_other(ours: str, theirs: str) -> None:
+    """60,000 numbers of both signs, as gradients are: 2e-7 to 1.3e-5 by the order alone, TF32 3e-4, bfloat16 2e-3."""
+    numbers = np.random.default_rng(2).standard_normal((60_000, 4))
+    judge, single = numbers.sum(0), numbers.astype("float32")
+    coarse = far(rounded(numbers, COARSE_BITS["float32"]).sum(0), judge)
+    limit = float32_limit(far(ORDERS[theirs](single), judge), 0.0, coarse)
+    assert far(ORDERS[ours](single), judge) <= limit.limit
+    assert far(ORDERS[ours](rounded(single, COARSE_BITS["float32"])), judge) > limit.limit
+    assert far(ORDERS[ours](rounded(single, BFLOAT16_BITS)), judge) > 5 * limit.limit
+
+
+@pytest.mark.parametrize("block", [1, 8, 128])
+@pytest.mark.parametrize("inner", [100, 784])
+def test_a_product_in_other_blocks_passes_in_both_dtypes(inner: int, block: int) -> None:
+    a, b = operands(inner)
+    judge = a @ b
+
+    def blocked(dtype: str) -> Array:
+        found = np.zeros(judge.shape, dtype)
+        for start in range(0, inner, block):
+            found += a[:, start : start + block].astype(dtype) @ b[start : start + block].astype(dtype)
+        return found
+
+    coarse = far(product(a, b, COARSE_BITS["float32"]), judge)
+    limit = float32_limit(far(product(a, b), judge), 0.0, coarse)
+    assert far(blocked("float32"), judge) <= limit.limit / 5
+    assert far(blocked("float64"), judge) <= FLOAT64_FLOOR / 10
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_handful_of_roundings_passes_beside_a_side_that_made_none(seed: int) -> None:
+    """Softmax, as it stands and through its logarithm; and of a loss, an example of 1000 left out is stopped."""
+    logits = 3 * np.random.default_rng(seed).standard_normal((1000, 10))
+
+    def softmax(numbers: Array) -> Array:
+        return np.asarray(np.exp(numbers) / np.exp(numbers).sum(1, keepdims=True))
+
+    def through_logarithm(numbers: Array) -> Array:
+        top = numbers.max(1, keepdims=True)
+        return np.asarray(np.exp(numbers - top - np.log(np.exp(numbers - top).sum(1, keepdims=True))))
+
+    limit = float32_limit(0.0, 0.0, None).limit
+    assert limit == FLOAT32_FACTOR * FEW_EPS * EPS["float32"]
+    for written in (softmax, through_logarithm):
+        assert far(written(logits.astype("float32")), softmax(logits)) <= limit
+    losses = -np.log(softmax(logits)[:, 0])
+    assert far(losses[1:].sum(), losses.sum()) > limit
+
+
+def test_a_gradient_that_is_nothing_but_rounding_is_null_and_one_that_is_small_is_not() -> None:
+    """The gradient of a bias before a mean is subtracted is a sum that is zero; that of a weight of 1e-6 is not."""
+    cotangents = np.random.default_rng(0).standard_normal((1000, 8))
+    cotangents -= cotangents.mean(0)
+    gradients = {"weight": cotangents.T @ np.ones((1000, 3)) + 1.0, "bias": cotangents.sum(0)}
+    assert 0 < largest(gradients["bias"]) < NULL
+    gradients["small"] = 1e-6 * gradients["weight"]
+    assert scales([recording(("backward", 0, gradients))]).null == {("backward", "bias")}
+    for share, null in ((0.99, True), (1.01, False)):
+        found = scales([recording(("backward", 0, {"a": np.ones(1), "b": np.full(1, share * NULL)}))])
+        assert (("backward", "b") in found.null) is null
+        assert found.of[Key("backward", 0, "b")] == pytest.approx(1.0 if null else share * NULL)
+
+
+def test_the_cap_leaves_the_power_that_is_asked_for_and_a_limit_above_it_does_not() -> None:
+    coarse = 1e-3
+    capped, uncapped = (float32_limit(1e-4, 0.0, which).limit for which in (coarse, None))
+    assert coarse / capped >= MINIMUM_POWER
+    assert coarse / uncapped < MINIMUM_POWER

@@ -39,10 +39,12 @@ def test_a_float32_limit_with_power_stays_below_the_cap(distance: float, noise: 
 
 
 @given(SHOWN, SHOWN, SHOWN)
-def test_a_distance_takes_the_power_of_a_low_cap_only(distance: float, noise: float, coarse: float) -> None:
-    low = CAP * coarse < LOW_CAP * EPS["float32"]
-    explained = max(noise, FEW) > CAP * coarse
-    assert float32_limit(distance, noise, coarse).has_power == (not explained and not (low and distance > CAP * coarse))
+def test_only_noise_takes_the_power_of_a_cap_that_is_not_low(distance: float, noise: float, coarse: float) -> None:
+    found = float32_limit(distance, noise, coarse)
+    if CAP * coarse >= LOW_CAP * EPS["float32"]:
+        assert found.has_power == (noise <= CAP * coarse)
+    elif max(distance, noise, FEW) > CAP * coarse:
+        assert not found.has_power
 
 
 def test_both_sides_of_the_low_cap() -> None:
