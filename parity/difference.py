@@ -45,8 +45,8 @@ def scales(recordings: Sequence[Recording]) -> Scales:
     """Scales over the tensors of all `recordings` together."""
     running: dict[tuple[str, str], float] = {}
     stage_running: dict[str, float] = {}
+    stage_until: dict[tuple[str, int], float] = {}
     own: dict[Key, float] = {}
-    stage_wide: dict[Key, float] = {}
     for key in keys_of(*recordings):
         found = [array for recording in recordings if (array := recording.get(key)) is not None]
         if exact(key, found[0]):
@@ -55,13 +55,15 @@ def scales(recordings: Sequence[Recording]) -> Scales:
         name = (key.stage, key.tensor)
         own[key] = running[name] = max(running.get(name, 0.0), here)
         if is_gradient(key):
+            # A step's own gradients count all together, whichever comes first.
             stage_running[key.stage] = max(stage_running.get(key.stage, 0.0), here)
-            stage_wide[key] = stage_running[key.stage]
+            stage_until[key.stage, key.step] = stage_running[key.stage]
     null = frozenset(
         name for name, value in running.items()
         if is_gradient(Key(name[0], 0, name[1])) and value < NULL * stage_running[name[0]]
     )  # fmt: skip
-    return Scales({k: stage_wide[k] if (k.stage, k.tensor) in null else scale for k, scale in own.items()}, null)
+    wide = {key: stage_until[key.stage, key.step] for key in own if (key.stage, key.tensor) in null}
+    return Scales(own | wide, null)
 
 
 def difference(a: Array, b: Array, scale: float) -> float:
