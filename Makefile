@@ -21,7 +21,7 @@ help:  ## this list
 parity: $(test_stamp)  ## prove the three pairs equal (under a minute once installed)
 	$(bin)/parity
 
-test: $(test_stamp)  ## the suite (under five minutes)
+test: $(test_stamp)  ## the suite (some minutes)
 	$(bin)/pytest
 
 proof: $(test_stamp)  ## all planted mistakes, seeds and loops; writes the tables that the docs show

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from parity.check import check
-from parity.factors import FEW_EPS, FLOAT32_FACTOR
-from parity.flips import flips
-from parity.live import Gradients, Observation
-from parity.recording import Array, Arrays, Batch
-from parity.verdict import EPS
+from parity.difference import scales
+from parity.factors import FEW_EPS, FLOAT32_FACTOR, MOVES
+from parity.flips import Rejudge, flips
+from parity.float32 import Float32
+from parity.live import Gradients, LiveSide, Observation
+from parity.recording import Array, Arrays, Batch, Key
+from parity.verdict import EPS, Comparison
+from parity_tests.parity.made_recordings import MadeNoise, recording
 from parity_tests.parity.tiny import tiny
 from parity_tests.parity.tiny_draws import batches, draw_parameters
 from parity_tests.parity.tiny_jax import loss
@@ -80,3 +85,82 @@ def test_beside_a_flip_a_wrong_gradient_is_still_one() -> None:
     off = AT_THE_EDGE | {"loss": lambda model, batch: loss(model, batch) * (1 + 3e-4)}
     verdict = check(tiny(1, AT_THE_EDGE, off))
     assert verdict.outcome == "differ"
+
+
+# A side made by hand: a ReLU of two numbers, one of them the difference of two weights that are neighbours in float32.
+
+
+class MadeSide:
+    """Its outputs as `change` leaves them, its gradient `gain` where the ReLU is open."""
+
+    def __init__(self, change: Callable[[Array], Array] = np.asarray, gain: float = 1.0) -> None:
+        self.change, self.gain, self.passes = change, gain, 0
+
+    def observe(self, parameters: Arrays, _: Batch) -> Observation:
+        self.passes += 1
+        weight = parameters["w"]
+        output = self.change(np.array([1.0, weight[0] - weight[1]]))
+        return Observation({"fc.output": output}, Gradients(np.zeros(()), {"w": self.gain * (output > 0)}), {})
+
+
+JUDGE = recording(("init", 0, {"w": np.array([0.5, 0.5 - 2.0**-25])}), ("backward", 0, {"w": np.ones(2)}))
+DIFFERING = Comparison(Key("backward", 0, "w"), "float32", "jax", None, 1.0, 1e-5, None, "differ")
+
+
+def lower(by: float) -> Callable[[Array], Array]:
+    return lambda output: output - np.array([0, by])
+
+
+def against(output: Array) -> Array:
+    """Shut where the judge is open and open where it is shut, whatever the state."""
+    return np.array([1.0, 1e-9 if output[1] <= 0 else -1e-9])
+
+
+def rejudging(side: MadeSide) -> Rejudge:
+    float32 = Float32(JUDGE, scales([JUDGE]), {}, lambda _: MadeNoise(JUDGE))
+    sides = {"torch": MadeSide(), "jax": side}
+    return Rejudge(float32, cast(LiveSide, MadeSide()), cast(Any, sides), [{}], seed=0)
+
+
+def test_a_gradient_is_judged_again_where_nothing_flips() -> None:
+    found = rejudging(MadeSide(lower(4e-8)))(DIFFERING)
+    assert (found.outcome, found.difference) == ("agree", 0)
+    assert found.note == "1 activation flipped at zero: judged again from a state moved aside"
+    assert rejudging(MadeSide(lower(4e-8)))(DIFFERING) == found
+
+
+@pytest.mark.parametrize("gain", [1.001, 2.0, -1.0, 0.0, np.nan])
+def test_there_a_wrong_gradient_differs_still(gain: float) -> None:
+    found = rejudging(MadeSide(lower(4e-8), gain))(DIFFERING)
+    assert found.outcome == "differ"
+    assert found.limit == NEAR
+
+
+@pytest.mark.parametrize(
+    ("side", "why"),
+    [
+        (MadeSide(gain=2.0), "nothing flips"),
+        (MadeSide(lower(1e-2)), "a flip outside the margin"),
+        (MadeSide(lambda output: np.array([-1.0, -1e-9])), "one inside the margin and one outside"),
+        (MadeSide(against), "a flip wherever the state is moved"),
+    ],
+)
+def test_otherwise_the_difference_stands(side: MadeSide, why: str) -> None:
+    assert rejudging(side)(DIFFERING) is DIFFERING, why
+    assert side.passes == (MOVES + 1 if side.change is against else 1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(DIFFERING, key=Key("forward", 0, "fc.output")),
+        replace(DIFFERING, key=Key("trajectory", 0, "w")),
+        replace(DIFFERING, key=Key("loss", 0, "loss")),
+        replace(DIFFERING, side=None),
+    ],
+    ids=["an activation", "a parameter", "the loss", "both sides against each other"],
+)
+def test_a_flip_excuses_a_gradient_of_one_side_and_nothing_else(other: Comparison) -> None:
+    side = MadeSide(lower(4e-8))
+    assert rejudging(side)(other) is other
+    assert side.passes == 0
