@@ -18,7 +18,7 @@ help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## */\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS="$$(printf '\t')" read -r name what; do \
 		printf 'make %-8s %s\n' "$$name" "$$what"; done
 
-parity: $(test_stamp)  ## prove the three pairs equal (under a minute once installed)
+parity: $(test_stamp)  ## prove the three pairs equal (about a minute once installed)
 	$(bin)/parity
 
 test: $(test_stamp)  ## the suite (some minutes)
