@@ -18,7 +18,7 @@ from parity.loops import chosen, compare_loops_float32, compare_loops_float64
 from parity.noise import Noise
 from parity.pair import Pair
 from parity.power import multiplies_matrices
-from parity.recording import Arrays, Device, Dtype, Framework, Key, Recording, keys_of
+from parity.recording import OBSERVED_STEPS, Arrays, Device, Dtype, Framework, Key, Recording, keys_of
 from parity.rounding import COARSE_BITS
 from parity.runs import Progress, free_run, lockstep
 from parity.score import compare_predictions
@@ -116,8 +116,13 @@ def _float64(
     )
     findings.comparisons += found
     tell("float64: one precision lower, for its power")
-    coarse = lockstep(live["torch"], findings.judge, seed, min(steps, 3), bits=COARSE_BITS["float64"])
-    findings.coarse["float64"] = coarse_distances(findings.judge, coarse, findings.scales)
+    findings.coarse["float64"] = _coarse(findings, live["torch"], "float64")
+
+
+def _coarse(findings: Findings, judging: LiveSide, dtype: Dtype) -> dict[Key, float]:
+    steps = min(findings.pair.steps, OBSERVED_STEPS)
+    run = lockstep(judging, findings.judge, findings.seed, steps, bits=COARSE_BITS[dtype])
+    return coarse_distances(findings.judge, run, findings.scales)
 
 
 def _float64_noise(findings: Findings, live: dict[Framework, LiveSide], tell: Progress) -> NoiseOf:
@@ -141,8 +146,7 @@ def _float32(
     seed, steps, judge = findings.seed, findings.pair.steps, findings.judge
     if multiplies_matrices(judge):
         tell("float32: the coarse distance")
-        coarse = lockstep(judging["torch"], judge, seed, steps, bits=COARSE_BITS["float32"])
-        findings.coarse["float32"] = coarse_distances(judge, coarse, findings.scales)
+        findings.coarse["float32"] = _coarse(findings, judging["torch"], "float32")
     sides: dict[Framework, Recording] = {}
     for framework in FRAMEWORKS:
         tell(f"float32, {framework}: {steps} steps in lockstep with the judge")

@@ -26,7 +26,7 @@ def float64_limit(torch_noise: float, jax_noise: float) -> float:
 
 
 def capped(key: Key) -> bool:
-    """Whether the cap applies: to activations and gradients, where lower precision shows.
+    """Whether the cap applies: to activations and gradients of the observed steps, where lower precision shows.
 
     Not to what goes into a layer: it shows in what came out of the one before, and the first has the batch, which the
     emulation of lower precision rounds and the hardware does not.
@@ -35,25 +35,24 @@ def capped(key: Key) -> bool:
     """
     if key.stage == "forward":
         return INPUT.search(key.tensor) is None
-    return key.stage == "backward" or key.tensor.startswith("gradient.")
+    return key.stage == "backward"
 
 
 def float32_limit(other_distance: float, other_noise: float, coarse: float | None) -> Float32Limit:
     """The limit of a side's float32 distance.
 
-    It has no power where the other side's noise, or a few eps, exceed the cap, and where its distance exceeds a low
-    cap, as after a very long sum. Beyond any other cap that is no reason: two sides in TF32 are both far away.
+    The cap has no power where the other side's noise, or what an ordinary float32 sum may lose, exceed it. The other
+    side's distance is no reason: two sides in TF32 are both far away.
 
     Args:
         other_distance: the other side's distance from the judge.
         other_noise: the other side's noise; 0 where it was not drawn.
         coarse: the coarse distance; None where the cap does not apply.
     """
-    own = max(other_noise, FEW_EPS * EPS["float32"])
-    yardstick = max(other_distance, own)
+    limit = FLOAT32_FACTOR * max(other_distance, other_noise, FEW_EPS * EPS["float32"])
     if coarse is None:
-        return Float32Limit(FLOAT32_FACTOR * yardstick, True)
+        return Float32Limit(limit, True)
     cap = CAP * coarse
-    if own > cap or (other_distance > cap and cap < LOW_CAP * EPS["float32"]):
-        return Float32Limit(FLOAT32_FACTOR * yardstick, False)
-    return Float32Limit(min(FLOAT32_FACTOR * yardstick, cap), True)
+    if cap < max(other_noise, LOW_CAP * EPS["float32"]):
+        return Float32Limit(limit, False)
+    return Float32Limit(min(limit, cap), True)

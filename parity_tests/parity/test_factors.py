@@ -73,6 +73,16 @@ def test_a_very_long_sum_one_by_one_passes_beside_itself_in_another_order() -> N
     assert back <= limit.limit
 
 
+def test_a_very_long_sum_as_a_product_passes_beside_one_that_is_hardly_off() -> None:
+    """60,000 positive numbers: a library's sum adds in pairs, one by one they are 100 times as far off."""
+    numbers = np.random.default_rng(1).random((60_000, 4))
+    judge, single = numbers.sum(0), numbers.astype("float32")
+    there, here = far(ORDERS["in pairs"](single), judge), far(running_sum(single), judge)
+    limit = float32_limit(there, 0.0, far(rounded(numbers, COARSE_BITS["float32"]).sum(0), judge))
+    assert here > 20 * there
+    assert here <= limit.limit
+
+
 def test_two_sides_in_tf32_do_not_excuse_each_other() -> None:
     a, b = operands(100)
     judge, coarse = a @ b, far(product(a, b, COARSE_BITS["float32"]), a @ b)
@@ -110,10 +120,12 @@ def test_a_float32_limit_is_a_multiple_of_the_yardstick_below_the_cap() -> None:
     assert float32_limit(0, 0, None) == (FLOAT32_FACTOR * few, True)
     assert float32_limit(1e-6, 0, None) == (FLOAT32_FACTOR * 1e-6, True)
     assert float32_limit(1e-6, 2e-6, None) == (FLOAT32_FACTOR * 2e-6, True)
-    assert float32_limit(1e-6, 0, 1e-5) == (CAP * 1e-5, True)
+    assert float32_limit(1e-6, 0, 4e-5) == (CAP * 4e-5, True)
+    assert float32_limit(1e-6, 0, 1e-5) == (FLOAT32_FACTOR * 1e-6, False)
     assert float32_limit(1e-4, 0, 1e-4) == (CAP * 1e-4, True)
     assert float32_limit(1e-6, 0, 1e-6) == (FLOAT32_FACTOR * 1e-6, False)
     assert float32_limit(1e-6, 1e-5, 1e-5) == (FLOAT32_FACTOR * 1e-5, False)
+    assert float32_limit(1e-6, 3e-5, 4e-5) == (FLOAT32_FACTOR * 3e-5, False)
     assert not float32_limit(0, 0, few).has_power
 
 
