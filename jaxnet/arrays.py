@@ -98,13 +98,14 @@ def moments_to_arrays(moments: Moments) -> Arrays:
 
 def to_device(arrays: Arrays, dtype: str, device: str) -> Batch:
     """Tensors of their own memory on a device: floats in `dtype`, whole numbers as the framework indexes with them."""
-    # The copy is made by NumPy: JAX makes its own later, when the caller may have changed the array.
+    # The copy is made by NumPy: JAX makes its own later, or none, and the caller may change the array before.
     floats, place = dtype_of(dtype), device_of(device)
+    copies = {
+        name: np.array(array, floats if array.dtype.kind == "f" else None, order="C") for name, array in arrays.items()
+    }
     with jax.enable_x64(dtype == "float64"), jax.default_device(place):
-        return {
-            name: jnp.array(np.array(array, floats if array.dtype.kind == "f" else None))
-            for name, array in arrays.items()
-        }
+        tensors: Batch = jax.device_put(copies)
+        return tensors
 
 
 def to_host(tensors: Batch) -> Arrays:

@@ -38,7 +38,7 @@ def watched(framework: Framework, label: str, function: Callable[..., Any]) -> C
 
 
 def checked_batch(framework: Framework, part: str, batch: Any) -> Batch:
-    """A batch as the engine takes it: a dict of NumPy arrays of floating, whole or true-or-false numbers.
+    """A batch as the engine takes it: a dict of its own, of NumPy arrays of floating, whole or true-or-false numbers.
 
     Raises:
         NotCheckable: it is anything else.
@@ -51,7 +51,7 @@ def checked_batch(framework: Framework, part: str, batch: Any) -> Batch:
             raise NotCheckable(
                 f"the {framework} side's {part} gave {name} as {kind}: expected a NumPy array of numbers"
             )
-    return batch
+    return dict(batch)
 
 
 class Batches(Sequence[Batch]):

@@ -41,6 +41,7 @@ class JaxSide:
         except RuntimeError as error:
             raise NotCheckable(f"JAX sees no {device}: use --device cpu, or pip install 'jax[cuda13]'") from error
         self._parts = Parts(side, self.framework)
+        self._held: tuple[Batch, dict[str, jax.Array]] = {}, {}
         self._transformation = None if side.optimizer is None else self._parts.optimizer()
         self._fresh = self._compiled("optimizer", self._begin)
         self._observed = self._compiled("loss or its gradient", self._observe, "bits")
@@ -186,9 +187,19 @@ class JaxSide:
         return {name: np.array(array) for name, array in arrays.items()}
 
     def _device_batch(self, batch: Batch) -> dict[str, jax.Array]:
+        """The batch on the device, where it stays until another is asked for: nothing can change it there."""
+        if batch is not self._held[0]:
+            self._held = batch, self._put(batch)
+        return self._held[1]
+
+    def _put(self, batch: Batch) -> dict[str, jax.Array]:
         whole = np.int64 if self.dtype == "float64" else np.int32
         held = {"f": np.dtype(self.dtype), "i": np.dtype(whole), "u": np.dtype(whole)}
-        return {name: jnp.asarray(np.array(a, held.get(a.dtype.kind, a.dtype))) for name, a in batch.items()}
+        # Copied, since JAX may go on using the memory that it is given; all at once, without a program for each.
+        tensors: dict[str, jax.Array] = jax.device_put(
+            {name: np.array(a, held.get(a.dtype.kind, a.dtype), order="C") for name, a in batch.items()}
+        )
+        return tensors
 
     def _optimizer(self, model: Any, arrays: Arrays) -> Any:
         return state_in(self._fresh(model), model, arrays, self._model)
