@@ -77,13 +77,10 @@ def test_a_batch_of_no_images_is_told_in_one_line(wing: ModuleType) -> None:
         wing.train(batch_size=0)
 
 
-def command(wing: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", f"{wing}.mnist", *arguments], capture_output=True, text=True)
-
-
 @pytest.mark.parametrize("wing", ["torchnet", "jaxnet"])
 def test_the_command_trains_and_scores(wing: str) -> None:
-    found = command(wing, "--steps", "2", "--batch-size", "50")
+    command = [sys.executable, "-m", f"{wing}.mnist", "--steps", "2", "--batch-size", "50"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
     lines = found.stdout.splitlines()
     assert lines[0].endswith("before step 2")
@@ -91,11 +88,26 @@ def test_the_command_trains_and_scores(wing: str) -> None:
     assert lines[2].startswith("accuracy on the 10,000 test images: 0.")
 
 
-@pytest.mark.parametrize("wing", ["torchnet", "jaxnet"])
-def test_the_command_tells_its_options_and_what_it_cannot_do(wing: str) -> None:
-    told = command(wing, "--help").stdout
+def leaves(wing: ModuleType, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of the command."""
+    with pytest.raises(SystemExit) as left:
+        wing.command.run(wing.main, list(arguments))
+    return int(left.value.code or 0), *capsys.readouterr()
+
+
+@WINGS
+def test_the_command_tells_its_options(wing: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    status, told, _ = leaves(wing, capsys, "--help")
     options = ("steps", "batch-size", "learning-rate", "seed", "device", "dtype", "precision", "loop", "data")
+    assert status == 0
     assert [option for option in options if f"--{option}" not in told] == []
-    wrong = command(wing, "--loop", "fast")
-    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
-    assert "loop is 'fast'" in wrong.stderr
+
+
+@WINGS
+@pytest.mark.parametrize(("option", "words"), [("--loop", "loop is 'fast'"), ("--steps", "Invalid value for '--steps'")])
+def test_the_command_tells_in_one_line_what_it_cannot_do(
+    wing: ModuleType, option: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, told = leaves(wing, capsys, option, "fast")
+    assert (status, told.count("\n")) == (2, 1)
+    assert words in told
