@@ -2,6 +2,6 @@
 
 import sys
 
-from parity.command import main
+from parity.command.app import main
 
 sys.exit(main())

@@ -7,22 +7,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from parity.curves import curves
-from parity.difference import Scales, scales
-from parity.flips import Rejudge
-from parity.float32 import Float32, coarse_distances
-from parity.float64 import NoiseOf, compare_float64
-from parity.judge import compare_null_in_lockstep, compare_with_cpu, rests_on_null
+from parity.judging.curves import curves
+from parity.judging.difference import Scales, scales
+from parity.judging.flips import Rejudge
+from parity.judging.float32 import Float32, coarse_distances
+from parity.judging.float64 import NoiseOf, compare_float64
+from parity.judging.judge import compare_null_in_lockstep, compare_with_cpu, rests_on_null
+from parity.judging.loops import chosen, compare_loops_float32, compare_loops_float64
+from parity.judging.noise import Noise
+from parity.judging.power import multiplies_matrices
+from parity.judging.score import compare_predictions
+from parity.judging.summary import summarised
 from parity.live import LiveSide, live_side
-from parity.loops import chosen, compare_loops_float32, compare_loops_float64
-from parity.noise import Noise
 from parity.pair import Pair
-from parity.power import multiplies_matrices
 from parity.recording import OBSERVED_STEPS, Arrays, Device, Dtype, Framework, Key, Recording, keys_of
 from parity.rounding import COARSE_BITS
 from parity.runs import Progress, free_run, lockstep
-from parity.score import compare_predictions
-from parity.summary import summarised
 from parity.verdict import Comparison, Curves, Verdict
 
 FRAMEWORKS: tuple[Framework, Framework] = ("torch", "jax")
@@ -31,7 +31,7 @@ DEFAULT_LOOPS = ("stepped", "whole_run")
 
 @dataclass
 class Findings:
-    """What a check has found so far; `parity.summary` makes the verdict of it.
+    """What a check has found so far; `parity.judging.summary` makes the verdict of it.
 
     `judge` is the torch side's float64 recording. `coarse` has the coarse distances for each dtype.
     """

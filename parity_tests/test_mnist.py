@@ -104,7 +104,9 @@ def test_the_command_tells_its_options(wing: ModuleType, capsys: pytest.CaptureF
 
 
 @WINGS
-@pytest.mark.parametrize(("option", "words"), [("--loop", "loop is 'fast'"), ("--steps", "Invalid value for '--steps'")])
+@pytest.mark.parametrize(
+    ("option", "words"), [("--loop", "loop is 'fast'"), ("--steps", "Invalid value for '--steps'")]
+)
 def test_the_command_tells_in_one_line_what_it_cannot_do(
     wing: ModuleType, option: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

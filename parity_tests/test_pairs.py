@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from parity.check import check
-from parity.document import float64_figures
+from parity.command.document import float64_figures
 from parity.pair import load_pair
 from parity.recording import STAGES
 from parity.verdict import Verdict

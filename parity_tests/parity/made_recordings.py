@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from parity.difference import scales
-from parity.noise import Noise
+from parity.judging.difference import scales
+from parity.judging.noise import Noise
 from parity.recording import Array, Arrays, Dtype, Provenance, Recording
 
 

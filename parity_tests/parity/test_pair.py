@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from parity.command.pairs import Chosen, chosen_pairs, importable
 from parity.errors import MissingFramework, NotCheckable
 from parity.pair import Pair, Side, load_pair, resolve
-from parity.pairs import Chosen, chosen_pairs, importable
 from parity_tests.parity.made_verdicts import never, pair
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,192 @@
+"""One call of the command: pairs checked one after the other, printed as they come, and the exit status at the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from parity.command.document import SCHEMA_VERSION, destination
+from parity.command.jobs import Job, checking, comparing_seeds
+from parity.command.pairs import Chosen, chosen_pairs, importable
+from parity.command.report import NARROW
+from parity.errors import MissingFramework, NotCheckable
+from parity.recording import Device
+from parity.verdict import worst
+
+AGREES, RED, CANNOT = 0, 1, 2
+"""Exit status: all pairs agree; one differs or is inconclusive; one could not be checked and none of the others is red.
+"""
+PLAIN_WIDTH = 100
+"""Columns where the output is no terminal."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for; the fields are its options. `arguments` is the line itself, for the document."""
+
+    pairs: Sequence[str] = ()
+    json: Path | None = None
+    device: Device = "cpu"
+    seed: int = 0
+    loops: str | None = None
+    seeds: int | None = None
+    traceback: bool = False
+    arguments: Sequence[str] = ()
+    version: str = ""
+
+
+@dataclass
+class Session:
+    """A call of the command under way."""
+
+    request: Request
+    out: Console
+    err: Console
+    started: float = field(default_factory=time.monotonic)
+    begun_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    found: list[tuple[Chosen, Any]] = field(default_factory=list)
+    not_checked: list[dict[str, str]] = field(default_factory=list)
+
+    def run(self) -> int:
+        """Check all pairs and return the exit status.
+
+        Raises:
+            NotCheckable: bad usage, told before any work.
+        """
+        chosen, job = self._plan()
+        with destination(self.request.json) if self.request.json else nullcontext(_nowhere) as write:
+            for one in chosen:
+                if not self._one(one, chosen, job):
+                    break
+            if self.found:
+                self._close(job)
+            write(self._document(job))
+        return self._status()
+
+    def _plan(self) -> tuple[list[Chosen], Job]:
+        request = self.request
+        chosen = chosen_pairs(request.pairs, Path.cwd())
+        if request.seeds is None:
+            return chosen, checking(request.seed, request.device, loop_names(request.loops, chosen))
+        if request.loops is not None:
+            raise NotCheckable("--loops says nothing to --seeds: the runs are driven by the pair's own scores")
+        offering = [one for one in chosen if one.pair.torch.scores and one.pair.jax.scores]
+        if (request.pairs and len(offering) < len(chosen)) or not offering:
+            lacking = next(one.pair.name for one in chosen if one not in offering)
+            raise NotCheckable(f"pair {lacking} names no scores on both sides, and --seeds compares scores")
+        return offering, comparing_seeds(request.seeds, request.seed, request.device)
+
+    def _one(self, one: Chosen, chosen: Sequence[Chosen], job: Job) -> bool:
+        """Check one pair; whether to go on with the next."""
+        try:
+            with importable(one.file, [other.file for other in chosen]), self._progress(one) as tell:
+                verdict = job.check(one.pair, tell)
+        except NotCheckable as error:
+            self.tell_why_not(error, one.pair.name)
+            self.not_checked.append({"pair": one.pair.name, "file": str(one.file), "reason": str(error)})
+            return not isinstance(error, MissingFramework)
+        self.found.append((one, verdict))
+        job.show(self.out, one.pair, verdict)
+        return True
+
+    def tell_why_not(self, error: NotCheckable, pair: str | None = None) -> None:
+        """One line on stderr, and where asked for also where it happened."""
+        tell(self.err, f"{pair}: {error}" if pair else str(error))
+        if self.request.traceback and error.__cause__ is not None:
+            traceback.print_exception(error.__cause__, file=sys.stderr)
+
+    def _close(self, job: Job) -> None:
+        line = job.closing([verdict for _, verdict in self.found], time.monotonic() - self.started)
+        if self.not_checked:
+            line.append(f"; not checked: {', '.join(entry['pair'] for entry in self.not_checked)}", style="bold red")
+        self.out.print(line, soft_wrap=not self.out.is_terminal)
+
+    @contextmanager
+    def _progress(self, one: Chosen) -> Iterator[Callable[[str], None]]:
+        """On a terminal what is going on, gone when it is over; elsewhere nothing, so that stderr holds faults only."""
+        if not self.err.is_terminal:
+            yield lambda _: None
+            return
+        columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+        with Progress(*columns, console=self.err, transient=True) as progress:
+            task = progress.add_task(f"{one.pair.name}: loading the frameworks")
+            yield lambda phrase: progress.update(task, description=f"{one.pair.name}: {phrase}")
+
+    def _status(self) -> int:
+        if any(verdict.outcome != "agree" for _, verdict in self.found):
+            return RED
+        return CANNOT if self.not_checked or not self.found else AGREES
+
+    def _document(self, job: Job) -> dict[str, Any]:
+        entries = [job.entry(chosen, verdict) for chosen, verdict in self.found]
+        document: dict[str, Any] = {
+            "schema_version": SCHEMA_VERSION,
+            "parity_version": self.request.version,
+            "command": ["parity", *self.request.arguments],
+            "begun_at": self.begun_at.isoformat(timespec="seconds"),
+            "seconds": time.monotonic() - self.started,
+            "exit_status": self._status(),
+            "outcome": worst(verdict.outcome for _, verdict in self.found) if self.found else "not checked",
+            "pairs": [],
+            "seeds": [],
+            "not_checked": self.not_checked,
+        }
+        return document | {job.section: entries}
+
+
+def _nowhere(document: Mapping[str, Any]) -> None:
+    """Without --json nothing is written."""
+
+
+def loop_names(given: str | None, chosen: Sequence[Chosen]) -> list[str] | None:
+    """The loops that `--loops` names: the usual ones without it, None for all.
+
+    Raises:
+        NotCheckable: no side of the chosen pairs knows a loop of that name.
+    """
+    if given is None:
+        return ["stepped", "whole_run"]
+    if given == "all":
+        return None
+    names = [name.strip() for name in given.split(",")]
+    known = dict.fromkeys(loop for one in chosen for side in (one.pair.torch, one.pair.jax) for loop in side.loops)
+    if unknown := [name for name in names if name not in known]:
+        there_are = f"known are {', '.join(known)}, or all" if known else "the pairs name no loops"
+        raise NotCheckable(f"--loops: no side has a loop called {unknown[0]!r}: {there_are}")
+    return names
+
+
+def tell(err: Console, line: str) -> None:
+    """One line on stderr, however long, and nothing in it taken for markup."""
+    err.print(f"parity: {line}", soft_wrap=True, markup=False, highlight=False)
+
+
+class _Out(Console):
+    """Stdout, whose reader may leave: Rich would end the process with 1, which says that a pair differs."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def consoles() -> tuple[Console, Console]:
+    """Stdout and stderr. Where stdout is no terminal and COLUMNS does not say, it is `PLAIN_WIDTH` wide.
+
+    A terminal narrower than the tables need breaks their lines itself.
+    """
+    out = _Out(highlight=False)
+    if not out.is_terminal and "COLUMNS" not in os.environ:
+        out.width = PLAIN_WIDTH
+    elif out.width < NARROW:
+        out.width = NARROW
+    return out, Console(stderr=True, highlight=False)

@@ -1,0 +1,1 @@
+"""From recordings to a verdict: differences and their limits, what the limits are worth, and what is said of it."""

@@ -1,0 +1,87 @@
+"""How far two arrays of one name are apart, told in the scale of the tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from parity.judging.factors import NULL
+from parity.recording import Array, Key, Recording, keys_of
+
+BIT_EXACT = ("data", "init")
+
+
+def exact(key: Key, array: Array) -> bool:
+    """Whether this tensor is compared bit by bit: data, initial parameters and whole numbers are."""
+    return key.stage in BIT_EXACT or array.dtype.kind != "f"
+
+
+def largest(array: Array) -> float:
+    """The largest absolute value of an array, 0 of an empty one; NaN where it holds one."""
+    return float(np.max(np.abs(array))) if array.size else 0.0
+
+
+def is_gradient(key: Key) -> bool:
+    """Whether a tensor is a gradient: everything of the backward stage, and the trajectory's gradients."""
+    return key.stage == "backward" or key.tensor.startswith("gradient.")
+
+
+@dataclass(frozen=True)
+class Scales:
+    """The scale of every tensor at every step, and which gradients are null.
+
+    A scale is the largest absolute value of the tensor so far in the run; that of a null gradient, which is nothing but
+    rounding, is the largest of all gradients of its stage so far.
+    """
+
+    of: dict[Key, float]
+    null: frozenset[tuple[str, str]]
+    """Stage and tensor of each null gradient."""
+
+
+def scales(recordings: Sequence[Recording]) -> Scales:
+    """Scales over the tensors of all `recordings` together."""
+    running: dict[tuple[str, str], float] = {}
+    stage_running: dict[str, float] = {}
+    stage_until: dict[tuple[str, int], float] = {}
+    own: dict[Key, float] = {}
+    for key in keys_of(*recordings):
+        found = [array for recording in recordings if (array := recording.get(key)) is not None]
+        if exact(key, found[0]):
+            continue
+        here = max((largest(array) for array in found), default=0.0)
+        name = (key.stage, key.tensor)
+        own[key] = running[name] = max(running.get(name, 0.0), here)
+        if is_gradient(key):
+            # A step's own gradients count all together, whichever comes first.
+            stage_running[key.stage] = max(stage_running.get(key.stage, 0.0), here)
+            stage_until[key.stage, key.step] = stage_running[key.stage]
+    null = frozenset(
+        name for name, value in running.items()
+        if is_gradient(Key(name[0], 0, name[1])) and value < NULL * stage_running[name[0]]
+    )  # fmt: skip
+    wide = {key: stage_until[key.stage, key.step] for key in own if (key.stage, key.tensor) in null}
+    return Scales(own | wide, null)
+
+
+def difference(a: Array, b: Array, scale: float) -> float:
+    """The largest absolute value of a - b over the scale; 0 for equal arrays, infinite where they differ and it is 0.
+
+    Both are taken to float64 first. Shapes are equal.
+    """
+    apart = largest(np.asarray(a, np.float64) - np.asarray(b, np.float64))
+    return 0.0 if apart == 0 else apart / scale if scale > 0 else float("inf")
+
+
+def fault(array: Array | None, framework: str, dtype: str) -> str:
+    """Why an array cannot be compared at all; empty where it can."""
+    if array is None:
+        return f"missing on the {framework} side"
+    if array.dtype.kind == "f":
+        if array.dtype.name != dtype:
+            return f"{array.dtype.name} on the {framework} side of a {dtype} run"
+        if not np.isfinite(array).all():
+            return f"{'NaN' if np.isnan(array).any() else 'infinity'} on the {framework} side"
+    return ""

@@ -1,0 +1,44 @@
+"""The stated factors: every figure that a verdict rests on and that is not itself measured in the run.
+
+Each stands here with the measurement that justifies it, and parity_tests/parity/judging/test_factors.py shows both
+sides of it: what must pass does, and what must not is stopped.
+"""
+
+FLOAT64_FACTOR = 50.0
+"""A float64 limit is this many times the smaller noise of the two sides."""
+
+FLOAT64_FLOOR = 1e-12
+"""A float64 limit is never below this. Losses of the three problems differ by 5e-16, gradients by up to 4e-13."""
+
+FLOAT64_CEILING = 1e-9
+"""A float64 limit is never above this. float32 arithmetic inside a float64 run shows 1e-8 and more."""
+
+FLOAT32_FACTOR = 50.0
+"""A float32 limit is this many times the yardstick: the largest of the other side's distance, its noise, and a few eps.
+Optax's first float32 Adam update is 6.8e-6 from the judge where torch's is 1.8e-7, 38 times nearer; both are right."""
+
+FEW_EPS = 4
+"""The yardstick of float32 is never below this many eps (2**-23): what a handful of roundings may do."""
+
+CAP = 0.5
+"""A float32 limit never exceeds this share of the coarse distance. TF32 is stopped by it even where the sum is long."""
+
+LOW_CAP = 64
+"""A cap below this many eps is within what an ordinary float32 sum may lose, and does not apply. 60,000 numbers added
+one by one: 4.4e-6 off, beside a cap of 6e-7, 5 eps; as one product of a matrix and a vector: 9.5e-6, beside a sum that
+is 1e-7 off. The cap of a product over 784 is 1350 eps, its float32 distance 3 eps."""
+
+NULL = 1e-9
+"""A gradient below this share of its stage's scale, throughout and on both sides, is nothing but rounding."""
+
+NOISE_DRAWS = 3
+"""Runs from which noise is taken; the first is an undisturbed repeat, the others start one unit aside."""
+
+MINIMUM_POWER = 2.0
+"""A stage is inconclusive where some kind of wrong answer is not at least this many limits away. The cap leaves 2."""
+
+MOVED_ASIDE_ULPS = 4
+"""How far, in units of the last place of float32, a state is moved aside until no activation flips."""
+
+MOVES = 20
+"""How often a state is moved aside before a flip counts as a difference. Of 100 states, 1 or 2 flip something."""

@@ -1,0 +1,112 @@
+"""The float32 pass: each side's distance from the float64 judge, within what the other side shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from parity.judging.difference import Scales, difference, exact, fault
+from parity.judging.float64 import compare_exact
+from parity.judging.limits import Float32Limit, capped, float32_limit
+from parity.judging.noise import Noise
+from parity.recording import Array, Framework, Key, Recording, keys_of
+from parity.verdict import Comparison, Outcome
+
+OTHER: Mapping[Framework, Framework] = {"torch": "jax", "jax": "torch"}
+
+
+@dataclass
+class Float32:
+    """What the float32 pass judges by.
+
+    Attributes:
+        judge: the float64 recording.
+        scales: of the judge's tensors.
+        coarse: the coarse distance of each tensor that the cap applies to.
+        noise_of: a side's float32 noise, drawn when first asked for.
+        rejudge: judges a difference again where there is a reason for it that is not the side's: a flipped activation.
+        without_power: tensors whose yardstick exceeds the cap: judged without it, and listed.
+    """
+
+    judge: Recording
+    scales: Scales
+    coarse: Mapping[Key, float]
+    noise_of: Callable[[Framework], Noise]
+    rejudge: Callable[[Comparison], Comparison] = lambda comparison: comparison
+    without_power: set[Key] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.noise_of = cache(self.noise_of)
+
+    def compare(self, sides: Mapping[Framework, Recording], loop: str | None = None) -> list[Comparison]:
+        """Every tensor of both sides' recordings against the judge; data, init and whole numbers against each other."""
+        keys = keys_of(*sides.values())
+        found: list[Comparison] = []
+        for key in keys:
+            arrays = {framework: recording.get(key) for framework, recording in sides.items()}
+            found.extend(self._compare(key, arrays, loop))
+        return found
+
+    def _compare(self, key: Key, arrays: Mapping[Framework, Array | None], loop: str | None) -> list[Comparison]:
+        notes = {framework: self._fault(key, array, framework) for framework, array in arrays.items()}
+        if any(notes.values()):
+            return [
+                Comparison(key, "float32", framework, loop, float("inf"), 0.0, None, "differ", note)
+                for framework, note in notes.items() if note
+            ]  # fmt: skip
+        array = arrays["torch"]
+        if array is not None and exact(key, array):
+            return [compare_exact(key, array, arrays["jax"], "float32", loop)]
+        distances = {framework: self._distance(key, array) for framework, array in arrays.items()}
+        return [self._judged(key, framework, distances, loop) for framework in distances]
+
+    def _fault(self, key: Key, array: Array | None, framework: Framework) -> str:
+        expected = self.judge.get(key)
+        note = fault(array, framework, "float32")
+        if note or array is None or key.stage in ("data", "init"):
+            return note
+        if expected is None:
+            return f"only on the {framework} side, not in the judge"
+        return (
+            "" if array.shape == expected.shape else f"{framework} has shape {array.shape}, the judge {expected.shape}"
+        )
+
+    def _distance(self, key: Key, array: Array | None) -> float:
+        expected = self.judge.get(key)
+        assert array is not None
+        assert expected is not None
+        return difference(array, expected, self.scales.of[key])
+
+    def _judged(
+        self, key: Key, framework: Framework, distances: Mapping[Framework, float], loop: str | None
+    ) -> Comparison:
+        distance, other = distances[framework], OTHER[framework]
+        noise = self.noise_of(other)
+        limit = self.limit(key, distances[other], noise.of(key))
+        if distance > limit.limit:
+            differing = Comparison(key, "float32", framework, loop, distance, limit.limit, None, "differ")
+            again = self.rejudge(differing)
+            if again.outcome == "agree":
+                return again
+        while distance > limit.limit and noise.draw():
+            limit = self.limit(key, distances[other], noise.of(key))
+        if not limit.has_power:
+            self.without_power.add(key)
+        outcome: Outcome = "agree" if distance <= limit.limit else "differ"
+        note = "" if limit.has_power else "no power in float32: judged without the cap"
+        return Comparison(key, "float32", framework, loop, distance, limit.limit, None, outcome, note)
+
+    def limit(self, key: Key, other_distance: float, other_noise: float) -> Float32Limit:
+        """The limit of one tensor, given what the other side shows."""
+        return float32_limit(other_distance, other_noise, self.coarse.get(key) if capped(key) else None)
+
+
+def coarse_distances(judge: Recording, coarse: Recording, scales: Scales) -> dict[Key, float]:
+    """How far each activation and gradient moved in a run one precision lower."""
+    found = {}
+    for key in coarse.flow():
+        array, expected = coarse.get(key), judge.get(key)
+        if array is not None and expected is not None and capped(key) and not exact(key, array):
+            found[key] = difference(array, expected, scales.of[key])
+    return found

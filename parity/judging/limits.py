@@ -1,0 +1,58 @@
+"""The largest difference that still counts as agreement, derived from what is measured in the run."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from parity.judging.factors import CAP, FEW_EPS, FLOAT32_FACTOR, FLOAT64_CEILING, FLOAT64_FACTOR, FLOAT64_FLOOR, LOW_CAP
+from parity.recording import Key
+from parity.verdict import EPS
+
+INPUT = re.compile(r"\.input\d*$")
+"""Ends the name of what goes into a layer."""
+
+
+class Float32Limit(NamedTuple):
+    """A float32 limit, and whether lower precision would exceed it."""
+
+    limit: float
+    has_power: bool
+
+
+def float64_limit(torch_noise: float, jax_noise: float) -> float:
+    """The limit of a float64 difference. Both noises are differences, 0 or more."""
+    return min(max(FLOAT64_FACTOR * min(torch_noise, jax_noise), FLOAT64_FLOOR), FLOAT64_CEILING)
+
+
+def capped(key: Key) -> bool:
+    """Whether the cap applies: to activations and gradients of the observed steps, where lower precision shows.
+
+    Not to what goes into a layer: it shows in what came out of the one before, and the first has the batch, which the
+    emulation of lower precision rounds and the hardware does not.
+    A loss, a score or an updated parameter may move by anything, even by nothing, when precision is lowered, so that a
+    cap taken from it would be chance.
+    """
+    if key.stage == "forward":
+        return INPUT.search(key.tensor) is None
+    return key.stage == "backward"
+
+
+def float32_limit(other_distance: float, other_noise: float, coarse: float | None) -> Float32Limit:
+    """The limit of a side's float32 distance.
+
+    The cap has no power where the other side's noise, or what an ordinary float32 sum may lose, exceed it. The other
+    side's distance is no reason: two sides in TF32 are both far away.
+
+    Args:
+        other_distance: the other side's distance from the judge.
+        other_noise: the other side's noise; 0 where it was not drawn.
+        coarse: the coarse distance; None where the cap does not apply.
+    """
+    limit = FLOAT32_FACTOR * max(other_distance, other_noise, FEW_EPS * EPS["float32"])
+    if coarse is None:
+        return Float32Limit(limit, True)
+    cap = CAP * coarse
+    if cap < max(other_noise, LOW_CAP * EPS["float32"]):
+        return Float32Limit(limit, False)
+    return Float32Limit(min(limit, cap), True)

@@ -1,0 +1,131 @@
+"""The sides' own loops against the judge: in float64 over all steps, in float32 one step from the judge's states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from parity.errors import NotCheckable
+from parity.judging.difference import Scales
+from parity.judging.float32 import Float32
+from parity.judging.float64 import NoiseOf, compare_float64
+from parity.judging.judge import rests_on_null
+from parity.judging.noise import Noise
+from parity.live import LiveSide
+from parity.recording import Arrays, Framework, Key, Recording, State
+from parity.rounding import cast
+from parity.runs import Progress, engine_step, loop_run
+from parity.verdict import Comparison
+
+FLOAT32_STARTS = (0, 1, 10, 50)
+"""The steps at which every loop is started from the judge's state, in float32, to run for one step."""
+
+ENGINE = "the engine's step"
+"""Stands for a loop on a side that has none."""
+
+Live = Mapping[Framework, LiveSide]
+
+
+def chosen(live: Live, wanted: Sequence[str] | None) -> dict[Framework, dict[str, str]]:
+    """The loops of each side that were asked for (None: all), each with why it cannot run here, empty where it can.
+
+    Raises:
+        NotCheckable: no side has a loop that was asked for, where the sides have loops at all; or none of them runs.
+    """
+    offered = {loop for side in live.values() for loop in side.loops}
+    if isinstance(wanted, str):
+        raise NotCheckable(f"loops are {wanted!r}: expected a sequence of names")
+    names = {
+        framework: {loop: side.missing(loop) for loop in side.loops if wanted is None or loop in wanted}
+        for framework, side in live.items()
+    }
+    reasons = [why for found in names.values() for why in found.values()]
+    if offered and wanted and (not reasons or all(reasons)):
+        why = reasons[0] if reasons else f"the sides have {', '.join(sorted(offered))}"
+        raise NotCheckable(f"none of the loops {', '.join(wanted)} runs here: {why}")
+    return names
+
+
+def compare_loops_float64(
+    live: Live, loops: Mapping[Framework, Mapping[str, str]], judge: Recording, scales: Scales, noise_of: NoiseOf,
+    seed: int, steps: int, progress: Progress,
+) -> tuple[list[Comparison], dict[str, Recording]]:  # fmt: skip
+    """Loss of every step, and parameters and optimizer state at the end, of every loop that runs here; and its run."""
+    found: list[Comparison] = []
+    runs: dict[str, Recording] = {}
+    for framework, side in live.items():
+        for loop, why in loops[framework].items():
+            if why:
+                continue
+            progress(f"float64, {framework}: loop {loop}")
+            run = runs[f"{framework} {loop}"] = loop_run(side, loop, seed, 0, steps, None)
+            sides = (run, judge) if framework == "torch" else (judge, run)
+            losses = [Key("trajectory", step, "loss") for step in range(steps)]
+            last = judge.state_before(steps)
+            expected = [Key("trajectory", steps - 1, name) for name in (*last.parameters, *last.optimizer)]
+            # Also what the loop gave back beyond that, such as one loss too many.
+            named = dict.fromkeys([*losses, *expected, *run.flow()])
+            keys = [key for key in named if not rests_on_null(key, judge, scales)]
+            found += compare_float64(*sides, scales, noise_of, keys=keys, loop=f"{framework} {loop}")
+    return found, runs
+
+
+def compare_loops_float32(
+    live: Live,
+    loops: Mapping[Framework, Mapping[str, str]],
+    float32: Float32,
+    seed: int,
+    steps: int,
+    progress: Progress,
+) -> list[Comparison]:
+    """One step of every loop from the judge's state at the steps of `FLOAT32_STARTS`.
+
+    A loop is measured against the other side's loop of the same name, or, where it has none, its first, or, where it
+    has no loop at all, the engine's own step of it.
+    """
+    running = {framework: [loop for loop, why in names.items() if not why] for framework, names in loops.items()}
+    if not any(running.values()):
+        return []
+    running = {framework: names or [ENGINE] for framework, names in running.items()}
+    found: list[Comparison] = []
+    for start in (start for start in FLOAT32_STARTS if start < steps):
+        progress(f"float32: every loop from step {start}")
+        state = float32.judge.state_before(start)
+        runs = {
+            framework: {loop: _one_step(side, loop, seed, start, state) for loop in running[framework]}
+            for framework, side in live.items()
+        }
+        for loop in dict.fromkeys(name for names in running.values() for name in names if name != ENGINE):
+            sides = {
+                framework: runs[framework].get(loop) or runs[framework][names[0]]
+                for framework, names in running.items()
+            }
+            judged = _against(float32, sides, live, running, loop, seed, start)
+            found += [c for c in judged if c.side is None or (loop in running[c.side] and loop != ENGINE)]
+    return found
+
+
+def _one_step(
+    side: LiveSide, loop: str, seed: int, start: int, state: State, move: Callable[[Arrays], Arrays] | None = None
+) -> Recording:
+    parameters = cast(state.parameters, side.dtype)
+    given = State(parameters if move is None else move(parameters), cast(state.optimizer, side.dtype))
+    return engine_step(side, seed, start, given) if loop == ENGINE else loop_run(side, loop, seed, start, 1, given)
+
+
+def _against(
+    float32: Float32, sides: Mapping[Framework, Recording], live: Live, running: Mapping[Framework, list[str]],
+    loop: str, seed: int, start: int,
+) -> list[Comparison]:  # fmt: skip
+    state = float32.judge.state_before(start)
+
+    def noise_of(framework: Framework) -> Noise:
+        name = loop if loop in running[framework] else running[framework][0]
+
+        def rerun(move: Callable[[Arrays], Arrays]) -> Recording:
+            return _one_step(live[framework], name, seed, start, state, move)
+
+        return Noise(sides[framework], rerun, float32.scales, seed)
+
+    # The cap is taken from the lockstep run, whose update is fed the judge's gradient: a loop computes its own.
+    one = Float32(float32.judge, float32.scales, {}, noise_of)
+    return one.compare(sides, loop=loop)

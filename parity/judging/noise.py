@@ -1,0 +1,48 @@
+"""How far a side moves from itself when its parameters move by one unit in the last place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from parity.judging.difference import Scales, difference, exact
+from parity.judging.factors import NOISE_DRAWS
+from parity.recording import Arrays, Key, Recording
+from parity.rounding import moved
+
+Rerun = Callable[[Callable[[Arrays], Arrays]], Recording]
+"""Runs a side again, its parameters taken through the function that it is given."""
+
+
+class Noise:
+    """The largest difference of each tensor from itself over several draws, the last an undisturbed repeat.
+
+    A draw is a whole run, so it is made only when the draws before it do not explain a difference: more draws can only
+    raise a limit. Noise grows along the run: what two runs have drifted apart by some step, they may be apart later.
+    """
+
+    def __init__(self, base: Recording, rerun: Rerun, scales: Scales, seed: int) -> None:
+        self._base, self._rerun, self._scales, self._seed = base, rerun, scales, seed
+        self._found: dict[Key, float] = {}
+        self._draws = 0
+
+    def of(self, key: Key) -> float:
+        """The noise of a tensor over the draws so far; 0 before the first."""
+        return self._found.get(key, 0.0)
+
+    def draw(self) -> bool:
+        """Make one more draw. False where all have been made."""
+        if self._draws == NOISE_DRAWS:
+            return False
+        self._draws += 1
+        ulps = 0 if self._draws == NOISE_DRAWS else 1
+        again = self._rerun(partial(moved, ulps=ulps, seed=self._seed + self._draws))
+        running: dict[tuple[str, str], float] = {}
+        for key in again.flow():
+            array, before = again.get(key), self._base.get(key)
+            if array is None or before is None or exact(key, array) or key not in self._scales.of:
+                continue
+            name = (key.stage, key.tensor)
+            here = max(self.of(key), difference(array, before, self._scales.of[key]))
+            self._found[key] = running[name] = max(running.get(name, 0.0), here)
+        return True

@@ -1,0 +1,171 @@
+"""From findings to the verdict: one row a stage, the first difference, and what has no power."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parity.judging.difference import BIT_EXACT
+from parity.judging.factors import MINIMUM_POWER
+from parity.judging.hints import looks_like, looks_like_data
+from parity.judging.power import by_kind, multiplies_matrices, wrong_answers
+from parity.judging.score import score
+from parity.live import LiveSide
+from parity.recording import OBSERVED_STEPS, STAGES, Dtype, Framework, Key, Recording
+from parity.verdict import Comparison, Curves, FirstDifference, Score, StageVerdict, Verdict, worst
+
+if TYPE_CHECKING:
+    from parity.check import Findings
+
+Kinds = dict[Dtype, dict[str, dict[str, float]]]
+LOWER_PRECISION = ("forward", "backward")
+"""The stages that are asked for power against lower precision, where there is a product of matrices."""
+
+
+def summarised(
+    findings: Findings, live: Mapping[Framework, LiveSide], loops: dict[Framework, dict[str, str]], curves: Curves,
+    seconds: float,
+) -> Verdict:  # fmt: skip
+    """The verdict on everything that was found."""
+    kinds, comparisons = _powers(findings)
+    stages = [_stage(stage, comparisons, kinds, findings) for stage in STAGES]
+    outcome = worst(stage.outcome for stage in stages)
+    return Verdict(
+        pair=findings.pair.name, outcome=outcome, stages=stages,
+        first_difference=_first_difference(findings, comparisons, live),
+        listed=findings.listed, scores=_scores(findings, live), curves=curves, comparisons=comparisons,
+        provenances=[recording.provenance for sides in findings.recordings.values() for recording in sides.values()],
+        loops=loops, seed=findings.seed, steps=findings.pair.steps, device=findings.device, seconds=seconds,
+    )  # fmt: skip
+
+
+def _powers(findings: Findings) -> tuple[Kinds, list[Comparison]]:
+    """For each dtype and stage the power by kind, and the comparisons with their own power filled in."""
+    kinds: Kinds = {}
+    comparisons = list(findings.comparisons)
+    for dtype in findings.recordings:
+        answers = wrong_answers(findings.judge, findings.scales, findings.coarse.get(dtype, {}))
+        limits: dict[Key, float] = {}
+        for index, comparison in enumerate(comparisons):
+            shown = answers.get(comparison.key)
+            if comparison.dtype != dtype or not comparison.limit or not shown:
+                continue
+            comparisons[index] = replace(comparison, power=min(shown.values()) / comparison.limit)
+            if comparison.loop is None:
+                limits[comparison.key] = max(limits.get(comparison.key, 0.0), comparison.limit)
+        kinds[dtype] = by_kind(answers, limits)
+    return kinds, comparisons
+
+
+def _stage(stage: str, comparisons: Iterable[Comparison], kinds: Kinds, findings: Findings) -> StageVerdict:
+    here = [comparison for comparison in comparisons if comparison.key.stage == stage]
+    dtypes: tuple[Dtype, Dtype] = ("float64", "float32")
+    shown = {dtype: kinds.get(dtype, {}).get(stage, {}) for dtype in dtypes}
+    power = {dtype: min(shown[dtype].values(), default=None) for dtype in dtypes}
+    reason = _differing(here) or _unproven(stage, here, shown, findings)
+    outcome = worst(comparison.outcome for comparison in here)
+    frameworks: tuple[Framework, Framework] = ("torch", "jax")
+    float32 = {side: [c for c in here if c.dtype == "float32" and c.side in (side, None)] for side in frameworks}
+    return StageVerdict(
+        stage=stage, outcome="inconclusive" if outcome == "agree" and reason else outcome,
+        float64=_nearest(c for c in here if c.dtype == "float64"),
+        float32={side: nearest for side, found in float32.items() if (nearest := _nearest(found))},
+        power=power, kinds=shown, compared=len(here), reason=reason,
+    )  # fmt: skip
+
+
+def _nearest(comparisons: Iterable[Comparison]) -> Comparison | None:
+    """The comparison that came nearest to its limit or exceeded it most."""
+    return max(
+        comparisons, default=None, key=lambda c: (c.outcome == "differ", c.difference / c.limit if c.limit else 0.0)
+    )
+
+
+def _differing(here: list[Comparison]) -> str:
+    wrong = [comparison for comparison in here if comparison.outcome == "differ"]
+    return f"{len(wrong)} of {len(here)} comparisons differ" if wrong else ""
+
+
+def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, float]], findings: Findings) -> str:
+    """Why a stage in which nothing differs is not green; empty where it is."""
+    for dtype in ("float64", "float32"):
+        if not any(comparison.dtype == dtype for comparison in here):
+            return "not judged: float64 differs" if findings.differs else f"nothing was compared in {dtype}"
+    if reason := _unequal_conditions(findings):
+        return reason
+    if stage == "trajectory" and (reason := _unmoved(findings)):
+        return reason
+    if stage in BIT_EXACT:
+        return ""
+    for dtype, kinds in shown.items():
+        for kind, power in kinds.items():
+            if kind == "coarse" and not _asks_lower_precision(stage, dtype, findings.judge):
+                continue
+            if not power >= MINIMUM_POWER:
+                return f"no power in {dtype}: the wrong answer '{kind}' is only {power:.2g} limits away"
+        if not kinds:
+            return f"no power in {dtype}: no kind of wrong answer could be tried"
+    return ""
+
+
+def _asks_lower_precision(stage: str, dtype: Dtype, judge: Recording) -> bool:
+    """Whether power against lower precision is asked of a stage."""
+    return stage in LOWER_PRECISION and (dtype == "float64" or multiplies_matrices(judge))
+
+
+def _unequal_conditions(findings: Findings) -> str:
+    for dtype, sides in findings.recordings.items():
+        torch, jax = (sides[side].provenance.conditions() for side in ("torch", "jax"))
+        for name, value in torch.items():
+            if value != jax[name] or (name == "dtype" and value != dtype):
+                return (
+                    f"unequal conditions in {dtype}: {name} is {value} on the torch side, {jax[name]} on the jax side"
+                )
+    return ""
+
+
+def _unmoved(findings: Findings) -> str:
+    judge = findings.judge
+    end = judge.state_before(findings.pair.steps).parameters
+    # Rounding may be too small to move a parameter. Nothing at all, at every step, is a parameter that is not used.
+    null = {
+        tensor for stage, tensor in findings.scales.null
+        if stage == "backward"
+        and any(judge.of(stage, step).get(tensor, np.zeros(1)).any() for step in range(OBSERVED_STEPS))
+    }  # fmt: skip
+    still = [
+        name for name, start in judge.of("init", 0).items() if name not in null and np.array_equal(start, end[name])
+    ]
+    return f"parameters that did not move: {', '.join(still)}" if still else ""
+
+
+def _first_difference(
+    findings: Findings, comparisons: Iterable[Comparison], live: Mapping[Framework, LiveSide]
+) -> FirstDifference | None:
+    wrong = [comparison for comparison in comparisons if comparison.outcome == "differ"]
+    if not wrong:
+        return None
+    first = min(wrong, key=lambda c: (c.dtype != "float64", c.loop is not None, c.key.flow()))
+    return FirstDifference(first, _hint(findings, first, live))
+
+
+def _hint(findings: Findings, first: Comparison, live: Mapping[Framework, LiveSide]) -> str:
+    if first.key.stage == "data":
+        return looks_like_data(first.key, live, findings.seed, findings.pair.steps)
+    if first.loop in findings.runs:
+        side: Framework = "torch" if first.loop.startswith("torch") else "jax"
+        return looks_like(first.key, findings.judge, findings.runs[first.loop], side)
+    side = first.side or "jax"
+    return looks_like(first.key, findings.judge, findings.recordings[first.dtype][side], side)
+
+
+def _scores(findings: Findings, live: Mapping[Framework, LiveSide]) -> list[Score]:
+    if findings.pair.labels is None:
+        return []
+    which = {
+        (side, dtype): recording for dtype, sides in findings.recordings.items() for side, recording in sides.items()
+    }
+    return score(live["torch"].scored(findings.seed), findings.pair.labels, which)

@@ -1,0 +1,293 @@
+"""The command: which pairs it checks, what it says on which stream, what it writes, and its exit status."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+import parity.check  # noqa: F401 -- so that it is there to be replaced
+from parity.command.app import main
+from parity.errors import MissingFramework, NotCheckable
+from parity.verdict import Verdict
+from parity_tests.parity.made_verdicts import agreeing, differing, inconclusive
+
+ROOT = Path(__file__).parents[3]
+SCHEMA = json.loads((ROOT / "docs" / "parity.schema.json").read_text(encoding="utf-8"))
+check_module = sys.modules["parity.check"]
+
+MADE = """
+from parity_tests.parity import made_seeds
+pair = made_seeds.pair({torch}, {jax}, name="{name}")
+"""
+Outcome = Callable[[str], Verdict] | Exception
+
+
+class Engine:
+    """Stands in for the engine: gives verdicts by the name of the pair, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, Outcome] = {}
+        self.asked: list[dict[str, Any]] = []
+
+    def check(self, pair: Any, **settings: Any) -> Verdict:
+        self.asked.append({"pair": pair.name} | settings)
+        settings["progress"]("float64, torch: 100 steps")
+        outcome = self.outcomes.get(pair.name, agreeing)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome(pair.name)
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    made = Engine()
+    monkeypatch.setattr(check_module, "check", made.check)
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with the pairs a and b, of which only b can be compared over seeds."""
+    (tmp_path / "pyproject.toml").write_text('[tool.parity]\npairs = ["a.py", "b.py"]')
+    (tmp_path / "a.py").write_text(MADE.format(name="a", torch=None, jax=None))
+    equal = "made_seeds.normal(0.971)"
+    (tmp_path / "b.py").write_text(MADE.format(name="b", torch=equal, jax=equal))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    return tmp_path
+
+
+Said = pytest.CaptureFixture[str]
+
+
+def one_line(said: str) -> str:
+    assert re.fullmatch(r"parity: [^\n]+\n", said), said
+    return said
+
+
+# Which pairs, with which settings
+
+
+def test_without_arguments_all_configured_pairs_are_checked(engine: Engine, folder: Path, capsys: Said) -> None:
+    assert main([]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert [asked["pair"] for asked in engine.asked] == ["a", "b"]
+    assert [line.split()[0] for line in out.splitlines() if "steps, seed" in line] == ["a", "b"]
+    assert out.splitlines()[-1].startswith("AGREE: the same in PyTorch and in JAX: a and b (2 of 2 pairs, ")
+    asked = engine.asked[0] | {"progress": None}
+    assert asked == {"pair": "a", "seed": 0, "device": "cpu", "loops": ["stepped", "whole_run"], "progress": None}
+
+
+def test_a_pair_by_name_and_one_by_file(engine: Engine, folder: Path) -> None:
+    assert main(["b"]) == 0
+    assert main(["./a.py", "b"]) == 0
+    assert [asked["pair"] for asked in engine.asked] == ["b", "a", "b"]
+
+
+def test_settings_reach_the_engine(engine: Engine, folder: Path) -> None:
+    assert main(["a", "--seed", "3", "--device", "gpu", "--loops", "all"]) == 0
+    assert (engine.asked[0]["seed"], engine.asked[0]["device"], engine.asked[0]["loops"]) == (3, "gpu", None)
+
+
+@pytest.mark.parametrize(("given", "loops"), [("stepped", ["stepped"]), ("many_seeds, stepped", None)])
+def test_loops_by_name(engine: Engine, given: str, loops: list[str] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(["mlp", "--loops", given]) == 0
+    assert engine.asked[0]["loops"] == (loops or ["many_seeds", "stepped"])
+
+
+# Exit status
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status", "closing"),
+    [
+        ({"a": differing}, 1, "DIFFER: not the same in PyTorch and in JAX: a (1 of 2 pairs, "),
+        ({"b": inconclusive}, 1, "INCONCLUSIVE: b (1 of 2 pairs, "),
+        ({"a": inconclusive, "b": differing}, 1, "DIFFER: not the same in PyTorch and in JAX: b (1 of 2 pairs, "),
+        ({"a": NotCheckable("no data")}, 2, "AGREE: the same in PyTorch and in JAX: b (1 of 1 pair, "),
+        ({"a": NotCheckable("no data"), "b": differing}, 1, "DIFFER: not the same in PyTorch and in JAX: b "),
+    ],
+    ids=["differ", "inconclusive", "both", "not checked", "not checked and differ"],
+)
+def test_exit_status_and_closing_line(
+    engine: Engine, folder: Path, capsys: Said, outcomes: dict[str, Outcome], status: int, closing: str
+) -> None:
+    engine.outcomes = outcomes
+    assert main(["--json", "found.json"]) == status
+    out, err = capsys.readouterr()
+    last = out.splitlines()[-1]
+    assert last.startswith(closing)
+    lost = [name for name, outcome in outcomes.items() if isinstance(outcome, NotCheckable)]
+    assert err == "".join(f"parity: {name}: no data\n" for name in lost)
+    assert last.endswith("; not checked: a") == bool(lost)
+    found = json.loads((folder / "found.json").read_text())
+    Draft202012Validator(SCHEMA).validate(found)
+    assert found["exit_status"] == status
+    assert [entry["pair"] for entry in found["not_checked"]] == lost
+    assert len(found["pairs"]) == 2 - len(lost)
+
+
+def test_nothing_checked_is_not_green(engine: Engine, folder: Path, capsys: Said) -> None:
+    engine.outcomes = {"a": NotCheckable("no data"), "b": NotCheckable("no [data]")}
+    assert main(["--json", "found.json"]) == 2
+    assert capsys.readouterr() == ("", "parity: a: no data\nparity: b: no [data]\n")
+    found = json.loads((folder / "found.json").read_text())
+    Draft202012Validator(SCHEMA).validate(found)
+    assert (found["outcome"], found["exit_status"]) == ("not checked", 2)
+
+
+def test_a_missing_framework_is_told_once(engine: Engine, folder: Path, capsys: Said) -> None:
+    engine.outcomes = dict.fromkeys("ab", MissingFramework("the jax side needs flax, which is not installed"))
+    assert main([]) == 2
+    assert one_line(capsys.readouterr().err) == "parity: a: the jax side needs flax, which is not installed\n"
+    assert len(engine.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sed", "3"], "No such option: --sed"),
+        (["--seed", "-1"], "Invalid value for '--seed'"),
+        (["--seed", "x"], "Invalid value for '--seed'"),
+        (["--device", "tpu"], "Invalid value for '--device'"),
+        (["--seeds", "1"], "Invalid value for '--seeds'"),
+        (["--loops", "scan"], "--loops: no side has a loop called 'scan': the pairs name no loops"),
+        (["--loops", ""], "--loops: no side has a loop called ''"),
+        (["--seeds", "8", "--loops", "all"], "--loops says nothing to --seeds"),
+        (["--seeds", "8", "a"], "pair a names no scores on both sides"),
+        (["nobody"], "no pair is called 'nobody': the configured pairs are a, b"),
+        (["none.py"], "no such pair file"),
+        (["--json", "no/where.json"], "--json no/where.json: cannot be written: No such file or directory"),
+        (["--json"], "requires an argument"),
+    ],
+)
+def test_bad_usage_is_one_line_before_any_work(
+    engine: Engine, folder: Path, capsys: Said, arguments: list[str], message: str
+) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in one_line(err)
+    assert engine.asked == []
+
+
+def test_no_pair_configured_says_how_to_make_one(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([]) == 2
+    assert "[tool.parity] pairs = [" in one_line(capsys.readouterr().err)
+
+
+def test_an_unknown_loop_is_told_with_those_there_are(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(["mlp", "--loops", "scan"]) == 2
+    assert "known are stepped, whole_run, many_seeds, compiled, or all" in one_line(capsys.readouterr().err)
+
+
+def test_a_fault_of_parity_itself_is_told_as_such(engine: Engine, folder: Path, capsys: Said) -> None:
+    engine.outcomes = {"a": ValueError("of\nmany lines")}
+    assert main(["a", "--json", "found.json"]) == 2
+    assert "this is a fault of parity itself: ValueError: of many lines" in one_line(capsys.readouterr().err)
+    assert not (folder / "found.json").exists()
+    assert main(["a", "--traceback"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_interruption_is_no_verdict(engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check_module, "check", interrupt)
+    assert main(["a", "--json", "found.json"]) == 130
+    assert not (folder / "found.json").exists()
+
+
+# Help and version
+
+
+def test_help_and_version(capsys: Said) -> None:
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    for option in ("--json", "--device", "--seed", "--loops", "--seeds", "--traceback", "--version", "Exit status"):
+        assert option in out
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"parity \S+\n", capsys.readouterr().out)
+
+
+# Over seeds
+
+
+def test_seeds_compare_the_pairs_that_offer_scores(folder: Path, capsys: Said) -> None:
+    assert main(["--seeds", "64", "--json", "found.json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "b  64 runs a side, cpu: torch seeds 0 to 63, JAX 64 to 127" in out
+    assert out.splitlines()[-1].startswith("AGREE: equivalent scores in PyTorch and in JAX: b (")
+    found = json.loads((folder / "found.json").read_text())
+    Draft202012Validator(SCHEMA).validate(found)
+    assert (found["pairs"], [entry["pair"] for entry in found["seeds"]]) == ([], ["b"])
+
+
+@pytest.mark.parametrize(
+    ("jax", "count", "closing"),
+    [
+        ("made_seeds.normal(0.950, 0.004)", "64", "DIFFER: other scores"),
+        ("made_seeds.normal(0.971)", "4", "INCONCLUSIVE: b"),
+        ("made_seeds.with_nan", "64", "INCONCLUSIVE: b"),
+    ],
+    ids=["Flax's default", "too few", "NaN"],
+)
+def test_seeds_that_are_not_green(folder: Path, capsys: Said, jax: str, count: str, closing: str) -> None:
+    (folder / "b.py").write_text(MADE.format(name="b", torch="made_seeds.normal(0.971)", jax=jax))
+    assert main(["b", "--seeds", count]) == 1
+    assert capsys.readouterr().out.splitlines()[-1].startswith(closing)
+
+
+# On a terminal
+
+
+class Terminal(StringIO):
+    """A stream that takes itself for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_shown_on_a_terminal_and_leaves_stdout_alone(
+    engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, err = StringIO(), Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    for variable in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    assert main(["a"]) == 0
+    assert "a: float64, torch: 100 steps" in err.getvalue()
+    assert "\x1b" not in out.getvalue()
+    assert "float64, torch" not in out.getvalue()
+
+
+@pytest.mark.parametrize(("columns", "limits"), [(None, 3), ("40", 2), ("80", 2), ("120", 3)])
+def test_the_width_is_that_of_columns_or_100_and_no_figure_is_cut_off(
+    engine: Engine, folder: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch, columns: str | None, limits: int
+) -> None:
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    assert main(["a"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[2].split().count("limit") == limits
+    assert "\N{HORIZONTAL ELLIPSIS}" not in out

@@ -1,0 +1,48 @@
+"""Free-running curves are each side's own losses, with the band by which it leaves itself."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from parity.judging.curves import curves
+from parity.judging.factors import FEW_EPS
+from parity.live import LiveSide
+from parity.recording import Framework
+from parity.verdict import EPS
+from parity_tests.parity.tiny import FRAMEWORKS, live
+
+STEPS = 5
+
+
+def sides() -> dict[Framework, LiveSide]:
+    return {framework: live(framework, "float32") for framework in FRAMEWORKS}
+
+
+def test_a_curve_is_the_loss_of_every_step_of_a_free_run() -> None:
+    live_sides = sides()
+    found = curves(live_sides, 0, STEPS)
+    for framework, side in live_sides.items():
+        taken = side.run(side.initial(0), iter(side.batches(0, STEPS)))
+        assert found.losses[framework] == [float(step.gradients.loss) for step in taken]
+        assert len(found.losses[framework]) == len(found.band[framework]) == STEPS
+
+
+def test_a_band_is_that_of_rounding_and_never_narrows() -> None:
+    for band in curves(sides(), 0, 30).band.values():
+        assert band == sorted(band)
+        # One unit in the last place is at most a few eps of the first loss, and shows in the loss of some later step.
+        assert band[0] <= FEW_EPS * EPS["float32"]
+        assert 0 < band[-1] < 1e-2
+
+
+def test_of_two_curves_in_float32_neither_is_the_other_and_both_come_down() -> None:
+    losses = curves(sides(), 0, 30).losses
+    assert np.allclose(losses["torch"], losses["jax"], rtol=1e-3)
+    assert losses["torch"] != losses["jax"]
+    assert all(found[-1] < 0.7 * found[0] for found in losses.values())
+
+
+def test_the_seed_is_that_of_the_run() -> None:
+    live_sides: dict[Framework, LiveSide] = {"torch": live("torch", "float32")}
+    assert curves(live_sides, 0, 2).losses != curves(live_sides, 1, 2).losses
+    assert curves(live_sides, 1, 2) == curves(live_sides, 1, 2)

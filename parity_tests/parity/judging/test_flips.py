@@ -1,0 +1,166 @@
+"""An activation near zero may have another sign; one that is not near zero may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from parity.check import check
+from parity.judging.difference import scales
+from parity.judging.factors import FEW_EPS, FLOAT32_FACTOR, MOVES
+from parity.judging.flips import Rejudge, flips
+from parity.judging.float32 import Float32
+from parity.live import Gradients, LiveSide, Observation
+from parity.recording import Array, Arrays, Batch, Key
+from parity.verdict import EPS, Comparison
+from parity_tests.parity.made_recordings import MadeNoise, recording
+from parity_tests.parity.tiny import tiny
+from parity_tests.parity.tiny_draws import batches, draw_parameters
+from parity_tests.parity.tiny_jax import loss
+
+NEAR = FLOAT32_FACTOR * FEW_EPS * EPS["float32"]
+
+
+def observation(**forward: Array) -> Observation:
+    return Observation(
+        {name.replace("__", "."): array for name, array in forward.items()}, Gradients(np.zeros(()), {}), {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "inside", "outside"),
+    [
+        ([2.0, NEAR / 2, 1.0], 0, 0),
+        ([2.0, -NEAR / 2, 1.0], 1, 0),
+        ([2.0, -3 * NEAR, 1.0], 0, 1),
+        ([2.0, -NEAR / 2, -1.0], 1, 1),
+    ],
+)
+def test_a_flip_is_inside_where_both_are_near_zero_in_the_scale_of_the_layer(
+    found: list[float], inside: int, outside: int
+) -> None:
+    judge = observation(fc1__output=np.array([2.0, NEAR, 1.0]))
+    assert flips(observation(fc1__output=np.array(found, "float32")), judge) == (inside, outside)
+
+
+def test_only_what_comes_out_of_layers_flips() -> None:
+    judge = observation(fc1__input=np.array([1.0]), output=np.array([1.0]))
+    assert flips(observation(fc1__input=np.array([-1.0]), output=np.array([-1.0])), judge) == (0, 0)
+
+
+# A pair in which rounding the parameters to float32 flips an activation: 0.1 - 0.100000001 + 5e-10 is
+# negative, and in float32, where the first two are the same number, it is positive.
+
+
+def parameters_at_the_edge(seed: int) -> Arrays:
+    arrays = draw_parameters(seed)
+    arrays["inner.weight"][0, :2] = 0.1, 1
+    arrays["inner.bias"][0] = 5e-10
+    return arrays
+
+
+def batches_at_the_edge(seed: int, steps: int) -> list[Batch]:
+    found = [dict(batch) for batch in batches(seed, steps)]
+    found[0]["inputs"] = found[0]["inputs"].copy()
+    found[0]["inputs"][0] = 0
+    found[0]["inputs"][0, :2] = 1, -0.100000001
+    return found
+
+
+AT_THE_EDGE: dict[str, Any] = {"parameters": parameters_at_the_edge, "batches": batches_at_the_edge}
+
+
+def test_a_flip_by_the_rounding_of_the_parameters_is_listed_and_no_difference() -> None:
+    verdict = check(tiny(1, AT_THE_EDGE, AT_THE_EDGE))
+    assert verdict.outcome == "agree", verdict.first_difference
+    assert any("1 activation flipped at zero" in line for line in verdict.listed)
+
+
+def test_beside_a_flip_a_wrong_gradient_is_still_one() -> None:
+    """The state is moved aside until nothing flips, and there the limit is what it always is."""
+    off = AT_THE_EDGE | {"loss": lambda model, batch: loss(model, batch) * (1 + 3e-4)}
+    verdict = check(tiny(1, AT_THE_EDGE, off))
+    assert verdict.outcome == "differ"
+
+
+# A side made by hand: a ReLU of two numbers, one of them the difference of two weights that are neighbours in float32.
+
+
+class MadeSide:
+    """Its outputs as `change` leaves them, its gradient `gain` where the ReLU is open."""
+
+    def __init__(self, change: Callable[[Array], Array] = np.asarray, gain: float = 1.0) -> None:
+        self.change, self.gain, self.passes = change, gain, 0
+
+    def observe(self, parameters: Arrays, _: Batch) -> Observation:
+        self.passes += 1
+        weight = parameters["w"]
+        output = self.change(np.array([1.0, weight[0] - weight[1]]))
+        return Observation({"fc.output": output}, Gradients(np.zeros(()), {"w": self.gain * (output > 0)}), {})
+
+
+JUDGE = recording(("init", 0, {"w": np.array([0.5, 0.5 - 2.0**-25])}), ("backward", 0, {"w": np.ones(2)}))
+DIFFERING = Comparison(Key("backward", 0, "w"), "float32", "jax", None, 1.0, 1e-5, None, "differ")
+
+
+def lower(by: float) -> Callable[[Array], Array]:
+    return lambda output: output - np.array([0, by])
+
+
+def against(output: Array) -> Array:
+    """Shut where the judge is open and open where it is shut, whatever the state."""
+    return np.array([1.0, 1e-9 if output[1] <= 0 else -1e-9])
+
+
+def rejudging(side: MadeSide) -> Rejudge:
+    float32 = Float32(JUDGE, scales([JUDGE]), {}, lambda _: MadeNoise(JUDGE))
+    sides = {"torch": MadeSide(), "jax": side}
+    return Rejudge(float32, cast(LiveSide, MadeSide()), cast(Any, sides), [{}], seed=0)
+
+
+def test_a_gradient_is_judged_again_where_nothing_flips() -> None:
+    found = rejudging(MadeSide(lower(4e-8)))(DIFFERING)
+    assert (found.outcome, found.difference) == ("agree", 0)
+    assert found.note == "1 activation flipped at zero: judged again from a state moved aside"
+    assert rejudging(MadeSide(lower(4e-8)))(DIFFERING) == found
+
+
+@pytest.mark.parametrize("gain", [1.001, 2.0, -1.0, 0.0, np.nan])
+def test_there_a_wrong_gradient_differs_still(gain: float) -> None:
+    found = rejudging(MadeSide(lower(4e-8), gain))(DIFFERING)
+    assert found.outcome == "differ"
+    assert found.limit == NEAR
+
+
+@pytest.mark.parametrize(
+    ("side", "why"),
+    [
+        (MadeSide(gain=2.0), "nothing flips"),
+        (MadeSide(lower(1e-2)), "a flip outside the margin"),
+        (MadeSide(lambda output: np.array([-1.0, -1e-9])), "one inside the margin and one outside"),
+        (MadeSide(against), "a flip wherever the state is moved"),
+    ],
+)
+def test_otherwise_the_difference_stands(side: MadeSide, why: str) -> None:
+    assert rejudging(side)(DIFFERING) is DIFFERING, why
+    assert side.passes == (MOVES + 1 if side.change is against else 1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(DIFFERING, key=Key("forward", 0, "fc.output")),
+        replace(DIFFERING, key=Key("trajectory", 0, "w")),
+        replace(DIFFERING, key=Key("loss", 0, "loss")),
+        replace(DIFFERING, side=None),
+    ],
+    ids=["an activation", "a parameter", "the loss", "both sides against each other"],
+)
+def test_a_flip_excuses_a_gradient_of_one_side_and_nothing_else(other: Comparison) -> None:
+    side = MadeSide(lower(4e-8))
+    assert rejudging(side)(other) is other
+    assert side.passes == 0

@@ -1,0 +1,143 @@
+"""A parameter whose gradient is nothing but rounding is judged in lockstep, and the judge of a GPU also on the CPU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import torch
+
+from parity.check import check
+from parity.judging.difference import difference, scales
+from parity.judging.factors import FLOAT64_FLOOR
+from parity.judging.float64 import compare_float64
+from parity.judging.judge import ON_CPU, compare_with_cpu, rests_on_null
+from parity.judging.noise import Noise
+from parity.live import live_side
+from parity.pair import Pair, Side
+from parity.recording import Arrays, Framework, Key, Recording
+from parity.runs import free_run
+from parity.verdict import Verdict
+from parity_tests.parity.tiny import tiny
+
+STEPS = 10
+
+
+def draw_parameters(seed: int) -> Arrays:
+    """A weight, and a shift of all logits alike, of which no cross-entropy depends."""
+    numbers = np.random.default_rng(seed)
+    return {"weight": numbers.standard_normal((4, 6)), "shift": numbers.standard_normal(1)}
+
+
+def batches(seed: int, steps: int) -> list[Arrays]:
+    numbers = np.random.default_rng(seed + 1)
+    return [{"x": numbers.standard_normal((32, 6)), "labels": numbers.integers(0, 4, 32)} for _ in range(steps)]
+
+
+def to_arrays(model: Any) -> Arrays:
+    held = {name: value.detach().numpy() if hasattr(value, "detach") else value for name, value in model.items()}
+    return {name: np.array(value) for name, value in held.items()}
+
+
+def predict(model: Any, batch: Any) -> Any:
+    return batch["x"] @ model["weight"].T + model["shift"]
+
+
+SHARED: dict[str, Any] = {
+    "parameters": draw_parameters, "batches": batches, "arrays": to_arrays, "predict": predict,
+    "scored": lambda seed: {"held out": batches(seed + 5, 1)[0]},
+}  # fmt: skip
+TORCH = Side(
+    model=lambda arrays, dtype, device: {name: torch.tensor(a).requires_grad_() for name, a in arrays.items()},
+    loss=lambda model, batch: torch.nn.functional.cross_entropy(predict(model, batch), batch["labels"]),
+    optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.03), **SHARED,
+)  # fmt: skip
+JAX = Side(
+    model=lambda arrays, dtype, device: {name: jnp.asarray(a) for name, a in arrays.items()},
+    loss=lambda model, batch: optax.softmax_cross_entropy_with_integer_labels(
+        predict(model, batch), batch["labels"]
+    ).mean(),
+    optimizer=lambda: optax.adam(0.03), **SHARED,
+)  # fmt: skip
+PAIR = Pair("shifted", TORCH, JAX, steps=STEPS, labels="labels")
+
+
+def wrong_for(name: str) -> Pair:
+    """Adam moves one parameter of the JAX side one percent and a millionth too far."""
+    right = optax.adam(0.03)
+
+    def update(gradients: Any, state: Any, model: Any) -> Any:
+        updates, state = right.update(gradients, state, model)
+        return updates | {name: 1.01 * updates[name] + 1e-6}, state
+
+    return replace(PAIR, jax=replace(JAX, optimizer=lambda: optax.GradientTransformation(right.init, update)))
+
+
+@cache
+def verdict_of(wrong: str = "") -> Verdict:
+    return check(wrong_for(wrong) if wrong else PAIR)
+
+
+def test_a_null_gradient_is_listed_and_nothing_is_inconclusive() -> None:
+    verdict = verdict_of()
+    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+    assert "null gradient: backward shift" in verdict.listed
+    judged = [c for c in verdict.comparisons if c.key.tensor == "shift" and c.key.stage == "trajectory"]
+    assert {c.dtype for c in judged} == {"float64", "float32"}
+    assert len([c for c in judged if c.dtype == "float64"]) == STEPS
+
+
+def test_two_free_runs_part_there() -> None:
+    sides: dict[Framework, Recording] = {
+        name: free_run(live_side(PAIR.side(name), name, "float64", "cpu"), 0, STEPS) for name in ("torch", "jax")
+    }
+    last = Key("trajectory", STEPS - 1, "shift")
+    arrays = [recording.get(last) for recording in sides.values()]
+    assert arrays[0] is not None
+    assert arrays[1] is not None
+    assert difference(arrays[0], arrays[1], 1.0) > 100 * FLOAT64_FLOOR
+    found = scales(list(sides.values()))
+    assert rests_on_null(last, sides["torch"], found)
+    assert rests_on_null(last._replace(tensor="exp_avg.shift"), sides["torch"], found)
+    assert not rests_on_null(last._replace(tensor="weight"), sides["torch"], found)
+    assert not rests_on_null(last._replace(tensor="gradient.shift"), sides["torch"], found)
+
+
+@pytest.mark.parametrize("name", ["shift", "weight"])
+def test_a_wrong_step_of_a_parameter_is_caught_whether_or_not_its_gradient_is_null(name: str) -> None:
+    verdict = verdict_of(name)
+    assert verdict.first_difference is not None
+    assert verdict.first_difference.comparison.key == ("update", 0, name)
+    assert verdict.first_difference.comparison.dtype == "float64"
+
+
+def test_the_judge_of_a_gpu_is_compared_with_the_cpu_tensor_by_tensor() -> None:
+    pair = tiny(2)
+    judge = free_run(live_side(pair.torch, "torch", "float64", "cpu"), 0, 2)
+    found = scales([judge])
+
+    def noise_of(framework: Framework, _: int | None) -> Noise:
+        return Noise(judge, lambda move: judge, found, 0)
+
+    right = compare_with_cpu(pair, judge, found, noise_of, 0)
+    assert {c.key for c in right} == set(judge.flow())
+    assert {(c.outcome, c.loop) for c in right} == {("agree", ON_CPU)}
+    judge.of("trajectory", 1)["outer.weight"] *= 1 + 1e-8
+    wrong = compare_with_cpu(pair, judge, found, noise_of, 0)
+    assert [str(c.key) for c in wrong if c.outcome == "differ"] == [
+        "update, step 1, outer.weight", "trajectory, step 1, outer.weight",
+    ]  # fmt: skip
+    assert compare_float64(judge, judge, found, noise_of)
+
+
+def test_the_pair_is_what_it_says() -> None:
+    with jax.enable_x64(True):
+        model = JAX.model(draw_parameters(0), "float64", "cpu")  # type: ignore[operator]
+        gradient = jax.grad(JAX.loss)(model, {n: jnp.asarray(a) for n, a in batches(0, 1)[0].items()})  # type: ignore[arg-type]
+    assert abs(float(gradient["shift"][0])) < 1e-15
