@@ -77,13 +77,14 @@ def check(
     tell = progress or (lambda _: None)
     findings = Findings(pair, seed, device)
     live = _live(pair, "float64", device)
-    names = chosen(live, loops)
+    trains = "trajectory" in pair.stages
+    names = chosen(live, loops) if trains else {"torch": {}, "jax": {}}
     _float64(findings, live, names, tell)
     curve = Curves({}, {})
     if not findings.differs:
         live32 = _live(pair, "float32", device)
         _float32(findings, live, live32, names, tell)
-        if not findings.differs:
+        if trains and not findings.differs:
             tell("free-running float32 curves")
             curve = curves(live32, seed, pair.steps)
     return summarised(findings, live, names, curve, time.monotonic() - started)
@@ -100,7 +101,7 @@ def _float64(
     sides: dict[Framework, Recording] = {}
     for framework in FRAMEWORKS:
         tell(f"float64, {framework}: {steps} steps")
-        sides[framework] = free_run(live[framework], seed, steps)
+        sides[framework] = free_run(live[framework], seed, steps, stages=findings.pair.stages)
     findings.recordings["float64"] = sides
     findings.scales = scales(list(sides.values()))
     noise_of = _float64_noise(findings, live, tell)
@@ -131,7 +132,10 @@ def _float64_noise(findings: Findings, live: dict[Framework, LiveSide], tell: Pr
         def rerun(move: Callable[[Arrays], Arrays]) -> Recording:
             tell(f"float64, {framework}: noise")
             initial = move(live[framework].initial(findings.seed))
-            return free_run(live[framework], findings.seed, steps or findings.pair.steps, initial, data=False)
+            pair = findings.pair
+            return free_run(
+                live[framework], findings.seed, steps or pair.steps, initial, stages=pair.stages, data=False
+            )
 
         base = findings.recordings["float64"][framework]
         return Noise(base, rerun, findings.scales, findings.seed)

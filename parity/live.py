@@ -59,6 +59,9 @@ class LiveSide(Protocol):
     def seen(self, batch: Batch) -> Batch:
         """A batch as the framework holds it, read back."""
 
+    def forward(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Arrays:
+        """One pass forward with its layers, without a loss: the `forward` of an `Observation`."""
+
     def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
         """One pass with its layers."""
 

@@ -14,10 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from parity.errors import MissingFramework, NotCheckable
-from parity.recording import Framework
+from parity.recording import STAGES, Framework
 
 Part = str | Callable[..., Any]
 PACKAGES = {"torch": ("torch", "torchvision"), "jax": ("jax", "jaxlib", "flax", "optax")}
+ALWAYS = ("data", "init")
+"""Stages of every pair: where the two sides are given different things, nothing that follows says anything."""
+RESTS_ON = {
+    "loss": ("forward",),
+    "backward": ("loss",),
+    "update": ("backward", "trajectory"),
+    "trajectory": ("backward", "update"),
+}
+"""What a pair that declares a stage must declare too. The update is the trajectory's first steps, seen closely."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +41,8 @@ class Side:
         arrays: `(model) -> Arrays`, the way back; in JAX also of gradients and moments, which are built alike.
         batches: `(seed, steps) -> sequence of dicts of NumPy arrays`, one for each step.
         predict: `(model, batch) -> output`, the batch in the framework's own tensors.
-        loss: `(model, batch) -> scalar`.
-        scored: `(seed) -> {name: batch}`, what to score on after the last step.
+        loss: `(model, batch) -> scalar`; None where the pair declares no stage from the loss on.
+        scored: `(seed) -> {name: batch}`, what to score on after the last step; None where the pair declares no score.
         optimizer: torch: `(parameters) -> torch.optim.Optimizer`; JAX: `() -> optax.GradientTransformation`.
         update: instead of `optimizer`, an update without memory: `(model, gradients) -> model`.
         train: `(loop, seed=, dtype=, device=, precision=, state=, start=, count=) -> (losses, state)`; None: no loops.
@@ -47,8 +56,8 @@ class Side:
     arrays: Part
     batches: Part
     predict: Part
-    loss: Part
-    scored: Part
+    loss: Part | None = None
+    scored: Part | None = None
     optimizer: Part | None = None
     update: Part | None = None
     train: Part | None = None
@@ -57,8 +66,8 @@ class Side:
     scores: Part | None = None
 
     def __post_init__(self) -> None:
-        if (self.optimizer is None) == (self.update is None):
-            raise NotCheckable("a side needs either `optimizer` or `update`, and not both")
+        if self.optimizer is not None and self.update is not None:
+            raise NotCheckable("a side has either `optimizer` or `update`, and not both")
 
     @classmethod
     def from_module(cls, module: str, **others: Any) -> Side:
@@ -87,6 +96,11 @@ class Pair:
         labels: the entry of a scored batch with the right class of each example; None where nothing is classified.
         scored_on: for each scored batch, what it is, in the words that reports use; its name where nothing is said.
         published: for each scored batch, the accuracy that somebody published, between 0 and 1.
+        stages: what is compared, names of `STAGES`; data and init always are, and stand in it also if left out.
+            Without the trajectory nothing is trained: each step is a pass over its batch at the initial parameters.
+
+    Raises:
+        NotCheckable: no step, a stage that there is not or whose grounds are left out, or a side lacks a part for one.
     """
 
     name: str
@@ -96,16 +110,46 @@ class Pair:
     labels: str | None = None
     scored_on: Mapping[str, str] = field(default_factory=dict)
     published: Mapping[str, float] = field(default_factory=dict)
+    stages: tuple[str, ...] = STAGES
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise NotCheckable(
                 f"pair {self.name}: steps must be at least 1, not {self.steps}: nothing would be compared"
             )
+        if fault := _stages_fault(self.stages) or _lacking(self):
+            raise NotCheckable(f"pair {self.name}: {fault}")
+        # A frozen dataclass: the stages in the order of the flow, each once.
+        object.__setattr__(self, "stages", tuple(s for s in STAGES if s in ALWAYS or s in self.stages))
 
     def side(self, framework: Framework) -> Side:
         """The half of `framework`."""
         return self.torch if framework == "torch" else self.jax
+
+
+def _stages_fault(stages: tuple[str, ...]) -> str:
+    """Why these stages cannot be declared; empty where they can."""
+    if isinstance(stages, str):
+        return f"stages are {stages!r}: expected a tuple of names"
+    if unknown := [stage for stage in stages if stage not in STAGES]:
+        return f"there is no stage {unknown[0]!r}: the stages are {', '.join(STAGES)}"
+    if not set(stages) - set(ALWAYS):
+        return "no stage after init is declared: the models themselves would not be compared"
+    for stage in stages:
+        if left_out := [ground for ground in RESTS_ON.get(stage, ()) if ground not in stages]:
+            return f"the stage {stage} rests on {' and '.join(left_out)}: declare that too"
+    return ""
+
+
+def _lacking(pair: Pair) -> str:
+    """Which part a side lacks for a stage that the pair declares; empty where both have all."""
+    for framework, side in (("torch", pair.torch), ("jax", pair.jax)):
+        parts = {"loss": ("loss",), "score": ("scored",), "update": ("optimizer", "update")}
+        for stage, names in parts.items():
+            if stage in pair.stages and all(getattr(side, name) is None for name in names):
+                needed = " or ".join(f"`{name}`" for name in names)
+                return f"the {framework} side needs {needed} for the stage {stage}, or declare stages without it"
+    return ""
 
 
 def resolve(path: Part, framework: Framework) -> Any:

@@ -19,4 +19,4 @@ def record(
     """
     if framework not in ("torch", "jax"):
         raise NotCheckable(f"no side is called {framework!r}: a pair has the sides torch and jax")
-    return free_run(live_side(pair.side(framework), framework, dtype, device), seed, pair.steps)
+    return free_run(live_side(pair.side(framework), framework, dtype, device), seed, pair.steps, stages=pair.stages)

@@ -94,10 +94,18 @@ class Recording:
         found = [Key(stage, step, tensor) for (stage, step), group in self.groups.items() for tensor in group]
         return sorted(found, key=Key.flow)
 
+    @property
+    def stages(self) -> set[str]:
+        """The stages that anything was recorded of."""
+        return {stage for stage, _ in self.groups}
+
     def state_before(self, step: int) -> State:
-        """Parameters and optimizer state as they stood before `step`; before step 0 the optimizer is fresh, {}."""
+        """Parameters and optimizer state as they stood before `step`.
+
+        Before step 0, and where nothing was trained, these are the initial parameters and no optimizer state, {}.
+        """
         names = self.of("init", 0)
-        if step == 0:
+        if step == 0 or "trajectory" not in self.stages:
             return State(dict(names), {})
         after = self.of("trajectory", step - 1)
         others = {n: a for n, a in after.items() if n not in names and n != "loss" and not n.startswith("gradient.")}

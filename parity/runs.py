@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 
 from parity.live import LiveSide, Step
-from parity.recording import OBSERVED_STEPS, Array, Arrays, Batch, Recording, State
+from parity.recording import OBSERVED_STEPS, STAGES, Array, Arrays, Batch, Recording, State
 from parity.rounding import cast, rounded_all
 
 Progress = Callable[[str], None]
@@ -25,10 +25,14 @@ def digest(array: Array) -> Array:
     return np.frombuffer(content.digest(), np.uint8)
 
 
-def free_run(live: LiveSide, seed: int, steps: int, initial: Arrays | None = None, *, data: bool = True) -> Recording:
-    """A side's own training from the seed's parameters, or from `initial`, through all stages.
+def free_run(
+    live: LiveSide, seed: int, steps: int, initial: Arrays | None = None, *,
+    stages: Collection[str] = STAGES, data: bool = True,
+) -> Recording:  # fmt: skip
+    """A side's own training from the seed's parameters, or from `initial`, through the `stages`.
 
-    The first `OBSERVED_STEPS` steps are recorded with all their layers. `data=False` leaves out the bytes of batches.
+    The first `OBSERVED_STEPS` steps are recorded with all their layers; where nothing is trained, all steps are.
+    `data=False` leaves out the bytes of batches.
     """
     recording = Recording(live.provenance())
     initial = live.initial(seed) if initial is None else initial
@@ -42,11 +46,16 @@ def free_run(live: LiveSide, seed: int, steps: int, initial: Arrays | None = Non
                 recording.add("data", step, {name: digest(array) for name, array in live.seen(batch).items()})
             yield batch
 
-    for step, taken in enumerate(live.run(initial, recorded_batches())):
-        if step < OBSERVED_STEPS:
-            observe(live, recording, step, batches[step], recording.state_before(step).parameters)
-        keep(recording, step, taken)
-    add_scores(live, recording, seed, recording.state_before(steps).parameters, data=data)
+    if "trajectory" in stages:
+        for step, taken in enumerate(live.run(initial, recorded_batches())):
+            if step < OBSERVED_STEPS:
+                observe(live, recording, step, batches[step], recording.state_before(step).parameters, stages)
+            keep(recording, step, taken)
+    else:
+        for step, batch in enumerate(recorded_batches()):
+            observe(live, recording, step, batch, initial, stages)
+    if "score" in stages:
+        add_scores(live, recording, seed, recording.state_before(steps).parameters, data=data)
     return recording
 
 
@@ -56,6 +65,7 @@ def lockstep(
 ) -> Recording:  # fmt: skip
     """Every step from the judge's state: the gradient at its parameters, the update from its gradient and state.
 
+    Goes through the stages that the judge went through.
     `move` moves the parameters at which each step is taken; `bits` rounds parameters, floating batch entries,
     gradients, optimizer state and every recorded activation to that many mantissa bits.
     """
@@ -68,6 +78,7 @@ def lockstep(
         return given(arrays) if move is None else move(given(arrays))
 
     recording.add("init", 0, live.initial(seed))
+    trains = "trajectory" in judge.stages
     batches = live.batches(seed, steps)
     for step in range(steps):
         batch = rounded_all(batches[step], bits)
@@ -75,12 +86,15 @@ def lockstep(
             recording.add("data", step, {name: digest(array) for name, array in live.seen(batch).items()})
         state = judge.state_before(step)
         parameters = placed(state.parameters)
-        if step < OBSERVED_STEPS:
-            observe(live, recording, step, batch, parameters, bits)
+        if step < OBSERVED_STEPS or not trains:
+            observe(live, recording, step, batch, parameters, judge.stages, bits)
+        if not trains:
+            continue
         gradients = live.gradients(parameters, batch, bits)
         after = live.update(State(parameters, given(state.optimizer)), given(judge_gradients(judge, step)))
         keep(recording, step, Step(gradients, after))
-    add_scores(live, recording, seed, placed(judge.state_before(steps).parameters), data=data)
+    if "score" in judge.stages:
+        add_scores(live, recording, seed, placed(judge.state_before(steps).parameters), data=data)
     return recording
 
 
@@ -91,14 +105,21 @@ def judge_gradients(judge: Recording, step: int) -> Arrays:
 
 
 def observe(
-    live: LiveSide, recording: Recording, step: int, batch: Batch, parameters: Arrays, bits: int | None = None
-) -> None:
-    """Record forward, loss and backward of one step with all layers."""
+    live: LiveSide, recording: Recording, step: int, batch: Batch, parameters: Arrays, stages: Collection[str],
+    bits: int | None = None,
+) -> None:  # fmt: skip
+    """Record forward, loss and backward of one step with all layers, as far as they are among the `stages`."""
+    if "forward" not in stages:
+        return
+    if "loss" not in stages:
+        recording.add("forward", step, live.forward(parameters, batch, bits))
+        return
     seen = live.observe(parameters, batch, bits)
     recording.add("forward", step, seen.forward)
     recording.add("loss", step, {"loss": seen.gradients.loss})
-    recording.add("backward", step, seen.gradients.parameters)
-    recording.add("backward", step, seen.cotangents)
+    if "backward" in stages:
+        recording.add("backward", step, seen.gradients.parameters)
+        recording.add("backward", step, seen.cotangents)
 
 
 def keep(recording: Recording, step: int, taken: Step) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from parity.recording import Dtype, Framework, Key, Provenance
+from parity.recording import STAGES, Dtype, Framework, Key, Provenance
 
 Outcome = Literal["agree", "differ", "inconclusive"]
 EPS: dict[str, float] = {"float64": 2.0**-52, "float32": 2.0**-23}
@@ -124,7 +124,7 @@ class Verdict:
     Attributes:
         pair: its name.
         outcome: of the whole check.
-        stages: one for each stage, in the order of the flow.
+        stages: one for each stage that the pair declares, in the order of the flow.
         first_difference: None where nothing differs.
         listed: what passed under a special rule, one line each: flips, null gradients,
             tensors without power in float32.
@@ -150,3 +150,8 @@ class Verdict:
     steps: int = 0
     device: str = "cpu"
     seconds: float = 0.0
+
+    @property
+    def not_asked(self) -> list[str]:
+        """The stages that the pair does not declare, of which the verdict says nothing."""
+        return [stage for stage in STAGES if all(found.stage != stage for found in self.stages)]

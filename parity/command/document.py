@@ -85,6 +85,7 @@ def pair_entry(pair: Pair, file: Path, verdict: Verdict) -> dict[str, Any]:
         "seconds": verdict.seconds,
         "first_difference": first and _comparison(first.comparison) | {"looks_like": first.looks_like},
         "stages": [_stage(stage) for stage in verdict.stages],
+        "not_asked": verdict.not_asked,
         "float64_figures": float64_figures(verdict.comparisons),
         "scores": [_score(pair, score.name, score.total, score.right) for score in verdict.scores],
         "listed": verdict.listed,

@@ -45,7 +45,9 @@ def print_verdict(console: Console, pair: Pair, verdict: Verdict) -> None:
     """Print the table of one pair and what belongs to it."""
     heading = Text(verdict.pair, style="bold")
     heading.append(f"  {verdict.steps} steps, seed {verdict.seed}, {verdict.device}", style="not bold")
-    console.print(heading)
+    if verdict.not_asked:
+        heading.append(f"; not asked: {', '.join(verdict.not_asked)}", style="bold yellow")
+    console.print(heading, soft_wrap=not console.is_terminal)
     console.print(stage_table(verdict.stages, console.width))
     for line in lines(pair, verdict):
         console.print(line, soft_wrap=not console.is_terminal)
@@ -142,7 +144,8 @@ def _loops(verdict: Verdict) -> str:
 def closing_line(verdicts: Sequence[Verdict], seconds: float) -> Text:
     """One line on all pairs that were checked: what holds, or which do not."""
     outcome = worst(verdict.outcome for verdict in verdicts)
-    names = [verdict.pair for verdict in verdicts if verdict.outcome == outcome]
+    found = [verdict for verdict in verdicts if verdict.outcome == outcome]
+    names = [f"{verdict.pair} as far as asked" if verdict.not_asked else verdict.pair for verdict in found]
     listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     some = f"{listed} ({len(names)} of {len(verdicts)} {'pair' if len(verdicts) == 1 else 'pairs'}, {seconds:.0f} s)"
     text = {

@@ -44,6 +44,7 @@ class JaxSide:
         self._held: tuple[Batch, dict[str, jax.Array]] = {}, {}
         self._transformation = None if side.optimizer is None else self._parts.optimizer()
         self._fresh = self._compiled("optimizer", self._begin)
+        self._seen_forward = self._compiled("predict", self._forward, "bits")
         self._observed = self._compiled("loss or its gradient", self._observe, "bits")
         self._differentiated = self._compiled("loss or its gradient", self._differentiate, "bits")
         self._applied = self._compiled("update", self._apply)
@@ -88,6 +89,11 @@ class JaxSide:
             arrays = {name: np.asarray(array) for name, array in self._device_batch(batch).items()}
         # Without 64-bit JAX whole numbers are held in 32 bits; their values are what is compared.
         return {name: a.astype(np.int64) if a.dtype.kind in "iu" else a for name, a in arrays.items()}
+
+    def forward(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Arrays:
+        with self._settings():
+            found = self._seen_forward(self._model(parameters), self._device_batch(batch), bits=bits)
+            return {name: to_numpy(found[name]) for name in self._order}
 
     def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
         with self._settings():
@@ -143,6 +149,13 @@ class JaxSide:
             loop, count, seed=seed, dtype=self.dtype, device=self.device, precision="float32", state=state, start=start,
         )  # fmt: skip
         return losses, State(parameters, optimizer)
+
+    def _forward(self, model: Any, batch: dict[str, jax.Array], bits: int | None) -> dict[str, jax.Array]:
+        with watch(model, bits) as layers:
+            output = jnp.asarray(self._parts.predict(model, batch))
+        forward = layers.forward | {"output": output}
+        self._order = list(forward)
+        return forward
 
     def _observe(self, model: Any, batch: dict[str, jax.Array], bits: int | None) -> tuple[Any, ...]:
         def watched_loss(model: Any, probes: dict[str, jax.Array] | None) -> tuple[jax.Array, dict[str, jax.Array]]:

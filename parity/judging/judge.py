@@ -45,6 +45,6 @@ def compare_null_in_lockstep(
 
 def compare_with_cpu(pair: Pair, judge: Recording, scales: Scales, noise_of: NoiseOf, seed: int) -> list[Comparison]:
     """The judge of a run on a GPU against the same run on the CPU."""
-    cpu = free_run(live_side(pair.torch, "torch", "float64", "cpu"), seed, pair.steps)
+    cpu = free_run(live_side(pair.torch, "torch", "float64", "cpu"), seed, pair.steps, stages=pair.stages)
     keys = [key for key in keys_of(judge, cpu) if not rests_on_null(key, judge, scales)]
     return compare_float64(judge, cpu, scales, noise_of, keys=keys, loop=ON_CPU)

@@ -14,7 +14,7 @@ from parity.judging.hints import looks_like, looks_like_data
 from parity.judging.power import by_kind, multiplies_matrices, wrong_answers
 from parity.judging.score import score
 from parity.live import LiveSide
-from parity.recording import OBSERVED_STEPS, STAGES, Dtype, Framework, Key, Recording
+from parity.recording import OBSERVED_STEPS, Dtype, Framework, Key, Recording
 from parity.verdict import Comparison, Curves, FirstDifference, Score, StageVerdict, Verdict, worst
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def summarised(
 ) -> Verdict:  # fmt: skip
     """The verdict on everything that was found."""
     kinds, comparisons = _powers(findings)
-    stages = [_stage(stage, comparisons, kinds, findings) for stage in STAGES]
+    stages = [_stage(stage, comparisons, kinds, findings) for stage in findings.pair.stages]
     outcome = worst(stage.outcome for stage in stages)
     return Verdict(
         pair=findings.pair.name, outcome=outcome, stages=stages,
@@ -163,7 +163,7 @@ def _hint(findings: Findings, first: Comparison, live: Mapping[Framework, LiveSi
 
 
 def _scores(findings: Findings, live: Mapping[Framework, LiveSide]) -> list[Score]:
-    if findings.pair.labels is None:
+    if findings.pair.labels is None or "score" not in findings.pair.stages:
         return []
     which = {
         (side, dtype): recording for dtype, sides in findings.recordings.items() for side, recording in sides.items()

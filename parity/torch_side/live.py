@@ -72,6 +72,13 @@ class TorchSide:
     def seen(self, batch: Batch) -> Batch:
         return {name: tensor.cpu().numpy() for name, tensor in self._tensors(batch).items()}
 
+    def forward(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Arrays:
+        with full_float32(), torch.no_grad():
+            model, tensors = self._model(parameters), self._tensors(batch)
+            with watch(model, bits) as layers:
+                output = self._output(model, tensors)
+            return {name: to_numpy(tensor) for name, tensor in (layers.forward | {"output": output}).items()}
+
     def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
         with full_float32():
             model, tensors = self._model(parameters), self._tensors(batch)

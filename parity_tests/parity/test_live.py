@@ -76,6 +76,23 @@ def test_a_pass_records_every_layer_as_numpy_computes_it(framework: Framework, d
     assert seen.gradients.loss == pytest.approx(loss, rel=CLOSE[dtype])
 
 
+@both_dtypes
+@both_sides
+def test_a_pass_forward_records_the_layers_that_a_whole_pass_does(framework: Framework, dtype: Dtype) -> None:
+    parameters, batch = cast(draw_parameters(1), dtype), batches(1, 1)[0]
+    side = right(framework, dtype)
+    expect_close(side.forward(parameters, batch), side.observe(parameters, batch).forward, dtype)
+
+
+@both_sides
+def test_a_coarse_pass_forward_rounds_every_activation(framework: Framework) -> None:
+    parameters, batch = draw_parameters(3), batches(3, 1)[0]
+    fine, coarse = (right(framework).forward(parameters, batch, bits) for bits in (None, 10))
+    for name, array in coarse.items():
+        assert same({name: array}, {name: rounded(array, 10)})
+        assert 0 < np.abs(array - fine[name]).max() <= 2**-8 * np.abs(array).max()
+
+
 @both_sides
 def test_a_pass_without_layers_has_the_same_loss_and_gradients(framework: Framework) -> None:
     parameters, batch = draw_parameters(2), batches(2, 1)[0]

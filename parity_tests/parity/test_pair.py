@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from parity.command.pairs import Chosen, chosen_pairs, importable
 from parity.errors import MissingFramework, NotCheckable
 from parity.pair import Pair, Side, load_pair, resolve
+from parity.recording import STAGES
 from parity_tests.parity.made_verdicts import never, pair
 
 ROOT = Path(__file__).parents[2]
@@ -41,10 +44,45 @@ def pair_file(folder: Path, file: str = "one.py", name: str = "one", module: str
 # What a pair refuses
 
 
-@pytest.mark.parametrize("others", [{}, {"optimizer": never, "update": never}], ids=["neither", "both"])
-def test_a_side_needs_one_way_to_update(others: dict[str, object]) -> None:
-    with pytest.raises(NotCheckable, match="either `optimizer` or `update`"):
-        Side.from_module("anything", **others)
+def test_a_side_has_one_way_to_update() -> None:
+    with pytest.raises(NotCheckable, match="either `optimizer` or `update`, and not both"):
+        Side.from_module("anything", optimizer=never, update=never)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "message"),
+    [
+        ("update", "the jax side needs `optimizer` or `update` for the stage update, or declare stages without it"),
+        ("loss", "the jax side needs `loss` for the stage loss"),
+        ("scored", "the jax side needs `scored` for the stage score"),
+    ],
+)
+def test_a_side_needs_the_parts_of_every_stage_that_is_declared(lacking: str, message: str) -> None:
+    whole, parts = pair(), cast(Any, {lacking: None})
+    with pytest.raises(NotCheckable, match=message):
+        replace(whole, jax=replace(whole.jax, **parts))
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ((), "no stage after init is declared"),
+        (("data", "init"), "no stage after init is declared"),
+        (("forward", "scores"), "there is no stage 'scores': the stages are data, init, forward,"),
+        (("loss",), "the stage loss rests on forward: declare that too"),
+        (("forward", "loss", "update"), "the stage update rests on backward and trajectory: declare that too"),
+        (("forward", "loss", "backward", "trajectory"), "the stage trajectory rests on update"),
+        ("forward", "stages are 'forward': expected a tuple of names"),
+    ],
+)
+def test_stages_that_would_prove_nothing_are_refused(stages: tuple[str, ...], message: str) -> None:
+    with pytest.raises(NotCheckable, match=f"pair made: {message}"):
+        pair(stages=stages)
+
+
+def test_declared_stages_stand_in_the_order_of_the_flow_with_data_and_init() -> None:
+    assert pair(stages=("score", "forward")).stages == ("data", "init", "forward", "score")
+    assert pair().stages == STAGES
 
 
 def test_no_steps_would_compare_nothing() -> None:

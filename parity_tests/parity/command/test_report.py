@@ -54,6 +54,13 @@ def test_each_stage_is_a_row_with_its_figures() -> None:
     assert row(lines, "backward") == ["backward", *figures]
 
 
+def test_the_first_line_says_what_was_not_asked() -> None:
+    asked = [stage for stage in AGREE.stages if stage.stage in ("data", "init", "forward", "score")]
+    lines = printed(replace(AGREE, stages=asked))
+    assert lines[0] == "made  3 steps, seed 7, cpu; not asked: loss, backward, update, trajectory"
+    assert "not asked" not in printed(AGREE)[0]
+
+
 def test_a_narrow_table_has_one_limit_and_the_other_below_where_they_differ() -> None:
     lines = printed(AGREE, 80)
     figures = ["2.0e-16", "0.9", "1.0e-12", "3.0e-07", "3.0e-07", "2.4e-05", "4e11/2e3", "agree"]

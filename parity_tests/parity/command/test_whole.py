@@ -63,6 +63,18 @@ def test_a_users_pair_agrees(folder: Path, capsys: Said) -> None:
     assert len(pair["provenances"]) == 4
 
 
+def test_a_port_for_inference_agrees_as_far_as_asked(folder: Path, capsys: Said) -> None:
+    fewer = TINY.replace("steps=3", 'steps=3, stages=("forward", "score")').format(optimizer="None")
+    (folder / "tiny.py").write_text(fewer.replace('optimizer=f"{torch}:optimizer"', "optimizer=None"))
+    assert main(["tiny.py", "--json", "found.json"]) == 0, capsys.readouterr()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "tiny  3 steps, seed 0, cpu; not asked: loss, backward, update, trajectory"
+    assert lines[-1].startswith("AGREE: the same in PyTorch and in JAX: tiny as far as asked (1 of 1 pair, ")
+    found = json.loads((folder / "found.json").read_text())
+    Draft202012Validator(SCHEMA).validate(found)
+    assert found["pairs"][0]["not_asked"] == ["loss", "backward", "update", "trajectory"]
+
+
 def test_a_difference_is_told_by_where_it_is_first(folder: Path, capsys: Said) -> None:
     (folder / "tiny.py").write_text(TINY.format(optimizer="lambda: optax.adam(0.0303)"))
     assert main(["tiny.py", "--json", "found.json"]) == 1
