@@ -20,12 +20,11 @@ from parity.judging.score import compare_predictions
 from parity.judging.summary import summarised
 from parity.live import LiveSide, live_side
 from parity.pair import Pair
-from parity.recording import OBSERVED_STEPS, Arrays, Device, Dtype, Framework, Key, Recording, keys_of
+from parity.recording import FRAMEWORKS, OBSERVED_STEPS, Arrays, Device, Dtype, Framework, Key, Recording, keys_of
 from parity.rounding import COARSE_BITS
 from parity.runs import Progress, free_run, lockstep
 from parity.verdict import Comparison, Curves, Verdict
 
-FRAMEWORKS: tuple[Framework, Framework] = ("torch", "jax")
 DEFAULT_LOOPS = ("stepped", "whole_run")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from parity.errors import NotCheckable
 from parity.live import live_side
 from parity.pair import Pair
-from parity.recording import Device, Dtype, Framework, Recording
+from parity.recording import FRAMEWORKS, Device, Dtype, Framework, Recording
 from parity.runs import free_run
 
 
@@ -17,6 +17,6 @@ def record(
     Raises:
         NotCheckable: the framework, a part or the device is missing, or the side's own code raised.
     """
-    if framework not in ("torch", "jax"):
+    if framework not in FRAMEWORKS:
         raise NotCheckable(f"no side is called {framework!r}: a pair has the sides torch and jax")
     return free_run(live_side(pair.side(framework), framework, dtype, device), seed, pair.steps, stages=pair.stages)

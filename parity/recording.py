@@ -14,6 +14,10 @@ Framework = Literal["torch", "jax"]
 Dtype = Literal["float64", "float32"]
 Device = Literal["cpu", "gpu"]
 
+FRAMEWORKS: tuple[Framework, Framework] = ("torch", "jax")
+DTYPES: tuple[Dtype, Dtype] = ("float64", "float32")
+"""In the order in which they run and are told."""
+
 STAGES = ("data", "init", "forward", "loss", "backward", "update", "trajectory", "score")
 OBSERVED_STEPS = 3
 """Steps, from the first, whose every layer is recorded; the trajectory follows all steps without the layers."""

@@ -10,13 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from parity.pair import Pair
-from parity.recording import Dtype, Framework
+from parity.recording import DTYPES, FRAMEWORKS, Framework
 from parity.verdict import Comparison, Outcome, Score, StageVerdict, Verdict, worst
 
 STYLES: dict[Outcome, str] = {"agree": "green", "differ": "bold red", "inconclusive": "bold yellow"}
-SIDES: tuple[Framework, Framework] = ("torch", "jax")
 NAMES: dict[Framework, str] = {"torch": "torch", "jax": "JAX"}
-DTYPES: tuple[Dtype, Dtype] = ("float64", "float32")
 WIDE = 98
 """From this width on the table gives each side's limit a column of its own and more room between columns."""
 NARROW = 80
@@ -82,7 +80,7 @@ def _float64(nearest: Comparison | None) -> tuple[str, str, str]:
 
 
 def _float32(stage: StageVerdict, wide: bool) -> list[str]:
-    nearest = [stage.float32.get(side) for side in SIDES]
+    nearest = [stage.float32.get(side) for side in FRAMEWORKS]
     distances = ["-" if found is None else figure(found.difference) for found in nearest]
     limits = ["-" if found is None else _limit(found) for found in nearest]
     if wide:
@@ -111,9 +109,9 @@ def lines(pair: Pair, verdict: Verdict) -> list[Text]:
 
 def _score(pair: Pair, score: Score) -> str:
     counts = {
-        dtype: ", ".join(f"{NAMES[side]} {score.right[side, dtype]}/{score.total}" for side in SIDES)
+        dtype: ", ".join(f"{NAMES[side]} {score.right[side, dtype]}/{score.total}" for side in FRAMEWORKS)
         for dtype in DTYPES
-        if all((side, dtype) in score.right for side in SIDES)
+        if all((side, dtype) in score.right for side in FRAMEWORKS)
     }
     text = f"right answers on {pair.scored_on.get(score.name, score.name)}: "
     if len(set(counts.values())) == 1:
@@ -123,9 +121,9 @@ def _score(pair: Pair, score: Score) -> str:
 
 def _curves(verdict: Verdict) -> str:
     losses, band = verdict.curves.losses, verdict.curves.band
-    if not all(losses.get(side) and band.get(side) for side in SIDES):
+    if not all(losses.get(side) and band.get(side) for side in FRAMEWORKS):
         return ""
-    torch, jax = (losses[side][-1] for side in SIDES)
+    torch, jax = (losses[side][-1] for side in FRAMEWORKS)
     apart = abs(torch - jax) / abs(torch) if torch else abs(jax)
     return (
         f"free-running float32, shown and not judged: last losses torch {torch:.4g}, JAX {jax:.4g}, "
@@ -134,8 +132,8 @@ def _curves(verdict: Verdict) -> str:
 
 
 def _loops(verdict: Verdict) -> str:
-    ran = [(side, [loop for loop, why in verdict.loops.get(side, {}).items() if not why]) for side in SIDES]
-    left = [(side, loop, why) for side in SIDES for loop, why in verdict.loops.get(side, {}).items() if why]
+    ran = [(side, [loop for loop, why in verdict.loops.get(side, {}).items() if not why]) for side in FRAMEWORKS]
+    left = [(side, loop, why) for side in FRAMEWORKS for loop, why in verdict.loops.get(side, {}).items() if why]
     parts = [f"{NAMES[side]} {', '.join(loops)}" for side, loops in ran if loops]
     parts += [f"not {NAMES[side]} {loop} ({why})" for side, loop, why in left]
     return f"loops: {'; '.join(parts)}" if parts else ""

@@ -17,10 +17,9 @@ from parity.errors import NotCheckable
 from parity.live import live_side
 from parity.pair import Pair
 from parity.parts import Parts
-from parity.recording import Array, Device, Framework
+from parity.recording import FRAMEWORKS, Array, Device, Framework
 from parity.verdict import Outcome, worst
 
-FRAMEWORKS: tuple[Framework, Framework] = ("torch", "jax")
 MARGIN = 0.005
 """Mean accuracies that are nearer than this count as equivalent.
 

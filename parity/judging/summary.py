@@ -14,7 +14,7 @@ from parity.judging.hints import looks_like, looks_like_data
 from parity.judging.power import by_kind, multiplies_matrices, wrong_answers
 from parity.judging.score import score
 from parity.live import LiveSide
-from parity.recording import OBSERVED_STEPS, Dtype, Framework, Key, Recording
+from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, Dtype, Framework, Key, Recording
 from parity.verdict import Comparison, Curves, FirstDifference, Score, StageVerdict, Verdict, worst
 
 if TYPE_CHECKING:
@@ -62,13 +62,11 @@ def _powers(findings: Findings) -> tuple[Kinds, list[Comparison]]:
 
 def _stage(stage: str, comparisons: Iterable[Comparison], kinds: Kinds, findings: Findings) -> StageVerdict:
     here = [comparison for comparison in comparisons if comparison.key.stage == stage]
-    dtypes: tuple[Dtype, Dtype] = ("float64", "float32")
-    shown = {dtype: kinds.get(dtype, {}).get(stage, {}) for dtype in dtypes}
-    power = {dtype: min(shown[dtype].values(), default=None) for dtype in dtypes}
+    shown = {dtype: kinds.get(dtype, {}).get(stage, {}) for dtype in DTYPES}
+    power = {dtype: min(shown[dtype].values(), default=None) for dtype in DTYPES}
     reason = _differing(here) or _unproven(stage, here, shown, findings)
     outcome = worst(comparison.outcome for comparison in here)
-    frameworks: tuple[Framework, Framework] = ("torch", "jax")
-    float32 = {side: [c for c in here if c.dtype == "float32" and c.side in (side, None)] for side in frameworks}
+    float32 = {side: [c for c in here if c.dtype == "float32" and c.side in (side, None)] for side in FRAMEWORKS}
     return StageVerdict(
         stage=stage, outcome="inconclusive" if outcome == "agree" and reason else outcome,
         float64=_nearest(c for c in here if c.dtype == "float64"),
@@ -91,7 +89,7 @@ def _differing(here: list[Comparison]) -> str:
 
 def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, float]], findings: Findings) -> str:
     """Why a stage in which nothing differs is not green; empty where it is."""
-    for dtype in ("float64", "float32"):
+    for dtype in DTYPES:
         if not any(comparison.dtype == dtype for comparison in here):
             return "not judged: float64 differs" if findings.differs else f"nothing was compared in {dtype}"
     if reason := _unequal_conditions(findings):

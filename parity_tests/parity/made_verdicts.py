@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from parity.pair import Pair, Side
-from parity.recording import STAGES, Device, Dtype, Framework, Key, Provenance
+from parity.recording import FRAMEWORKS, STAGES, Device, Dtype, Framework, Key, Provenance
 from parity.verdict import Comparison, Curves, FirstDifference, Outcome, Score, StageVerdict, Verdict
 
 EXACT = ("data", "init")
-SIDES: tuple[Framework, Framework] = ("torch", "jax")
 
 
 def never(*_: object, **__: object) -> None:
@@ -41,10 +40,10 @@ def stage_verdict(stage: str) -> StageVerdict:
     """A green stage: one tensor in float64, two in float32, whose limits differ in the backward stage."""
     if stage in EXACT:
         exact = float64(stage, "weight", difference=0.0)
-        float32s = dict.fromkeys(SIDES, replace(exact, dtype="float32"))
+        float32s = dict.fromkeys(FRAMEWORKS, replace(exact, dtype="float32"))
         return StageVerdict(stage, "agree", exact, float32s, {"float64": None, "float32": None}, {}, 3)
     limits = (2.4e-5, 7.5e-5) if stage == "backward" else (2.4e-5, 2.4e-5)
-    found = {side: float32(side, stage, "weight", limit=limit) for side, limit in zip(SIDES, limits, strict=True)}
+    found = {side: float32(side, stage, "weight", limit=limit) for side, limit in zip(FRAMEWORKS, limits, strict=True)}
     kinds: dict[Dtype, dict[str, float]] = {"float64": {"sign": 8e11, "zero": 4e11}, "float32": {"zero": 2.1e3}}
     return StageVerdict(stage, "agree", float64(stage, "weight"), found, {"float64": 4e11, "float32": 2.1e3}, kinds, 3)
 
@@ -62,7 +61,7 @@ def comparisons() -> list[Comparison]:
         found.append(float64("trajectory", "gradient.weight", step, 2 * apart))
         found.append(float64("trajectory", "weight", step, 3 * apart))
         found.append(float64("trajectory", "exp_avg.weight", step, 4 * apart))
-        found += [float32(side, "trajectory", "weight", step, difference=1e-7 * (step + 1)) for side in SIDES]
+        found += [float32(side, "trajectory", "weight", step, difference=1e-7 * (step + 1)) for side in FRAMEWORKS]
     found += [float64("trajectory", "loss", step, 7e-16, loop="torch stepped") for step in range(3)]
     found.append(float64("trajectory", "weight", 2, 9e-16, loop="torch stepped"))
     return found
@@ -72,12 +71,12 @@ def agreeing(name: str = "made") -> Verdict:
     return Verdict(
         pair=name, outcome="agree", stages=[stage_verdict(stage) for stage in STAGES], first_difference=None,
         listed=[f"null gradient: backward layer{index}.bias" for index in range(5)],
-        scores=[Score("seen", 1000, {(s, d): 970 for s in SIDES for d in ("float64", "float32")})],
+        scores=[Score("seen", 1000, {(s, d): 970 for s in FRAMEWORKS for d in ("float64", "float32")})],
         curves=Curves(
             {"torch": [2.0, 1.0, 0.5], "jax": [2.0, 1.0, 0.501]}, {"torch": [0.0, 1e-6, 1e-3], "jax": [0.0, 1e-6, 2e-3]}
         ),
         comparisons=comparisons(),
-        provenances=[provenance(side, dtype) for dtype in ("float64", "float32") for side in SIDES],
+        provenances=[provenance(side, dtype) for dtype in ("float64", "float32") for side in FRAMEWORKS],
         loops={"torch": {"stepped": "", "whole_run": "needs CUDA"}, "jax": {"stepped": "", "whole_run": ""}},
         seed=7, steps=3, device="cpu", seconds=1.5,
     )  # fmt: skip

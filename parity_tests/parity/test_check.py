@@ -7,9 +7,9 @@ from functools import cache
 import pytest
 
 from parity.check import check
-from parity.recording import STAGES
+from parity.recording import DTYPES, FRAMEWORKS, STAGES
 from parity.verdict import Verdict
-from parity_tests.parity.tiny import DTYPES, FRAMEWORKS, tiny
+from parity_tests.parity.tiny import tiny
 from parity_tests.planted import MISTAKES, Mistake
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

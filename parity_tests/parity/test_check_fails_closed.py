@@ -16,10 +16,10 @@ import torch
 from parity.check import check
 from parity.errors import MissingFramework, NotCheckable
 from parity.jax_side.live import JaxSide
-from parity.recording import Arrays, Framework, Provenance
+from parity.recording import FRAMEWORKS, Arrays, Framework, Provenance
 from parity.verdict import Comparison, Verdict
 from parity_tests.parity import tiny_jax, tiny_torch
-from parity_tests.parity.tiny import FRAMEWORKS, loops, planted, tiny
+from parity_tests.parity.tiny import loops, planted, tiny
 from parity_tests.parity.tiny_draws import batches, draw_parameters, scored
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

@@ -12,9 +12,9 @@ from parity.check import check
 from parity.command.report import closing_line
 from parity.errors import NotCheckable
 from parity.pair import Pair
-from parity.recording import OBSERVED_STEPS, STAGES, Arrays, Framework
+from parity.recording import FRAMEWORKS, OBSERVED_STEPS, STAGES, Arrays, Framework
 from parity.verdict import Verdict
-from parity_tests.parity.tiny import FRAMEWORKS, tiny
+from parity_tests.parity.tiny import tiny
 from parity_tests.parity.tiny_draws import draw_parameters
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

@@ -12,8 +12,8 @@ import torch
 
 from parity.check import check
 from parity.errors import NotCheckable
-from parity.recording import Framework
-from parity_tests.parity.tiny import FRAMEWORKS, Mistake, Run, loops, planted, tiny
+from parity.recording import FRAMEWORKS, Framework
+from parity_tests.parity.tiny import Mistake, Run, loops, planted, tiny
 from parity_tests.parity.tiny_draws import batches, draw_parameters, scored
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

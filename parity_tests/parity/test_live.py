@@ -12,9 +12,9 @@ import torch
 
 from parity.errors import MissingFramework, NotCheckable
 from parity.live import LiveSide, live_side
-from parity.recording import Array, Arrays, Batch, Dtype, Framework, State
+from parity.recording import DTYPES, FRAMEWORKS, Array, Arrays, Batch, Dtype, Framework, State
 from parity.rounding import cast, rounded
-from parity_tests.parity.tiny import DTYPES, FRAMEWORKS, live, planted, same
+from parity_tests.parity.tiny import live, planted, same
 from parity_tests.parity.tiny_draws import EXAMPLES, batches, draw_parameters, scored
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from parity.check import check
-from parity.recording import Framework, State
+from parity.recording import FRAMEWORKS, Framework, State
 from parity.verdict import Comparison, Verdict
-from parity_tests.parity.tiny import FRAMEWORKS, Mistake, Run, loops, tiny
+from parity_tests.parity.tiny import Mistake, Run, loops, tiny
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

@@ -9,9 +9,9 @@ import pytest
 from parity.errors import MissingFramework, NotCheckable
 from parity.pair import Side
 from parity.parts import Parts, blame
-from parity.recording import Framework
+from parity.recording import FRAMEWORKS, Framework
 from parity_tests.parity.made_verdicts import never
-from parity_tests.parity.tiny import FRAMEWORKS, planted
+from parity_tests.parity.tiny import planted
 from parity_tests.parity.tiny_draws import draw_parameters
 
 PARTS = (

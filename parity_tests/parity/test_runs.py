@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from parity.live import LiveSide
-from parity.recording import OBSERVED_STEPS, STAGES, Array, Dtype, Framework, Key, Recording, State
+from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, STAGES, Array, Dtype, Framework, Key, Recording, State
 from parity.rounding import cast, moved, rounded
 from parity.runs import digest, free_run, judge_gradients, lockstep, loop_run
-from parity_tests.parity.tiny import DTYPES, FRAMEWORKS, live, same
+from parity_tests.parity.tiny import live, same
 from parity_tests.parity.tiny_draws import batches, draw_parameters
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

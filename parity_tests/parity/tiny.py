@@ -11,10 +11,8 @@ import numpy as np
 
 from parity.live import LiveSide, live_side
 from parity.pair import Pair, Side
-from parity.recording import Array, Arrays, Dtype, Framework, State
+from parity.recording import FRAMEWORKS, Array, Arrays, Dtype, Framework, State
 
-FRAMEWORKS: tuple[Framework, Framework] = ("torch", "jax")
-DTYPES: tuple[Dtype, Dtype] = ("float64", "float32")
 Run = tuple[Array, State]
 """The losses of a loop and the state at its end."""
 Mistake = Callable[[Callable[..., Run]], Callable[..., Any]]

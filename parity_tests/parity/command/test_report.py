@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from parity.command.report import closing_line, figure, print_verdict, short
-from parity.recording import STAGES
+from parity.recording import FRAMEWORKS, STAGES
 from parity.verdict import Curves, Score, Verdict
-from parity_tests.parity.made_verdicts import SIDES, agreeing, differing, inconclusive, pair
+from parity_tests.parity.made_verdicts import agreeing, differing, inconclusive, pair
 
 AGREE, DIFFER, INCONCLUSIVE = agreeing(), differing(), inconclusive()
 
@@ -95,7 +95,7 @@ def test_scores_are_told_in_the_pairs_words() -> None:
 
 
 def test_scores_of_a_pair_that_was_not_judged_in_float32() -> None:
-    only = Score("seen", 10, {(side, "float64"): 9 for side in SIDES})
+    only = Score("seen", 10, {(side, "float64"): 9 for side in FRAMEWORKS})
     assert "right answers on the images that were seen: torch 9/10, JAX 9/10" in printed(replace(AGREE, scores=[only]))
 
 

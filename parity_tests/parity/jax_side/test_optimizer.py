@@ -12,9 +12,9 @@ import pytest
 
 from parity.errors import NotCheckable
 from parity.jax_side.optimizer import state_in, state_out
-from parity.recording import Arrays, Dtype
+from parity.recording import DTYPES, Arrays, Dtype
 from parity.rounding import cast
-from parity_tests.parity.tiny import DTYPES, same
+from parity_tests.parity.tiny import same
 from parity_tests.parity.tiny_draws import draw_parameters
 from parity_tests.parity.tiny_jax import Tiny, from_arrays, to_arrays
 

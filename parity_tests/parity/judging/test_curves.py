@@ -7,9 +7,9 @@ import numpy as np
 from parity.judging.curves import curves
 from parity.judging.factors import FEW_EPS
 from parity.live import LiveSide
-from parity.recording import Framework
+from parity.recording import FRAMEWORKS, Framework
 from parity.verdict import EPS
-from parity_tests.parity.tiny import FRAMEWORKS, live
+from parity_tests.parity.tiny import live
 
 STEPS = 5
 
