@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from parity.check import check
+    from parity.checkpoint import checkpoint
     from parity.errors import NotCheckable
     from parity.pair import Pair, Side
     from parity.record import record
     from parity.recording import Recording
     from parity.verdict import Verdict
 
-__all__ = ["NotCheckable", "Pair", "Recording", "Side", "Verdict", "check", "record"]
+__all__ = ["NotCheckable", "Pair", "Recording", "Side", "Verdict", "check", "checkpoint", "record"]
 
 _WHERE = {
     "NotCheckable": "errors",
@@ -31,6 +32,7 @@ _WHERE = {
     "Side": "pair",
     "Verdict": "verdict",
     "check": "check",
+    "checkpoint": "checkpoint",
     "record": "record",
 }
 
