@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from parity.errors import NotCheckable
-from parity.recording import FRAMEWORKS, Framework
+from parity.recording import FRAMEWORKS, Arrays, Framework
 
 Shape = tuple[int, ...]
 Shapes = dict[str, Shape]
@@ -79,6 +79,15 @@ class Outline:
         if strangers := sorted({*tied, *tied.values()} - known.keys()):
             raise NotCheckable(f"an outline ties {', '.join(strangers)}, which none of its modules has")
         return outline
+
+
+def outline_of_arrays(framework: Framework, arrays: Arrays) -> Outline:
+    """The outline of a model of which the names of its arrays are known and nothing else."""
+    own: dict[str, Shapes] = {}
+    for name, array in arrays.items():
+        module, _, last = name.rpartition(".")
+        own.setdefault(module, {})[last] = array.shape
+    return Outline(framework, tuple(Module(name, "", shapes, {}, {}) for name, shapes in own.items()), {})
 
 
 def _fields(document: object, what: str, names: tuple[str, ...]) -> dict[str, Any]:
