@@ -65,11 +65,18 @@ def parts(torch: Node, jax: Node) -> Iterator[tuple[Leaf, Node, Leaf, Node]]:
             bias = plain(leaf.own) == "bias"
             whole = biases[source] if bias else own[f"weight_{_TORCH[source]}"]
             if whole is None:
-                raise Unfit(f"{leaf.part}: no bias of {torch.path} is its counterpart")
+                raise Undecided(
+                    f"no torch tensor for {leaf.part}: {_called(torch)} has no such bias; make it with bias=True, and "
+                    "fix the bias that JAX lacks at zero"
+                )
             part = whole.part if len(gates) == 1 else whole.part.slice(0, index, len(gates))
             # What it is a part of is a linear layer of torch's.
             named = replace(whole, own="bias" if bias else "weight", part=part)
             yield named, replace(torch, kind="Linear", family="linear"), leaf, product
+
+
+def _called(node: Node) -> str:
+    return node.path or f"the {node.kind}"
 
 
 def _biases(
@@ -89,7 +96,7 @@ def _biases(
         hidden = given["hidden"]
         name = hidden.part.name if hidden else f"{torch.path}.bias_hh"
         raise Undecided(
-            f"{torch.path} has biases for {' and '.join(sorted(having[0]))} and {jax.path} for "
+            f"{_called(torch)} has biases for {' and '.join(sorted(having[0]))} and {_called(jax)} for "
             f"{' and '.join(sorted(having[1])) or 'neither'}: no one-to-one map; give the JAX cell the same biases, or "
             f'fix the one at zero in torch and leave it out, with the override "{name}": "left out"'
         )

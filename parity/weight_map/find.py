@@ -10,6 +10,7 @@ from parity.weight_map.alignment import Alignment
 from parity.weight_map.flatten import flattened
 from parity.weight_map.kinds import ATTENTION, CELL, EMBEDDING, NORM, family, framework_class, has_channels
 from parity.weight_map.layouts import Layouts
+from parity.weight_map.levels import unwrapped
 from parity.weight_map.names import role
 from parity.weight_map.outline import Outline
 from parity.weight_map.overrides import Told, parse
@@ -35,7 +36,7 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
     ordered = any(module.kind for module in jax.modules)
     alignment = Alignment(Layouts(told.how, flattened(torch)), ordered)
     _align_what_was_told(alignment, told, *roots)
-    alignment.align(*roots)
+    alignment.align(*map(unwrapped, roots))
     alignment.finish()
     apart = _apart(alignment, torch, told)
     if faults := _faults(alignment, torch, jax):
@@ -112,10 +113,12 @@ def _may_be_alone(owned: Owned) -> bool:
 
 def _faults(alignment: Alignment, torch: Outline, jax: Outline) -> list[str]:
     faults = list(alignment.undecided)
-    for owned, whose in ((alignment.torch, "no JAX leaf for "), (alignment.jax, "no torch tensor for ")):
-        if owned:
-            faults.append(whose + ", ".join(dict.fromkeys(str(o.leaf.part) for o in owned)))
-    if alignment.torch or alignment.jax:
+    of_torch = [owned.leaf.part for owned in alignment.torch] + alignment.lost_torch
+    of_jax = [owned.leaf.part for owned in alignment.jax] + alignment.lost_jax
+    for parts, whose in ((of_torch, "no JAX leaf for "), (of_jax, "no torch tensor for ")):
+        if parts:
+            faults.append(whose + ", ".join(dict.fromkeys(map(str, parts))))
+    if of_torch or of_jax:
         for outline in (torch, jax):
             tied = ", ".join(f"{name} is {first}" for name, first in outline.tied.items())
             faults += [f"tied on the {outline.framework} side: {tied}"] if tied else []
