@@ -39,7 +39,7 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
     alignment.align(*map(unwrapped, roots))
     alignment.finish()
     apart = _apart(alignment, torch, told)
-    if faults := _faults(alignment, torch, jax):
+    if faults := _faults(alignment, torch, jax) or _unmapped(alignment, apart, torch, jax):
         raise NotCheckable(f"the weight map cannot be found: {'; '.join(faults)}")
     order = {name: index for index, (name, _) in enumerate(torch.arrays())}
     entries = sorted(alignment.entries, key=lambda entry: (order[entry.torch.name], entry.torch.start))
@@ -51,7 +51,7 @@ def _one_holder(outline: Outline) -> dict[str, str | None]:
     names: dict[str, str | None] = {}
     for first in dict.fromkeys(outline.tied.values()):
         group = [name for name, _ in outline.arrays() if outline.tied.get(name, name) == first]
-        kinds = {m.name: family(framework_class(m.kind, m.config)) for m in outline.modules}
+        kinds = {m.name: family(m.kind, m.config) for m in outline.modules}
         embeddings = [name for name in group if kinds[name.rpartition(".")[0]] == EMBEDDING]
         names |= dict.fromkeys(group) | {(embeddings or group)[0]: first}
     return names
@@ -125,9 +125,20 @@ def _faults(alignment: Alignment, torch: Outline, jax: Outline) -> list[str]:
     return faults
 
 
+def _unmapped(alignment: Alignment, apart: Apart, torch: Outline, jax: Outline) -> list[str]:
+    """A last look, whatever the search has done: every array of both models is in an entry, or stands apart."""
+    faults = []
+    sides = (torch, {entry.torch.name for entry in alignment.entries}), (jax, {e.jax.name for e in alignment.entries})
+    for outline, mapped in sides:
+        known = mapped | {*outline.tied, *apart.torch, *apart.jax, *apart.zero}
+        if missing := [name for name, _ in outline.arrays() if name not in known]:
+            faults.append(f"no counterpart for {', '.join(missing)} of {outline.framework}")
+    return faults
+
+
 def _layers(alignment: Alignment, torch: Outline, jax: Outline) -> dict[str, Layer]:
     kinds = {module.name: framework_class(module.kind, module.config) for module in jax.modules}
-    of_torch = {module.name: framework_class(module.kind, module.config) for module in torch.modules}
+    channels = {module.name for module in torch.modules if has_channels(module.kind, module.config)}
     layers = {}
     for of, jax_of in alignment.layers:
         path = jax_of.path
@@ -138,5 +149,5 @@ def _layers(alignment: Alignment, torch: Outline, jax: Outline) -> dict[str, Lay
             path = path.rpartition(".")[0]
             if kinds.get(path) != "RNN":
                 continue
-        layers[path] = Layer(of.path, has_channels(of_torch[of.path]))
+        layers[path] = Layer(of.path, of.path in channels)
     return layers

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from parity.weight_map.kinds import UNKNOWN
+from parity.weight_map.kinds import IN_OUT, UNKNOWN
 from parity.weight_map.names import KEY, PACKED, QUERY, VALUE, Key, key
 from parity.weight_map.tree import Leaf, Node
 
@@ -139,10 +139,11 @@ def _apart(item: Item, *, torch: bool) -> list[Item]:
 
 def _third(leaf: Leaf, node: Node, index: int, *, torch: bool) -> Leaf:
     """One of the three, of a bias or along the outputs of a weight."""
-    outputs_first = torch and node.kind != "Conv1D"
+    outputs_first = node.kind != IN_OUT if torch else leaf.own.startswith("weight")
     biases = [len(b.part.whole) for b in node.leaves if "bias" in b.own and b is not leaf]
     axis = 0 if outputs_first or "bias" in leaf.own else len(leaf.part.whole) - (biases[0] if biases else 1)
-    return replace(leaf, part=leaf.part.slice(axis, index, 3)) if leaf.part.whole[axis] % 3 == 0 else leaf
+    size, is_matrix = leaf.part.whole[axis], len(leaf.part.whole) - axis == 1 or outputs_first
+    return replace(leaf, part=leaf.part.slice(axis, index, 3)) if size == 3 or (is_matrix and size % 3 == 0) else leaf
 
 
 def _by_name(torch: list[Item], jax: list[Item], alike: Alike) -> list[tuple[Node, Node]]:

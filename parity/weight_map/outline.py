@@ -75,10 +75,22 @@ class Outline:
         if not isinstance(modules, list | tuple) or not _is_text(tied):
             raise NotCheckable("an outline needs a list of modules, and for `tied` an object of names")
         outline = cls(given["framework"], tuple(_module(entry) for entry in modules), tied)
+        if fault := _fault_of_names([module.name for module in outline.modules]):
+            raise NotCheckable(f"an outline {fault}")
         known = dict(outline.arrays())
         if strangers := sorted({*tied, *tied.values()} - known.keys()):
             raise NotCheckable(f"an outline ties {', '.join(strangers)}, which none of its modules has")
         return outline
+
+
+def _fault_of_names(names: list[str]) -> str:
+    """What is wrong with the names of the modules; empty where each has the module around it before it."""
+    if names[:1] != [""]:
+        return "does not begin with its root, whose name is empty"
+    if doubled := {name for name in names if names.count(name) > 1}:
+        return f"has more than one module {', '.join(sorted(doubled))}"
+    orphans = [name for index, name in enumerate(names) if name and name.rpartition(".")[0] not in names[:index]]
+    return f"has {orphans[0]}, and not the module around it" if orphans else ""
 
 
 def _fields(document: object, what: str, names: tuple[str, ...]) -> dict[str, Any]:
