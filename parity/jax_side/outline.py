@@ -67,13 +67,14 @@ def _holds(value: object) -> bool:
 def _config(node: object) -> dict[str, Any]:
     config: dict[str, Any] = {name: value for name in SETTINGS if isinstance(value := getattr(node, name, None), int)}
     cls = type(node)
-    if not _is_flaxs(cls) and (base := next(filter(_is_flaxs, cls.__mro__), None)) not in (None, nnx.Module):
-        config["built_on"] = base.__name__
+    if not _is_flaxs(cls):
+        base = next(filter(_is_flaxs, cls.__mro__), nnx.Module)
+        config["built_on"] = "" if base is nnx.Module else base.__name__
     return config
 
 
 def _is_flaxs(cls: type) -> bool:
-    return cls.__module__.startswith("flax.nnx.")
+    return cls.__module__.startswith("flax.nnx.") and issubclass(cls, nnx.Pytree)
 
 
 def outline_of_tree(tree: Any) -> Outline:

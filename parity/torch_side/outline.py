@@ -15,7 +15,7 @@ SETTINGS = ("groups", "num_heads", "batch_first", "num_layers", "bidirectional",
 def outline(model: nn.Module) -> Outline:
     """The model's modules in order of definition. A module under two names stands under both, and its arrays are tied.
 
-    Of a class that inherits from one of torch's layers, the config says which.
+    Of a class of the user's own, the config says which of torch's layers it is built on, if any.
     """
     first: dict[int, str] = {}
     tied: dict[str, str] = {}
@@ -38,8 +38,9 @@ def _held(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
 def _config(module: nn.Module) -> dict[str, Any]:
     config: dict[str, Any] = {name: value for name in SETTINGS if isinstance(value := getattr(module, name, None), int)}
     cls = type(module)
-    if not _is_torchs(cls) and (base := next(filter(_is_torchs, cls.__mro__), None)) not in (None, nn.Module):
-        config["built_on"] = base.__name__
+    if not _is_torchs(cls):
+        base = next(filter(_is_torchs, cls.__mro__), nn.Module)
+        config["built_on"] = "" if base is nn.Module else base.__name__
     return config
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from parity.weight_map import cells, own
-from parity.weight_map.entry import Entry
+from parity.weight_map.entry import Entry, Part
 from parity.weight_map.kinds import CONV, LINEAR, UNKNOWN
 from parity.weight_map.layouts import Layouts
-from parity.weight_map.levels import Item, Level, items, match, opened
+from parity.weight_map.levels import Item, Level, Opened, closest, items, match, opened
 from parity.weight_map.names import QUERY
 from parity.weight_map.own import Owned
 from parity.weight_map.tree import Node
@@ -17,7 +17,20 @@ from parity.weight_map.unfit import Undecided, Unfit
 
 @dataclass
 class Alignment:
-    """What two trees have in common. `ordered`: whether JAX's modules come in order of definition."""
+    """What two trees have in common.
+
+    Attributes:
+        layouts: how an array becomes another.
+        ordered: whether JAX's modules come in order of definition.
+        entries: pairs of arrays.
+        layers: pairs of layers.
+        torch: torch arrays without a counterpart in their layer's twin.
+        jax: such leaves.
+        lost_torch: torch arrays of layers without a twin.
+        lost_jax: such leaves.
+        undecided: what only the user can tell.
+        listed: what the user should know.
+    """
 
     layouts: Layouts
     ordered: bool
@@ -25,6 +38,8 @@ class Alignment:
     layers: list[tuple[Node, Node]] = field(default_factory=list)
     torch: list[Owned] = field(default_factory=list)
     jax: list[Owned] = field(default_factory=list)
+    lost_torch: list[Part] = field(default_factory=list)
+    lost_jax: list[Part] = field(default_factory=list)
     undecided: list[str] = field(default_factory=list)
     listed: list[str] = field(default_factory=list)
 
@@ -55,7 +70,9 @@ class Alignment:
 
     def finish(self) -> None:
         """Pair what is left of all layers, where nothing else that is left fits: a parameter may have moved house."""
-        pairs, self.torch, self.jax = own.side_by_side(self.layouts, self.torch, self.jax)
+        loose = [owned for owned in self.torch if owned.node.family == UNKNOWN]
+        pairs, left_torch, self.jax = own.side_by_side(self.layouts, loose, self.jax)
+        self.torch = [owned for owned in self.torch if owned not in loose or owned in left_torch]
         for pair in pairs:
             self.add(*pair)
 
@@ -73,32 +90,48 @@ class Alignment:
             self.align(*pair)
         for group_torch, group_jax in level.open:
             self.undecided.append(_which(group_torch, group_jax))
-        by_key = {item.key: item for item in level.jax}
+        by_key = {item.key: item for item in level.jax if item.key.stem}
         for item in level.torch:
             # Of one name, but unlike: what does not fit is told array by array.
-            other = by_key.pop(item.key, None) if item.key.stem else None
+            other = by_key.pop(item.key, None)
             if other is not None:
                 level.jax.remove(other)
                 self.align(item.node, other.node)
             else:
-                self.torch += [owned for node in item.node.all() for owned in own.of(node)]
-        self.jax += [owned for item in level.jax for node in item.node.all() for owned in own.of(node)]
+                self.lost_torch += _parts(item.node)
+        self.lost_jax += [part for item in level.jax for part in _parts(item.node)]
 
     def _level(self, torch: list[Item], jax: list[Item]) -> Level:
         """The level as it stands or, where it does not come out, with what is left on it opened up."""
-        level = match(torch, jax, self._alike, self.ordered)
+        first = level = match(torch, jax, self._alike, self.ordered)
+        loose: list[Owned] = []
+        loose_jax: list[Owned] = []
         while not level.resolved():
-            if level.open:
-                return level
-            torch, jax = opened(level.torch), opened(level.jax)
-            sides = (torch, level.jax), (level.torch, jax), (torch, jax)
-            wider = [match(*side, self._alike, self.ordered) for side in sides]
-            found = next((other for other in wider if other.resolved()), wider[-1])
-            if len(torch) + len(jax) == len(level.torch) + len(level.jax):
-                return level
-            found.pairs = level.pairs + found.pairs
-            level = found
+            found = self._opened(level)
+            if found is None:
+                return closest(first, self._alike)
+            level, of_torch, of_jax = found
+            loose += [owned for node in of_torch for owned in own.of(node)]
+            loose_jax += [owned for node in of_jax for owned in own.of(node)]
+        self.torch += loose
+        self.jax += loose_jax
         return level
+
+    def _opened(self, level: Level) -> tuple[Level, list[Node], list[Node]] | None:
+        """The level with one side of it opened up, or both; and the modules whose arrays came loose."""
+        torch, jax = opened(level.torch), opened(level.jax)
+        tries = [(torch, Opened(level.jax, [])), (Opened(level.torch, []), jax), (torch, jax)]
+        matches = [match(one.items, other.items, self._alike, self.ordered) for one, other in tries]
+        best = next((index for index, found in enumerate(matches) if found.resolved()), None)
+        if best is None:
+            # The side that is less far open goes first.
+            fewer, can = len(level.torch) - len(level.jax), (torch.items != level.torch, jax.items != level.jax)
+            best = 0 if fewer < 0 and can[0] else 1 if fewer > 0 and can[1] else 2
+            if not any(can):
+                return None
+        found, (one, other) = matches[best], tries[best]
+        found.pairs = level.pairs + found.pairs
+        return found, one.loose, other.loose
 
     def _alike(self, torch: Node, jax: Node) -> bool:
         """Whether two layers, or subtrees of them, can be each other's counterpart."""
@@ -119,6 +152,10 @@ class Alignment:
             part = node.leaves[0].part if node.leaves else None
             if part and part.axis is not None and node.name == QUERY and not part.name.endswith("in_proj_weight"):
                 self.listed.append(f"{part.name} is taken to hold query, key and value, one after another")
+
+
+def _parts(node: Node) -> list[Part]:
+    return [leaf.part for leaf in node.all_leaves()]
 
 
 def _which(torch: list[Item], jax: list[Item]) -> str:

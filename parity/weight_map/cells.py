@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from parity.weight_map.kinds import CELL
+from parity.weight_map.kinds import CELL, LINEAR, framework_class
 from parity.weight_map.names import plain
 from parity.weight_map.tree import Leaf, Node
 from parity.weight_map.unfit import Undecided, Unfit
@@ -53,7 +53,7 @@ def parts(torch: Node, jax: Node) -> Iterator[tuple[Leaf, Node, Leaf, Node]]:
         Undecided: torch has two biases where JAX has one.
     """
     products = _products(jax) or {}
-    order = GATES[torch.kind.removesuffix("Cell")]
+    order = GATES[_class(torch)]
     gates = sorted({gate for _, gate in products}, key=order.find)
     if gates not in ([" "], list(order)):
         raise Unfit(f"{torch.path}: a {torch.kind} has the gates {order}, and {jax.path} has {''.join(gates)}")
@@ -65,11 +65,18 @@ def parts(torch: Node, jax: Node) -> Iterator[tuple[Leaf, Node, Leaf, Node]]:
             bias = plain(leaf.own) == "bias"
             whole = biases[source] if bias else own[f"weight_{_TORCH[source]}"]
             if whole is None:
-                raise Unfit(f"{leaf.part}: no bias of {torch.path} is its counterpart")
+                raise Undecided(
+                    f"no torch tensor for {leaf.part}: {_called(torch)} has no such bias; make it with bias=True, and "
+                    "fix the bias that JAX lacks at zero"
+                )
             part = whole.part if len(gates) == 1 else whole.part.slice(0, index, len(gates))
             # What it is a part of is a linear layer of torch's.
             named = replace(whole, own="bias" if bias else "weight", part=part)
-            yield named, replace(torch, kind="Linear", family="linear"), leaf, product
+            yield named, replace(torch, kind="Linear", family=LINEAR), leaf, product
+
+
+def _called(node: Node) -> str:
+    return node.path or f"the {node.kind}"
 
 
 def _biases(
@@ -77,20 +84,23 @@ def _biases(
 ) -> dict[str, Leaf | None]:
     """The torch bias for the products of the input and for those of the hidden state."""
     given: dict[str, Leaf | None] = {source: own.get(f"bias_{short}") for source, short in _TORCH.items()}
-    having = [
-        {source for source, short in _TORCH.items() if f"bias_{short}" in own},
-        {source for (source, _), node in products.items() if any(plain(leaf.own) == "bias" for leaf in node.leaves)},
-    ]
-    if len(having[0]) == len(having[1]) == 1 and torch.kind.removesuffix("Cell") != "GRU":
+    biased = {place for place, node in products.items() if any(plain(leaf.own) == "bias" for leaf in node.leaves)}
+    sources, jax_sources = {source for source in given if given[source]}, {source for source, _ in biased}
+    whole = biased == {place for place in products if place[0] in jax_sources}
+    if len(sources) == len(jax_sources) == 1 and whole and _class(torch) != "GRU":
         # The two are only ever added: it is the same where the one that there is stands.
-        (only,), (place,) = having
-        return {place: given[only]}
-    if having[0] != having[1] and having[0]:
+        return {jax_sources.pop(): given[sources.pop()]}
+    if sources and not (whole and sources == jax_sources):
         hidden = given["hidden"]
         name = hidden.part.name if hidden else f"{torch.path}.bias_hh"
         raise Undecided(
-            f"{torch.path} has biases for {' and '.join(sorted(having[0]))} and {jax.path} for "
-            f"{' and '.join(sorted(having[1])) or 'neither'}: no one-to-one map; give the JAX cell the same biases, or "
-            f'fix the one at zero in torch and leave it out, with the override "{name}": "left out"'
+            f"{_called(torch)} has biases for {' and '.join(sorted(sources))} and {_called(jax)} for "
+            f"{' and '.join(sorted(jax_sources)) or 'neither'}{'' if whole else ', in part'}: no one-to-one map; give "
+            "the JAX cell the same biases, or fix the one that it lacks at zero in torch and leave it out, with the "
+            f'override "{name}": "left out"'
         )
     return given
+
+
+def _class(torch: Node) -> str:
+    return framework_class(torch.kind, torch.config).removesuffix("Cell")

@@ -10,6 +10,7 @@ from parity.weight_map.alignment import Alignment
 from parity.weight_map.flatten import flattened
 from parity.weight_map.kinds import ATTENTION, CELL, EMBEDDING, NORM, family, framework_class, has_channels
 from parity.weight_map.layouts import Layouts
+from parity.weight_map.levels import unwrapped
 from parity.weight_map.names import role
 from parity.weight_map.outline import Outline
 from parity.weight_map.overrides import Told, parse
@@ -35,10 +36,10 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
     ordered = any(module.kind for module in jax.modules)
     alignment = Alignment(Layouts(told.how, flattened(torch)), ordered)
     _align_what_was_told(alignment, told, *roots)
-    alignment.align(*roots)
+    alignment.align(*map(unwrapped, roots))
     alignment.finish()
     apart = _apart(alignment, torch, told)
-    if faults := _faults(alignment, torch, jax):
+    if faults := _faults(alignment, torch, jax) or _unmapped(alignment, apart, torch, jax):
         raise NotCheckable(f"the weight map cannot be found: {'; '.join(faults)}")
     order = {name: index for index, (name, _) in enumerate(torch.arrays())}
     entries = sorted(alignment.entries, key=lambda entry: (order[entry.torch.name], entry.torch.start))
@@ -50,7 +51,7 @@ def _one_holder(outline: Outline) -> dict[str, str | None]:
     names: dict[str, str | None] = {}
     for first in dict.fromkeys(outline.tied.values()):
         group = [name for name, _ in outline.arrays() if outline.tied.get(name, name) == first]
-        kinds = {m.name: family(framework_class(m.kind, m.config)) for m in outline.modules}
+        kinds = {m.name: family(m.kind, m.config) for m in outline.modules}
         embeddings = [name for name in group if kinds[name.rpartition(".")[0]] == EMBEDDING]
         names |= dict.fromkeys(group) | {(embeddings or group)[0]: first}
     return names
@@ -112,19 +113,32 @@ def _may_be_alone(owned: Owned) -> bool:
 
 def _faults(alignment: Alignment, torch: Outline, jax: Outline) -> list[str]:
     faults = list(alignment.undecided)
-    for owned, whose in ((alignment.torch, "no JAX leaf for "), (alignment.jax, "no torch tensor for ")):
-        if owned:
-            faults.append(whose + ", ".join(dict.fromkeys(str(o.leaf.part) for o in owned)))
-    if alignment.torch or alignment.jax:
+    of_torch = [owned.leaf.part for owned in alignment.torch] + alignment.lost_torch
+    of_jax = [owned.leaf.part for owned in alignment.jax] + alignment.lost_jax
+    for parts, whose in ((of_torch, "no JAX leaf for "), (of_jax, "no torch tensor for ")):
+        if parts:
+            faults.append(whose + ", ".join(dict.fromkeys(map(str, parts))))
+    if of_torch or of_jax:
         for outline in (torch, jax):
             tied = ", ".join(f"{name} is {first}" for name, first in outline.tied.items())
             faults += [f"tied on the {outline.framework} side: {tied}"] if tied else []
     return faults
 
 
+def _unmapped(alignment: Alignment, apart: Apart, torch: Outline, jax: Outline) -> list[str]:
+    """A last look, whatever the search has done: every array of both models is in an entry, or stands apart."""
+    faults = []
+    sides = (torch, {entry.torch.name for entry in alignment.entries}), (jax, {e.jax.name for e in alignment.entries})
+    for outline, mapped in sides:
+        known = mapped | {*outline.tied, *apart.torch, *apart.jax, *apart.zero}
+        if missing := [name for name, _ in outline.arrays() if name not in known]:
+            faults.append(f"no counterpart for {', '.join(missing)} of {outline.framework}")
+    return faults
+
+
 def _layers(alignment: Alignment, torch: Outline, jax: Outline) -> dict[str, Layer]:
     kinds = {module.name: framework_class(module.kind, module.config) for module in jax.modules}
-    of_torch = {module.name: framework_class(module.kind, module.config) for module in torch.modules}
+    channels = {module.name for module in torch.modules if has_channels(module.kind, module.config)}
     layers = {}
     for of, jax_of in alignment.layers:
         path = jax_of.path
@@ -135,5 +149,5 @@ def _layers(alignment: Alignment, torch: Outline, jax: Outline) -> dict[str, Lay
             path = path.rpartition(".")[0]
             if kinds.get(path) != "RNN":
                 continue
-        layers[path] = Layer(of.path, has_channels(of_torch[of.path]))
+        layers[path] = Layer(of.path, of.path in channels)
     return layers

@@ -58,14 +58,13 @@ def flattened(torch: Outline) -> dict[str, Flattened]:
         if "weight" not in module.parameters:
             walk.widths |= _widths(module)
             continue
-        kind = framework_class(module.kind, module.config)
-        of = family(kind)
+        of = family(module.kind, module.config)
         if of in (CONV, CONV_TRANSPOSE):
             _convolution(walk, module, of)
         elif of == LINEAR:
             _linear(walk, module)
         elif of == NORM:
-            _norm(walk, module, kind)
+            _norm(walk, module)
         else:
             walk.widths |= _widths(module)
     return walk.found
@@ -87,12 +86,13 @@ def _linear(walk: _Walk, module: Module) -> None:
     walk.flat = [module]
 
 
-def _norm(walk: _Walk, module: Module, kind: str) -> None:
+def _norm(walk: _Walk, module: Module) -> None:
     size = prod(module.parameters["weight"])
-    if not kinds.has_channels(kind) or size in walk.widths:
+    has_channels = kinds.has_channels(module.kind, module.config)
+    if not has_channels or size in walk.widths:
         walk.widths.add(size)
-        walk.flat = [*walk.flat, module] if walk.flat and kinds.has_channels(kind) else walk.flat
-    elif kind == "BatchNorm1d" and walk.axes > 1:
+        walk.flat = [*walk.flat, module] if walk.flat and has_channels else walk.flat
+    elif framework_class(module.kind, module.config) == "BatchNorm1d" and walk.axes > 1:
         _mark(walk, module, "flatten", walk.channels, walk.axes, size)
     else:
         walk.channels = size
@@ -112,7 +112,7 @@ def _mark(walk: _Walk, module: Module, verb: str, channels: int, axes: int, size
 
 def _widths(module: Module) -> set[int]:
     """Feature counts that any other layer's arrays speak of."""
-    of = family(framework_class(module.kind, module.config))
+    of = family(module.kind, module.config)
     shapes = module.parameters.values()
     if of == CELL:
         return {shape[-1] for shape in shapes}

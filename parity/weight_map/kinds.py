@@ -21,26 +21,27 @@ _FAMILIES = {
     CELL: r"(LSTM|GRU|RNN)(Cell)?|OptimizedLSTMCell|SimpleCell",
     ATTENTION: r"Multihead(ed)?Attention|MultiHead(Dot)?(Product)?Attention",
 }
-_CHANNELS = re.compile(r"(Lazy)?(Conv|ConvTranspose|BatchNorm|InstanceNorm)[123]d|SyncBatchNorm|GroupNorm")
+_CHANNELS = re.compile(r"(Lazy)?(Conv|ConvTranspose|(Batch|Instance|Layer)Norm)[123]d|SyncBatchNorm|GroupNorm")
 _AUTOMATIC = re.compile(r"([A-Z][A-Za-z]*)_\d+")
 
 
 def framework_class(kind: str, config: dict[str, Any]) -> str:
-    """The framework's own class that a module is or is built on."""
-    return str(config.get("built_on", kind))
+    """The framework's own class that a module is or is built on; empty where it is built on none."""
+    return kind if kind == IN_OUT else str(config.get("built_on", kind))
 
 
-def family(kind: str) -> str:
-    """The family of a framework's class; UNKNOWN for a class of somebody else's."""
-    return next((name for name, classes in _FAMILIES.items() if re.fullmatch(classes, kind)), UNKNOWN)
+def family(kind: str, config: dict[str, Any]) -> str:
+    """The family of a module; UNKNOWN where it is built on no layer of a framework's."""
+    known = framework_class(kind, config)
+    return next((name for name, classes in _FAMILIES.items() if re.fullmatch(classes, known)), UNKNOWN)
 
 
 def automatic_kind(name: str) -> str:
     """The class that Linen has numbered itself, as in `Dense_0`; empty for any other name."""
     found = _AUTOMATIC.fullmatch(name)
-    return found[1] if found and family(found[1]) else ""
+    return found[1] if found and family(found[1], {}) else ""
 
 
-def has_channels(torch_class: str) -> bool:
+def has_channels(kind: str, config: dict[str, Any]) -> bool:
     """Whether a torch layer's activations have their channels on axis 1."""
-    return _CHANNELS.fullmatch(torch_class) is not None
+    return any(_CHANNELS.fullmatch(name) for name in (kind, framework_class(kind, config)))

@@ -66,7 +66,9 @@ class Layouts:
 
 def ask(torch: Leaf, jax: Leaf, words: list[str], why: str = "") -> str:
     """One line that says what to write."""
-    choices = " or ".join(f'"{torch.part.name}": "{jax.part.name}: {word}"' for word in words)
+    whole = torch.part.axis is None and jax.part.axis is None
+    leaf = f"{jax.part.name}: " if whole else ""
+    choices = " or ".join(f'"{torch.part.name}": "{leaf}{word}"' for word in words)
     return f"{torch.part} may become {jax.part} in more than one way{why}: write the override {choices}"
 
 
@@ -96,7 +98,7 @@ def _matrix(torch: Leaf, of: Node, jax: Leaf, jax_of: Node) -> list[Steps]:
     if of.family == UNKNOWN and not plain(torch.own).startswith("weight"):
         # A parameter by itself: torch has no layout for it.
         return [AS_IS, (TRANSPOSE,)]
-    if key(of.name).stem == PACKED and len(end) > 3 and end[1] != 3:
+    if key(of.name).stem == PACKED and len(end) > 2 and end[1] != 3:
         return []
     return _by_name(jax, jax_of, [_reshaped((TRANSPOSE,), start, end)])
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+from parity.weight_map.kinds import IN_OUT, UNKNOWN
 from parity.weight_map.names import KEY, PACKED, QUERY, VALUE, Key, key
 from parity.weight_map.tree import Leaf, Node
 
 Alike = Callable[[Node, Node], bool]
+Groups = list[tuple[list["Item"], list["Item"]]]
 
 
 @dataclass(eq=False)
@@ -31,19 +34,15 @@ class Level:
     open: list[tuple[list[Item], list[Item]]] = field(default_factory=list)
 
     def resolved(self) -> bool:
-        """Whether every item has its counterpart."""
-        return not (self.torch or self.jax or self.open)
+        """Whether every item has its counterpart, or one of a few alike."""
+        return not (self.torch or self.jax)
 
 
 def items(node: Node) -> list[Item]:
     """The children of a node that hold arrays; a list's entries in its place, and for a wrapper what it wraps."""
     found: list[Item] = []
     for child in node.children:
-        inner = child
-        while not inner.leaves and len(holding := [c for c in inner.children if c.all_leaves()]) == 1:
-            if key(holding[0].name).stem == "" or inner.family:
-                break
-            inner = holding[0]
+        inner = unwrapped(child)
         if not inner.all_leaves():
             continue
         held = items(inner)
@@ -54,15 +53,33 @@ def items(node: Node) -> list[Item]:
     return found
 
 
-def opened(level: list[Item]) -> list[Item]:
-    """The items with each subtree replaced by its layers, one level down."""
-    found = []
-    for item in level:
-        inner = items(item.node)
-        if inner and item.node.leaves:
-            found.append(replace(item, node=replace(item.node, children=[])))
-        found += inner or [item]
-    return found
+def unwrapped(node: Node) -> Node:
+    """The only layer in a module that holds nothing else; a list of one stays a list."""
+    while not node.leaves and len(holding := [child for child in node.children if child.all_leaves()]) == 1:
+        if key(holding[0].name).stem == "":
+            break
+        node = holding[0]
+    return node
+
+
+class Opened(NamedTuple):
+    """The items of a level, and the modules whose own arrays came loose when it was opened."""
+
+    items: list[Item]
+    loose: list[Node]
+
+
+def opened(level: list[Item]) -> Opened:
+    """The items with each subtree replaced by its layers, one level down.
+
+    Where there is no subtree, modules of the user's own are opened: their arrays may stand elsewhere on the other side.
+    """
+    if any(items(item.node) for item in level):
+        inner = [(item, items(item.node)) for item in level]
+        kept = [part for item, parts in inner for part in (parts or [item])]
+        return Opened(kept, [item.node for item, parts in inner if parts and item.node.leaves])
+    loose = [item.node for item in level if item.node.family == UNKNOWN and item.node.kind]
+    return Opened([item for item in level if item.node not in loose], loose)
 
 
 def match(torch: list[Item], jax: list[Item], alike: Alike, ordered: bool) -> Level:
@@ -81,8 +98,21 @@ def match(torch: list[Item], jax: list[Item], alike: Alike, ordered: bool) -> Le
     if ordered and complete and not contradicted:
         level.pairs += [(t.node, j.node) for t, j in in_order]
         level.torch, level.jax = [], []
-    else:
-        _only_ones(level, alike, by_number=not contradicted)
+        return level
+    groups = _components(level.torch, level.jax, alike)
+    grouped = sum(len(group) + len(other) for group, other in groups)
+    if grouped == len(level.torch) + len(level.jax) and all(len(group) == len(other) for group, other in groups):
+        _only_ones(level, groups, by_number=not contradicted)
+    return level
+
+
+def closest(level: Level, alike: Alike) -> Level:
+    """A level that does not come out, with as much paired as can be, so that an error names only the rest."""
+    for group, other in _components(level.torch, level.jax, alike):
+        level.pairs += [(t.node, j.node) for t, j in zip(group, other, strict=False)]
+    paired = {id(node) for pair in level.pairs for node in pair}
+    level.torch = [item for item in level.torch if id(item.node) not in paired]
+    level.jax = [item for item in level.jax if id(item.node) not in paired]
     return level
 
 
@@ -109,10 +139,11 @@ def _apart(item: Item, *, torch: bool) -> list[Item]:
 
 def _third(leaf: Leaf, node: Node, index: int, *, torch: bool) -> Leaf:
     """One of the three, of a bias or along the outputs of a weight."""
-    outputs_first = torch and node.kind != "Conv1D"
+    outputs_first = node.kind != IN_OUT if torch else leaf.own.startswith("weight")
     biases = [len(b.part.whole) for b in node.leaves if "bias" in b.own and b is not leaf]
     axis = 0 if outputs_first or "bias" in leaf.own else len(leaf.part.whole) - (biases[0] if biases else 1)
-    return replace(leaf, part=leaf.part.slice(axis, index, 3)) if leaf.part.whole[axis] % 3 == 0 else leaf
+    size, is_matrix = leaf.part.whole[axis], len(leaf.part.whole) - axis == 1 or outputs_first
+    return replace(leaf, part=leaf.part.slice(axis, index, 3)) if size == 3 or (is_matrix and size % 3 == 0) else leaf
 
 
 def _by_name(torch: list[Item], jax: list[Item], alike: Alike) -> list[tuple[Node, Node]]:
@@ -155,11 +186,9 @@ def _contradicted(in_order: list[tuple[Item, Item]], alike: Alike) -> bool:
     return any(other is not j and alike(t.node, other.node) for t, j, other in elsewhere)
 
 
-def _only_ones(level: Level, alike: Alike, *, by_number: bool) -> None:
+def _only_ones(level: Level, groups: Groups, *, by_number: bool) -> None:
     """Pair items that are like each other and like nothing else; numbered ones of one name, by their numbers."""
-    for group_torch, group_jax in _components(level.torch, level.jax, alike):
-        if len(group_torch) != len(group_jax):
-            continue
+    for group_torch, group_jax in groups:
         one_name = len({item.key.stem for item in group_jax}) == 1
         numbered = by_number and one_name and all(item.key.number is not None for item in group_jax)
         if len(group_torch) == 1 or numbered:
@@ -167,11 +196,10 @@ def _only_ones(level: Level, alike: Alike, *, by_number: bool) -> None:
             level.pairs += [(t.node, j.node) for t, j in zip(group_torch, in_order, strict=True)]
         else:
             level.open.append((group_torch, group_jax))
-        level.torch = [item for item in level.torch if item not in group_torch]
-        level.jax = [item for item in level.jax if item not in group_jax]
+    level.torch, level.jax = [], []
 
 
-def _components(torch: list[Item], jax: list[Item], alike: Alike) -> list[tuple[list[Item], list[Item]]]:
+def _components(torch: list[Item], jax: list[Item], alike: Alike) -> Groups:
     """Items that are like one another: those like the same JAX items belong together."""
     found: dict[frozenset[int], list[Item]] = defaultdict(list)
     for item in torch:

@@ -75,6 +75,8 @@ class Outline:
         if not isinstance(modules, list | tuple) or not _is_text(tied):
             raise NotCheckable("an outline needs a list of modules, and for `tied` an object of names")
         outline = cls(given["framework"], tuple(_module(entry) for entry in modules), tied)
+        if fault := _fault_of_names([module.name for module in outline.modules]):
+            raise NotCheckable(f"an outline {fault}")
         known = dict(outline.arrays())
         if strangers := sorted({*tied, *tied.values()} - known.keys()):
             raise NotCheckable(f"an outline ties {', '.join(strangers)}, which none of its modules has")
@@ -83,11 +85,23 @@ class Outline:
 
 def outline_of_arrays(framework: Framework, arrays: Arrays) -> Outline:
     """The outline of a model of which the names of its arrays are known and nothing else."""
-    own: dict[str, Shapes] = {}
+    own: dict[str, Shapes] = {"": {}}
     for name, array in arrays.items():
-        module, _, last = name.rpartition(".")
-        own.setdefault(module, {})[last] = array.shape
+        *path, last = name.split(".")
+        for depth in range(len(path)):
+            own.setdefault(".".join(path[: depth + 1]), {})
+        own[".".join(path)][last] = array.shape
     return Outline(framework, tuple(Module(name, "", shapes, {}, {}) for name, shapes in own.items()), {})
+
+
+def _fault_of_names(names: list[str]) -> str:
+    """What is wrong with the names of the modules; empty where each has the module around it before it."""
+    if names[:1] != [""]:
+        return "does not begin with its root, whose name is empty"
+    if doubled := {name for name in names if names.count(name) > 1}:
+        return f"has more than one module {', '.join(sorted(doubled))}"
+    orphans = [name for index, name in enumerate(names) if name and name.rpartition(".")[0] not in names[:index]]
+    return f"has {orphans[0]}, and not the module around it" if orphans else ""
 
 
 def _fields(document: object, what: str, names: tuple[str, ...]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 from parity.weight_map.entry import Part
-from parity.weight_map.kinds import ATTENTION, CELL, LINEAR, UNKNOWN, automatic_kind, family, framework_class
+from parity.weight_map.kinds import ATTENTION, CELL, LINEAR, UNKNOWN, automatic_kind, family
 from parity.weight_map.outline import Module, Outline
 
 
@@ -67,14 +67,14 @@ def tree(outline: Outline, names: Mapping[str, str | None]) -> Node:
 
 def _node(module: Module, names: Mapping[str, str | None], framework: str) -> Node:
     name = module.name.rpartition(".")[2]
-    kind = framework_class(module.kind or automatic_kind(name), module.config)
+    kind = module.kind or automatic_kind(name)
     leaves = []
     for own, shape in (module.parameters | module.buffers).items():
         full = module.full(own)
         if (called := names.get(full, full)) is not None:
             leaves.append(Leaf(own, Part(called, shape), own in module.buffers))
     ordered = framework == "torch" or module.kind != ""
-    return Node(module.name, name, kind, module.config, leaves, [], family(kind), ordered)
+    return Node(module.name, name, kind, module.config, leaves, [], family(kind, module.config), ordered)
 
 
 def _take_apart(node: Node, framework: str) -> None:
