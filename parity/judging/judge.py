@@ -6,16 +6,16 @@ runs part there, and neither is wrong. Such parameters, and the optimizer's memo
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from parity.judging.difference import Scales, is_gradient
+from parity.judging.float32 import OTHER
 from parity.judging.float64 import NoiseOf, compare_float64
 from parity.judging.noise import Noise
-from parity.live import LiveSide, live_side
-from parity.pair import Pair
 from parity.recording import Framework, Key, Recording, keys_of
-from parity.runs import free_run, lockstep
 from parity.verdict import Comparison
 
-ON_CPU = "torch on the CPU"
+ON_CPU = "{} on the CPU"
 """Where the judge of a run on a GPU is compared with the same run on the CPU, this stands in place of a loop."""
 
 
@@ -28,23 +28,29 @@ def rests_on_null(key: Key, judge: Recording, scales: Scales) -> bool:
 
 
 def compare_null_in_lockstep(
-    judge: Recording, jax: LiveSide, scales: Scales, seed: int, steps: int
+    judge: Recording, judging: Framework, other: Callable[[], Recording], scales: Scales
 ) -> list[Comparison]:
-    """Everything that rests on null gradients: JAX's steps from the judge's states, fed the judge's gradients."""
+    """Everything that rests on null gradients, in the other side's steps from the judge's states and gradients.
+
+    `judging` is the judge's side; `other` gives the other's float64 recording in lockstep, where one is needed.
+    """
     keys = [key for key in judge.flow() if rests_on_null(key, judge, scales)]
     if not keys:
         return []
-    found = lockstep(jax, judge, seed, steps)
+    found = other()
+    # Of a judge that is not recorded whole, only what was taken from a state that is there.
+    keys = [key for key in keys if found.of(key.stage, key.step)]
+    sides = {judging: judge, OTHER[judging]: found}
 
     def noise_of(framework: Framework, _: int | None) -> Noise:
         # From one state, and fed one gradient, two optimizers have nothing to amplify: the floor suffices.
-        return Noise(judge if framework == "torch" else found, lambda move: found, scales, seed)
+        return Noise(sides[framework], lambda move: sides[framework], scales, 0)
 
-    return compare_float64(judge, found, scales, noise_of, keys=keys)
+    return compare_float64(sides["torch"], sides["jax"], scales, noise_of, keys=keys)
 
 
-def compare_with_cpu(pair: Pair, judge: Recording, scales: Scales, noise_of: NoiseOf, seed: int) -> list[Comparison]:
+def compare_with_cpu(judge: Recording, cpu: Recording, scales: Scales, noise_of: NoiseOf) -> list[Comparison]:
     """The judge of a run on a GPU against the same run on the CPU."""
-    cpu = free_run(live_side(pair.torch, "torch", "float64", "cpu"), seed, pair.steps, stages=pair.stages)
     keys = [key for key in keys_of(judge, cpu) if not rests_on_null(key, judge, scales)]
-    return compare_float64(judge, cpu, scales, noise_of, keys=keys, loop=ON_CPU)
+    loop = ON_CPU.format(cpu.provenance.framework)
+    return compare_float64(judge, cpu, scales, noise_of, keys=keys, loop=loop)
