@@ -22,7 +22,7 @@ from parity.recording import FRAMEWORKS, Device, Dtype, Framework, Key, Recordin
 from parity.running import Running
 from parity.runs import Progress
 from parity.shown import Shown
-from parity.verdict import Comparison, Curves, Verdict
+from parity.verdict import Against, Comparison, Curves, Verdict
 
 DEFAULT_LOOPS = ("stepped", "whole_run")
 
@@ -31,20 +31,25 @@ DEFAULT_LOOPS = ("stepped", "whole_run")
 class Findings:
     """What a check has found so far; `parity.judging.summary` makes the verdict of it.
 
-    `judging` is the side whose float64 recording is the judge. `coarse` has the coarse distances for each dtype.
+    `against` tells of a side that is recorded. `coarse` has the coarse distances for each dtype.
     """
 
     pair: Pair
     seed: int
     device: Device
     sides: Mapping[Framework, Shown]
-    judging: Framework = "torch"
+    against: Against | None = None
     recordings: dict[Dtype, dict[Framework, Recording]] = field(default_factory=dict)
     runs: dict[str, Recording] = field(default_factory=dict)
     scales: Scales = field(default_factory=lambda: Scales({}, frozenset()))
     comparisons: list[Comparison] = field(default_factory=list)
     coarse: dict[Dtype, dict[Key, float]] = field(default_factory=dict)
     listed: list[str] = field(default_factory=list)
+
+    @property
+    def judging(self) -> Framework:
+        """The side whose float64 recording is the judge: the one that is recorded, and torch where both run."""
+        return self.against.recorded if self.against else "torch"
 
     @property
     def judge(self) -> Recording:

@@ -41,13 +41,13 @@ class Running:
         self, pair: Pair, framework: Framework, seed: int, device: Device, tell: Progress,
         kept: Collection[int] | None = None,
     ) -> None:  # fmt: skip
-        self._pair, self._framework, self._seed, self._device, self._tell = pair, framework, seed, device, tell
-        self._kept = kept
+        self.framework, self._pair, self._seed, self._device, self._tell = framework, pair, seed, device, tell
+        self.kept = kept
         self.float64: LiveSide = self._live("float64")
         self.loops = self.float64.loops
 
     def _live(self, dtype: Dtype, device: Device | None = None) -> LiveSide:
-        return live_side(self._pair.side(self._framework), self._framework, dtype, device or self._device)
+        return live_side(self._pair.side(self.framework), self.framework, dtype, device or self._device)
 
     @cached_property
     def float32(self) -> LiveSide:
@@ -60,14 +60,14 @@ class Running:
     @cached_property
     def whole(self) -> Recording:
         """The free-running training in float64, every step of it."""
-        self._tell(f"float64, {self._framework}: {self._pair.steps} steps")
+        self._tell(f"float64, {self.framework}: {self._pair.steps} steps")
         return self._free(self.float64)
 
     def _free(self, live: LiveSide, **others: Any) -> Recording:
         return free_run(live, self._seed, self._pair.steps, stages=self._pair.stages, **others)
 
     def free(self) -> Recording:
-        return thinned(self.whole, self._kept, self._pair.steps)
+        return thinned(self.whole, self.kept, self._pair.steps)
 
     def sizes(self) -> dict[Key, float]:
         return sizes(self.whole)
@@ -77,16 +77,16 @@ class Running:
 
     def free_moved(self, move: Move, until: int | None = None) -> Recording:
         """The same training from parameters that were moved."""
-        self._tell(f"float64, {self._framework}: noise")
+        self._tell(f"float64, {self.framework}: noise")
         initial, steps = move(self.float64.initial(self._seed)), until or self._pair.steps
         return free_run(self.float64, self._seed, steps, initial, stages=self._pair.stages, data=False)
 
     def on_cpu(self) -> Recording:
-        self._tell(f"float64, {self._framework}: the same run on the CPU")
-        return thinned(self._free(self._live("float64", "cpu")), self._kept, self._pair.steps)
+        self._tell(f"float64, {self.framework}: the same run on the CPU")
+        return thinned(self._free(self._live("float64", "cpu")), self.kept, self._pair.steps)
 
     def driven(self, loop: str) -> Recording:
-        self._tell(f"float64, {self._framework}: loop {loop}")
+        self._tell(f"float64, {self.framework}: loop {loop}")
         return loop_run(self.float64, loop, self._seed, 0, self._pair.steps, None)
 
     def coarse(self, dtype: Dtype, judge: Recording, scales: Scales) -> dict[Key, float]:
@@ -96,19 +96,19 @@ class Running:
 
     def lockstep64(self, judge: Recording) -> Recording:
         """The float64 steps, each from the judge's state."""
-        return lockstep(self.float64, judge, self._seed, self._pair.steps, only=self._kept)
+        return lockstep(self.float64, judge, self._seed, self._pair.steps, only=self.kept)
 
     def lockstep(self, judge: Recording) -> Recording:
-        self._tell(f"float32, {self._framework}: {self._pair.steps} steps in lockstep with the judge")
-        return lockstep(self.float32, judge, self._seed, self._pair.steps, data=True, only=self._kept)
+        self._tell(f"float32, {self.framework}: {self._pair.steps} steps in lockstep with the judge")
+        return lockstep(self.float32, judge, self._seed, self._pair.steps, data=True, only=self.kept)
 
     def lockstep_noise(self, base: Recording, judge: Recording, scales: Scales) -> Noise:
         return Noise(base, lambda move: self.lockstep_moved(judge, move), scales, self._seed)
 
     def lockstep_moved(self, judge: Recording, move: Move) -> Recording:
         """The float32 steps, each from the judge's state whose parameters were moved."""
-        self._tell(f"float32, {self._framework}: noise")
-        return lockstep(self.float32, judge, self._seed, self._pair.steps, move=move, only=self._kept)
+        self._tell(f"float32, {self.framework}: noise")
+        return lockstep(self.float32, judge, self._seed, self._pair.steps, move=move, only=self.kept)
 
     def loop_step(self, loop: str, start: int, judge: Recording, move: Move | None = None) -> Recording:
         state = judge.state_before(start)
@@ -122,8 +122,8 @@ class Running:
         return Noise(base, lambda move: self.loop_step(loop, start, judge, move), scales, self._seed)
 
     def curve(self) -> Curve:
-        found = curves({self._framework: self.float32}, self._seed, self._pair.steps)
-        return Curve(found.losses[self._framework], found.band[self._framework])
+        found = curves({self.framework: self.float32}, self._seed, self._pair.steps)
+        return Curve(found.losses[self.framework], found.band[self.framework])
 
     def flipped(self) -> dict[Key, Sequence[float]]:
         return {}

@@ -82,12 +82,14 @@ class FirstDifference:
 
     comparison: Comparison
     looks_like: str
+    names: dict[Framework, str] = field(default_factory=dict)
+    """What the sides are called, where not by their framework."""
 
     def __str__(self) -> str:
         at = self.comparison
         where = f"{at.key.stage}, step {at.key.step}, tensor {at.key.tensor}, {at.dtype}"
         if at.side:
-            where += f", {at.side} side"
+            where += f", {self.names.get(at.side, at.side)} side"
         if at.loop:
             where += f", loop {at.loop}"
         how_far = f"difference {at.difference:.2g}, limit {at.limit:.2g}"
@@ -118,6 +120,30 @@ class Curves:
 
 
 @dataclass(frozen=True)
+class Against:
+    """That one of the sides was recorded, and not run.
+
+    Attributes:
+        file: where it was recorded.
+        recorded: its framework, in whose place it stands. Its float64 run is the judge.
+        running: the framework of the side that ran, which stands in the place of the other one in either case.
+        versions: of the recorded side.
+        kept: the steps that are judged in lockstep.
+    """
+
+    file: str
+    recorded: Framework
+    running: Framework
+    versions: dict[str, str]
+    kept: tuple[int, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether both sides are of one framework, so that their framework does not tell them apart."""
+        return self.recorded == self.running
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Everything that `check` found out about a pair. Only `agree` is green.
 
@@ -134,6 +160,7 @@ class Verdict:
         provenances: of every recording, float64 first.
         loops: the loops that were driven on each side, and why others were not.
         seed, steps, device, seconds: the settings, and how long the check took (seconds).
+        against: the recording that stood for one of the sides; None where both ran.
     """
 
     pair: str
@@ -150,6 +177,7 @@ class Verdict:
     steps: int = 0
     device: str = "cpu"
     seconds: float = 0.0
+    against: Against | None = None
 
     @property
     def not_asked(self) -> list[str]:
