@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
-from parity.golden.kept import thinned
+from parity.golden.kept import Kept
 from parity.judging.curves import curves
 from parity.judging.difference import Scales, sizes
 from parity.judging.float32 import coarse_distances
@@ -31,7 +31,7 @@ class Running:
         seed: of every run.
         device: where it runs.
         tell: is told each phase.
-        kept: the steps that the judge is recorded at, where it is not recorded whole; None: all.
+        kept: what there is of a recorded side, so that no more is asked of this one; None: everything.
 
     Raises:
         NotCheckable: a framework, a part or the device is missing.
@@ -39,7 +39,7 @@ class Running:
 
     def __init__(
         self, pair: Pair, framework: Framework, seed: int, device: Device, tell: Progress,
-        kept: Collection[int] | None = None,
+        kept: Kept | None = None,
     ) -> None:  # fmt: skip
         self.framework, self._pair, self._seed, self._device, self._tell = framework, pair, seed, device, tell
         self.kept = kept
@@ -67,7 +67,7 @@ class Running:
         return free_run(live, self._seed, self._pair.steps, stages=self._pair.stages, **others)
 
     def free(self) -> Recording:
-        return thinned(self.whole, self.kept, self._pair.steps)
+        return self._kept_of(self.whole)
 
     def sizes(self) -> dict[Key, float]:
         return sizes(self.whole)
@@ -83,7 +83,7 @@ class Running:
 
     def on_cpu(self) -> Recording:
         self._tell(f"float64, {self.framework}: the same run on the CPU")
-        return thinned(self._free(self._live("float64", "cpu")), self.kept, self._pair.steps)
+        return self._kept_of(self._free(self._live("float64", "cpu")))
 
     def driven(self, loop: str) -> Recording:
         self._tell(f"float64, {self.framework}: loop {loop}")
@@ -94,13 +94,20 @@ class Running:
         run = lockstep(self.float64, judge, self._seed, steps, bits=COARSE_BITS[dtype])
         return coarse_distances(judge, run, scales)
 
+    def _lockstep(self, live: LiveSide, judge: Recording, **others: Any) -> Recording:
+        only = None if self.kept is None else self.kept.steps
+        return self._kept_of(lockstep(live, judge, self._seed, self._pair.steps, only=only, **others))
+
+    def _kept_of(self, recording: Recording) -> Recording:
+        return recording if self.kept is None else self.kept.of(recording, self._pair.steps)
+
     def lockstep64(self, judge: Recording) -> Recording:
         """The float64 steps, each from the judge's state."""
-        return lockstep(self.float64, judge, self._seed, self._pair.steps, only=self.kept)
+        return self._lockstep(self.float64, judge)
 
     def lockstep(self, judge: Recording) -> Recording:
         self._tell(f"float32, {self.framework}: {self._pair.steps} steps in lockstep with the judge")
-        return lockstep(self.float32, judge, self._seed, self._pair.steps, data=True, only=self.kept)
+        return self._lockstep(self.float32, judge, data=True)
 
     def lockstep_noise(self, base: Recording, judge: Recording, scales: Scales) -> Noise:
         return Noise(base, lambda move: self.lockstep_moved(judge, move), scales, self._seed)
@@ -108,7 +115,7 @@ class Running:
     def lockstep_moved(self, judge: Recording, move: Move) -> Recording:
         """The float32 steps, each from the judge's state whose parameters were moved."""
         self._tell(f"float32, {self.framework}: noise")
-        return lockstep(self.float32, judge, self._seed, self._pair.steps, move=move, only=self.kept)
+        return self._lockstep(self.float32, judge, move=move)
 
     def loop_step(self, loop: str, start: int, judge: Recording, move: Move | None = None) -> Recording:
         state = judge.state_before(start)

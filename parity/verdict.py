@@ -128,19 +128,22 @@ class Against:
         recorded: its framework, in whose place it stands. Its float64 run is the judge.
         running: the framework of the side that ran, which stands in the place of the other one in either case.
         versions: of the recorded side.
-        kept: the steps that are judged in lockstep.
+        steps: those that are judged in lockstep.
+        left_out: layers' inputs of which the recording has no gradient, since they are the batch.
     """
 
     file: str
     recorded: Framework
     running: Framework
     versions: dict[str, str]
-    kept: tuple[int, ...]
+    steps: tuple[int, ...]
+    left_out: tuple[str, ...]
 
     @property
-    def same(self) -> bool:
-        """Whether both sides are of one framework, so that their framework does not tell them apart."""
-        return self.recorded == self.running
+    def names(self) -> dict[Framework, str]:
+        """What the sides are called where both are of one framework, which does not tell them apart; else nothing."""
+        other: Framework = "jax" if self.recorded == "torch" else "torch"
+        return {self.recorded: "recorded", other: "running"} if self.recorded == self.running else {}
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ def pair_entry(pair: Pair, file: Path, verdict: Verdict) -> dict[str, Any]:
         "file": str(file),
         "outcome": verdict.outcome,
         "settings": {"seed": verdict.seed, "steps": verdict.steps, "device": verdict.device},
+        "against": verdict.against and asdict(verdict.against) | {"names": verdict.against.names},
         "seconds": verdict.seconds,
         "first_difference": first and _comparison(first.comparison) | {"looks_like": first.looks_like},
         "stages": [_stage(stage) for stage in verdict.stages],

@@ -55,10 +55,15 @@ def check_against(
     heading.fits(file, pair, seed, device)
     place = OTHER[heading.framework]
     running = Running(pair, side or place, seed, device, tell, heading.kept)
-    recorded = Recorded(content, heading, file)
+    recorded = Recorded(content, heading, running.float64.batches(seed, pair.steps), file)
     both: dict[Framework, Shown] = {heading.framework: recorded, place: running}
     against = Against(
-        str(file), heading.framework, running.framework, recorded.free().provenance.versions, heading.kept
+        str(file),
+        heading.framework,
+        running.framework,
+        recorded.free().provenance.versions,
+        heading.kept.steps,
+        tuple(heading.kept.given),
     )
     sides = {framework: both[framework] for framework in FRAMEWORKS}
     return renamed(compared(Findings(pair, seed, device, sides, against), loops, tell))

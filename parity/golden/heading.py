@@ -10,6 +10,7 @@ from typing import Any, get_args
 from parity.errors import NotCheckable
 from parity.golden.declaration import declaration
 from parity.golden.file import AGAIN
+from parity.golden.kept import Kept
 from parity.pair import Pair
 from parity.recording import Device, Framework
 
@@ -23,7 +24,7 @@ class Heading:
         declaration: a digest of what the pair declares of the recorded side.
         framework: the side that was recorded.
         seed, steps, stages, device: the settings of its runs.
-        kept: the steps that can be taken in lockstep with it.
+        kept: what of them there is.
         loops: the side's own loops that were asked for, each with why it did not run, empty where it did.
     """
 
@@ -34,7 +35,7 @@ class Heading:
     steps: int
     stages: tuple[str, ...]
     device: Device
-    kept: tuple[int, ...]
+    kept: Kept
     loops: Mapping[str, str]
 
     @classmethod
@@ -56,8 +57,8 @@ class Heading:
             NotCheckable: it is another one.
         """
         try:
-            tuples = {name: tuple(document[name]) for name in ("stages", "kept")}
-            found = cls(**(dict(document) | tuples))
+            kept = Kept(tuple(document["kept"]["steps"]), document["kept"]["given"])
+            found = cls(**(dict(document) | {"stages": tuple(document["stages"]), "kept": kept}))
         except (KeyError, TypeError) as error:
             raise NotCheckable(f"{file}: its heading is not as expected: {error}: {AGAIN}") from error
         if found.framework not in get_args(Framework):

@@ -24,7 +24,7 @@ from parity.golden.entries import (
 )
 from parity.golden.file import Content, Figures
 from parity.golden.heading import Heading
-from parity.golden.kept import kept_steps
+from parity.golden.kept import Kept, kept_of
 from parity.judging.difference import Scales, apart, is_gradient, sizes
 from parity.judging.factors import NOISE_DRAWS
 from parity.judging.flips import Aside, Rejudge, gradient
@@ -59,26 +59,27 @@ def golden_of(
     """
     running = Running(pair, framework, seed, device, progress)
     names = chosen({framework: running}, loops)[framework] if "trajectory" in pair.stages else {}
-    running.kept = kept = kept_steps(running.whole, pair.steps)
+    batches = running.float64.batches(seed, pair.steps)
+    running.kept = kept = kept_of(running.whole, batches, pair.steps)
     heading = Heading.of(pair, framework, seed=seed, device=device, kept=kept, loops=names)
     asked = Asked(running, running.free(), Content(heading.document()), seed, pair.steps, progress)
-    _free(asked, device)
+    _free(asked, kept, device)
     _lockstep(asked)
-    _flipped(asked, kept)
+    _flipped(asked, kept.steps)
     if "trajectory" in pair.stages:
         _loops(asked, [loop for loop, why in names.items() if not why])
         _curve(asked)
     return asked.content
 
 
-def _free(asked: Asked, device: Device) -> None:
+def _free(asked: Asked, kept: Kept, device: Device) -> None:
     running, judge, content = asked.running, asked.judge, asked.content
-    content.recordings[FREE] = judge
+    content.recordings[FREE] = kept.without_given(judge)
     found = sizes(running.whole)
     draws = _draws(running.whole, running.free_moved, asked.seed)
     content.figures[FREE] = _table([found, *draws])
     if device == "gpu":
-        content.recordings[ON_CPU] = running.on_cpu()
+        content.recordings[ON_CPU] = kept.without_given(running.on_cpu())
     for dtype in DTYPES:
         asked.tell(f"{dtype}: the coarse distance")
         content.figures[coarse_name(dtype)] = _table([running.coarse(dtype, judge, _unscaled(judge))])
@@ -119,7 +120,7 @@ def _curve(asked: Asked) -> None:
     asked.content.figures[CURVE] = {key: np.array(row) for key, *row in zip(steps, losses, band, strict=True)}
 
 
-def _flipped(asked: Asked, kept: Sequence[int]) -> None:
+def _flipped(asked: Asked, steps: Sequence[int]) -> None:
     """Where an activation of this side flips at zero: its gradients at a state moved aside, for `Rejudge`."""
     if "backward" not in asked.judge.stages:
         return
@@ -129,7 +130,7 @@ def _flipped(asked: Asked, kept: Sequence[int]) -> None:
     batches = running.float64.batches(asked.seed, asked.steps)
     rejudge = Rejudge(float32, running.float64, {side: running.float32}, batches, asked.seed)
     rows: Figures = {}
-    for step in kept:
+    for step in steps:
         asked.tell(f"float32: flipped activations at step {step}")
         found = rejudge.aside(side, step)
         if found is not None:

@@ -6,24 +6,17 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from parity.recording import Framework
-from parity.verdict import Against, Comparison, StageVerdict, Verdict
+from parity.verdict import Comparison, StageVerdict, Verdict
 
 WORD = re.compile(r"(?<![\w.])(torch|jax)(?![\w.])")
 """The name of a side in what a verdict says; not a part of the name of a tensor or a module."""
 
 
-def names(against: Against) -> dict[Framework, str]:
-    """What the side in each framework's place is called: `recorded` and `running`, where both are of one framework."""
-    other: Framework = "jax" if against.recorded == "torch" else "torch"
-    return {against.recorded: "recorded", other: "running"} if against.same else {"torch": "torch", "jax": "jax"}
-
-
 def renamed(verdict: Verdict) -> Verdict:
-    """The verdict with its sides called by `names` in everything that it says in words."""
-    if verdict.against is None or not verdict.against.same:
+    """The verdict with its sides called by `Against.names` in everything that it says in words."""
+    called = verdict.against.names if verdict.against else {}
+    if not called:
         return verdict
-    called = names(verdict.against)
 
     def say(text: str) -> str:
         return WORD.sub(lambda found: called["torch" if found[0] == "torch" else "jax"], text)

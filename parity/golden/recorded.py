@@ -21,26 +21,25 @@ from parity.golden.heading import Heading
 from parity.judging.difference import Scales, scaled
 from parity.judging.measured import Measured
 from parity.judging.noise import Noise, RecordedNoise
-from parity.recording import Dtype, Key, Recording
+from parity.recording import Batch, Dtype, Key, Recording
 from parity.shown import Curve
 
 
 class Recorded:
     """What a golden holds of its side. Nothing of it can be run again: what is not in the file is an error.
 
-    `file` is named by errors.
+    `batches` are those of the side that runs, for what the golden does not store twice; `file` is named by errors.
     """
 
-    def __init__(self, content: Content, heading: Heading, file: Path) -> None:
-        self.heading = heading
+    def __init__(self, content: Content, heading: Heading, batches: Sequence[Batch], file: Path) -> None:
         self.loops = tuple(heading.loops)
-        self._content, self._file = content, file
+        self._content, self._heading, self._batches, self._file = content, heading, batches, file
 
     def missing(self, loop: str) -> str:
-        return self.heading.loops[loop]
+        return self._heading.loops[loop]
 
     def free(self) -> Recording:
-        return self._recording(FREE)
+        return self._heading.kept.with_given(self._recording(FREE), self._batches)
 
     def sizes(self) -> dict[Key, float]:
         return {key: float(row[0]) for key, row in self._figures(FREE).items()}
@@ -49,7 +48,7 @@ class Recorded:
         return self._noise(FREE, scales)
 
     def on_cpu(self) -> Recording:
-        return self._recording(ON_CPU)
+        return self._heading.kept.with_given(self._recording(ON_CPU), self._batches)
 
     def driven(self, loop: str) -> Recording:
         return self._recording(driven_name(loop))
