@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from parity.command.document import SCHEMA_VERSION, destination
-from parity.command.jobs import Job, checking, comparing_seeds
+from parity.command.jobs import Job, checking, checking_against, comparing_seeds
 from parity.command.pairs import Chosen, chosen_pairs, importable
 from parity.command.report import NARROW
 from parity.errors import MissingFramework, NotCheckable
-from parity.recording import Device
+from parity.recording import Device, Framework
 from parity.verdict import worst
 
 AGREES, RED, CANNOT = 0, 1, 2
@@ -42,6 +42,9 @@ class Request:
     loops: str | None = None
     seeds: int | None = None
     traceback: bool = False
+    against: Path | None = None
+    side: Framework | None = None
+    steps: int | None = None
     arguments: Sequence[str] = ()
     version: str = ""
 
@@ -76,11 +79,17 @@ class Session:
 
     def _plan(self) -> tuple[list[Chosen], Job]:
         request = self.request
-        chosen = chosen_pairs(request.pairs, Path.cwd())
+        chosen = chosen_of(request)
+        if request.side and request.against is None:
+            raise NotCheckable("--side says which side runs beside a recording: give --against FILE as well")
         if request.seeds is None:
-            return chosen, checking(request.seed, request.device, loop_names(request.loops, chosen))
-        if request.loops is not None:
-            raise NotCheckable("--loops says nothing to --seeds: the runs are driven by the pair's own scores")
+            loops = loop_names(request.loops, chosen)
+            if request.against is None:
+                return chosen, checking(request.seed, request.device, loops)
+            return chosen, checking_against(request.against, request.side, request.seed, request.device, loops)
+        for option in ("loops", "steps", "against"):
+            if getattr(request, option) is not None:
+                raise NotCheckable(f"--{option} says nothing to --seeds: the runs are driven by the pair's own scores")
         offering = [one for one in chosen if one.pair.torch.scores and one.pair.jax.scores]
         if (request.pairs and len(offering) < len(chosen)) or not offering:
             lacking = next(one.pair.name for one in chosen if one not in offering)
@@ -90,7 +99,7 @@ class Session:
     def _one(self, one: Chosen, chosen: Sequence[Chosen], job: Job) -> bool:
         """Check one pair; whether to go on with the next."""
         try:
-            with importable(one.file, [other.file for other in chosen]), self._progress(one) as tell:
+            with importable(one.file, [other.file for other in chosen]), self.progress(one) as tell:
                 verdict = job.check(one.pair, tell)
         except NotCheckable as error:
             self.tell_why_not(error, one.pair.name)
@@ -113,7 +122,7 @@ class Session:
         self.out.print(line, soft_wrap=not self.out.is_terminal)
 
     @contextmanager
-    def _progress(self, one: Chosen) -> Iterator[Callable[[str], None]]:
+    def progress(self, one: Chosen) -> Iterator[Callable[[str], None]]:
         """On a terminal what is going on, gone when it is over; elsewhere nothing, so that stderr holds faults only."""
         if not self.err.is_terminal:
             yield lambda _: None
@@ -143,6 +152,26 @@ class Session:
             "not_checked": self.not_checked,
         }
         return document | {job.section: entries}
+
+
+def chosen_of(request: Request) -> list[Chosen]:
+    """The pairs that a request names, each with no more steps than it asks for.
+
+    Raises:
+        NotCheckable: as `chosen_pairs` does, or there are fewer steps, or more pairs than can be of one recording.
+    """
+    chosen = chosen_pairs(request.pairs, Path.cwd())
+    if request.against is not None and len(chosen) > 1:
+        named = ", ".join(one.pair.name for one in chosen)
+        raise NotCheckable(
+            f"--against {request.against}: a recording is of one pair, and not of {named}: name one pair"
+        )
+    if request.steps is None:
+        return chosen
+    for one in chosen:
+        if request.steps > one.pair.steps:
+            raise NotCheckable(f"--steps {request.steps}: pair {one.pair.name} has {one.pair.steps} steps, and no more")
+    return [one._replace(pair=replace(one.pair, steps=request.steps)) for one in chosen]
 
 
 def _nowhere(document: Mapping[str, Any]) -> None:
