@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from parity.errors import NotCheckable
 from parity.judging.curves import curves
 from parity.judging.difference import Scales, scales
 from parity.judging.flips import Rejudge
@@ -20,7 +21,18 @@ from parity.judging.score import compare_predictions
 from parity.judging.summary import summarised
 from parity.live import LiveSide, live_side
 from parity.pair import Pair
-from parity.recording import FRAMEWORKS, OBSERVED_STEPS, Arrays, Device, Dtype, Framework, Key, Recording, keys_of
+from parity.recording import (
+    DTYPES,
+    FRAMEWORKS,
+    OBSERVED_STEPS,
+    Arrays,
+    Device,
+    Dtype,
+    Framework,
+    Key,
+    Recording,
+    keys_of,
+)
 from parity.rounding import COARSE_BITS
 from parity.runs import Progress, free_run, lockstep
 from parity.verdict import Comparison, Curves, Verdict
@@ -38,6 +50,7 @@ class Findings:
     pair: Pair
     seed: int
     device: Device
+    dtypes: tuple[Dtype, ...] = DTYPES
     recordings: dict[Dtype, dict[Framework, Recording]] = field(default_factory=dict)
     runs: dict[str, Recording] = field(default_factory=dict)
     scales: Scales = field(default_factory=lambda: Scales({}, frozenset()))
@@ -58,7 +71,7 @@ class Findings:
 
 def check(
     pair: Pair, *, seed: int = 0, device: Device = "cpu", loops: Sequence[str] | None = DEFAULT_LOOPS,
-    progress: Progress | None = None,
+    dtypes: Sequence[Dtype] = DTYPES, progress: Progress | None = None,
 ) -> Verdict:  # fmt: skip
     """Compare the two sides of a pair, first in float64, then in float32 against that judge.
 
@@ -67,20 +80,25 @@ def check(
         seed: what data, initial parameters and batch order are drawn from; 0 or more.
         device: where both sides run.
         loops: which of the sides' own loops are driven; None: all.
+        dtypes: what is compared: float64, alone or with float32, which is judged against it.
         progress: called with a short phrase at the beginning of each phase.
 
     Raises:
-        NotCheckable: a framework, a part or the device is missing, or a side's own code raised.
+        NotCheckable: a framework, a part or the device is missing, a side's own code raised, or float64 is left out.
     """
     started = time.monotonic()
     tell = progress or (lambda _: None)
-    findings = Findings(pair, seed, device)
+    if "float64" not in dtypes or set(dtypes) - set(DTYPES):
+        raise NotCheckable(
+            f"dtypes are {dtypes!r}: expected float64, alone or with float32, which is judged against it"
+        )
+    findings = Findings(pair, seed, device, tuple(dtype for dtype in DTYPES if dtype in dtypes))
     live = _live(pair, "float64", device)
     trains = "trajectory" in pair.stages
     names = chosen(live, loops) if trains else {"torch": {}, "jax": {}}
     _float64(findings, live, names, tell)
     curve = Curves({}, {})
-    if not findings.differs:
+    if not findings.differs and "float32" in findings.dtypes:
         live32 = _live(pair, "float32", device)
         _float32(findings, live, live32, names, tell)
         if trains and not findings.differs:

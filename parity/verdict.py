@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from parity.recording import STAGES, Dtype, Framework, Key, Provenance
+from parity.recording import DTYPES, STAGES, Dtype, Framework, Key, Provenance
 
 Outcome = Literal["agree", "differ", "inconclusive"]
 EPS: dict[str, float] = {"float64": 2.0**-52, "float32": 2.0**-23}
@@ -133,7 +133,7 @@ class Verdict:
         comparisons: every tensor compared.
         provenances: of every recording, float64 first.
         loops: the loops that were driven on each side, and why others were not.
-        seed, steps, device, seconds: the settings, and how long the check took (seconds).
+        seed, steps, device, dtypes, seconds: the settings, and how long the check took (seconds).
     """
 
     pair: str
@@ -149,9 +149,11 @@ class Verdict:
     seed: int = 0
     steps: int = 0
     device: str = "cpu"
+    dtypes: tuple[Dtype, ...] = DTYPES
     seconds: float = 0.0
 
     @property
     def not_asked(self) -> list[str]:
-        """The stages that the pair does not declare, of which the verdict says nothing."""
-        return [stage for stage in STAGES if all(found.stage != stage for found in self.stages)]
+        """What the verdict says nothing of: stages that the pair does not declare, and a dtype that was left out."""
+        stages = [stage for stage in STAGES if all(found.stage != stage for found in self.stages)]
+        return [*stages, *(dtype for dtype in DTYPES if dtype not in self.dtypes)]

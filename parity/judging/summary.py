@@ -38,7 +38,8 @@ def summarised(
         first_difference=_first_difference(findings, comparisons, live),
         listed=findings.listed, scores=_scores(findings, live), curves=curves, comparisons=comparisons,
         provenances=[recording.provenance for sides in findings.recordings.values() for recording in sides.values()],
-        loops=loops, seed=findings.seed, steps=findings.pair.steps, device=findings.device, seconds=seconds,
+        loops=loops, seed=findings.seed, steps=findings.pair.steps, device=findings.device, dtypes=findings.dtypes,
+        seconds=seconds,
     )  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def _differing(here: list[Comparison]) -> str:
 
 def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, float]], findings: Findings) -> str:
     """Why a stage in which nothing differs is not green; empty where it is."""
-    for dtype in DTYPES:
+    for dtype in findings.dtypes:
         if not any(comparison.dtype == dtype for comparison in here):
             return "not judged: float64 differs" if findings.differs else f"nothing was compared in {dtype}"
     if reason := _unequal_conditions(findings):
@@ -98,7 +99,8 @@ def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, f
         return reason
     if stage in BIT_EXACT:
         return ""
-    for dtype, kinds in shown.items():
+    for dtype in findings.dtypes:
+        kinds = shown[dtype]
         for kind, power in kinds.items():
             if kind == "coarse" and not _asks_lower_precision(stage, dtype, findings.judge):
                 continue
