@@ -15,6 +15,7 @@ import typer
 
 from parity.command.session import CANNOT, Request, Session, consoles, tell
 from parity.errors import NotCheckable
+from parity.recording import Device
 
 HELP = (
     "Is a JAX model the same as a PyTorch model? Compares the two sides of a pair stage by stage, in float64 and then "
@@ -25,11 +26,16 @@ EPILOG = (
     "2 one could not be checked, and none of the others ended with 1."
 )
 PAIR_HELP = (
-    "A Python file that defines pair = Pair(...), or the name of a pair that pyproject.toml lists under tool.parity. "
-    "Without any: all pairs listed there."
+    "A Python file that defines pair = Pair(...), an import path such as package.module:pair, or the name of a pair "
+    "that pyproject.toml lists under tool.parity. Without any: all pairs listed there."
 )
 JSON_HELP = "Write everything that was found to FILE."
-LOOPS_HELP = "Which of the sides' own loops to drive, separated by commas, or all. Default: stepped,whole_run."
+DEVICE_HELP = "Where both sides run. Default: what tool.parity says, or cpu."
+SEED_HELP = "What data, initial parameters and batches are drawn from. Default: what tool.parity says, or 0."
+LOOPS_HELP = (
+    "Which of the sides' own loops to drive, separated by commas, or all. "
+    "Default: what tool.parity says, or stepped,whole_run."
+)
 SEEDS_HELP = "Instead of the check: train N independent runs a side and compare the distributions of their scores."
 INTERRUPTED = 130
 
@@ -44,6 +50,9 @@ class Where(StrEnum):
 
     cpu = "cpu"
     gpu = "gpu"
+
+
+DEVICES: dict[Where | None, Device | None] = {None: None, Where.cpu: "cpu", Where.gpu: "gpu"}
 
 
 def version() -> str:
@@ -65,8 +74,8 @@ def check_pairs(
     context: typer.Context,
     pairs: Annotated[list[str] | None, typer.Argument(metavar="PAIR", help=PAIR_HELP, show_default=False)] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help=JSON_HELP, show_default=False)] = None,
-    device: Annotated[Where, typer.Option(help="Where both sides run.")] = Where.cpu,
-    seed: Annotated[int, typer.Option(min=0, help="What data, initial parameters and batches are drawn from.")] = 0,
+    device: Annotated[Where | None, typer.Option(help=DEVICE_HELP, show_default=False)] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help=SEED_HELP, show_default=False)] = None,
     loops: Annotated[str | None, typer.Option(metavar="NAMES", help=LOOPS_HELP, show_default=False)] = None,
     seeds: Annotated[int | None, typer.Option(metavar="N", min=2, help=SEEDS_HELP, show_default=False)] = None,
     traceback: Annotated[bool, typer.Option("--traceback", help="Where code failed, show where on stderr.")] = False,
@@ -76,7 +85,7 @@ def check_pairs(
 ) -> int:
     """What `parity` does with its options; the exit status."""
     request = Request(
-        pairs or (), json, "gpu" if device is Where.gpu else "cpu", seed, loops, seeds, traceback,
+        pairs or (), json, DEVICES[device], seed, loops, seeds, traceback,
         arguments=context.obj, version=version(),
     )  # fmt: skip
     out, err = consoles()

@@ -20,7 +20,9 @@ from parity.command.document import SCHEMA_VERSION, destination
 from parity.command.jobs import Job, checking, comparing_seeds
 from parity.command.pairs import Chosen, chosen_pairs, importable
 from parity.command.report import NARROW
+from parity.command.settings import settings
 from parity.errors import MissingFramework, NotCheckable
+from parity.pair import Pair
 from parity.recording import Device
 from parity.verdict import worst
 
@@ -33,12 +35,15 @@ PLAIN_WIDTH = 100
 
 @dataclass(frozen=True)
 class Request:
-    """What a command line asks for; the fields are its options. `arguments` is the line itself, for the document."""
+    """What a command line asks for; the fields are its options, None where `[tool.parity]` decides.
+
+    `arguments` is the line itself, for the document.
+    """
 
     pairs: Sequence[str] = ()
     json: Path | None = None
-    device: Device = "cpu"
-    seed: int = 0
+    device: Device | None = None
+    seed: int | None = None
     loops: str | None = None
     seeds: int | None = None
     traceback: bool = False
@@ -76,21 +81,25 @@ class Session:
 
     def _plan(self) -> tuple[list[Chosen], Job]:
         request = self.request
-        chosen = chosen_pairs(request.pairs, Path.cwd())
+        chosen, configured = chosen_pairs(request.pairs, Path.cwd()), settings(Path.cwd())
+        seed = configured.seed if request.seed is None else request.seed
+        device = request.device or configured.device
         if request.seeds is None:
-            return chosen, checking(request.seed, request.device, loop_names(request.loops, chosen))
+            loops = configured.loops if request.loops is None else loop_names(request.loops, chosen)
+            return chosen, checking(seed, device, loops)
         if request.loops is not None:
             raise NotCheckable("--loops says nothing to --seeds: the runs are driven by the pair's own scores")
         offering = [one for one in chosen if one.pair.torch.scores and one.pair.jax.scores]
         if (request.pairs and len(offering) < len(chosen)) or not offering:
             lacking = next(one.pair.name for one in chosen if one not in offering)
             raise NotCheckable(f"pair {lacking} names no scores on both sides, and --seeds compares scores")
-        return offering, comparing_seeds(request.seeds, request.seed, request.device)
+        return offering, comparing_seeds(request.seeds, seed, device)
 
     def _one(self, one: Chosen, chosen: Sequence[Chosen], job: Job) -> bool:
         """Check one pair; whether to go on with the next."""
+        files = [other.pair_file for other in chosen if other.pair_file]
         try:
-            with importable(one.file, [other.file for other in chosen]), self._progress(one) as tell:
+            with importable(one.pair_file, files, one.base), self._progress(one) as tell:
                 verdict = job.check(one.pair, tell)
         except NotCheckable as error:
             self.tell_why_not(error, one.pair.name)
@@ -149,22 +158,29 @@ def _nowhere(document: Mapping[str, Any]) -> None:
     """Without --json nothing is written."""
 
 
-def loop_names(given: str | None, chosen: Sequence[Chosen]) -> list[str] | None:
-    """The loops that `--loops` names: the usual ones without it, None for all.
+def loop_names(given: str, chosen: Sequence[Chosen]) -> list[str] | None:
+    """The loops that `--loops` names; None for all.
 
     Raises:
         NotCheckable: no side of the chosen pairs knows a loop of that name.
     """
-    if given is None:
-        return ["stepped", "whole_run"]
     if given == "all":
         return None
     names = [name.strip() for name in given.split(",")]
-    known = dict.fromkeys(loop for one in chosen for side in (one.pair.torch, one.pair.jax) for loop in side.loops)
+    hold_loops(names, [one.pair for one in chosen], "--loops")
+    return names
+
+
+def hold_loops(names: Sequence[str], pairs: Sequence[Pair], where: str) -> None:
+    """Refuse loops that nobody knows; `where` they were asked for stands at the beginning of the error.
+
+    Raises:
+        NotCheckable: no side of the pairs knows a loop of that name.
+    """
+    known = dict.fromkeys(loop for pair in pairs for side in (pair.torch, pair.jax) for loop in side.loops)
     if unknown := [name for name in names if name not in known]:
         there_are = f"known are {', '.join(known)}, or all" if known else "the pairs name no loops"
-        raise NotCheckable(f"--loops: no side has a loop called {unknown[0]!r}: {there_are}")
-    return names
+        raise NotCheckable(f"{where}: no side has a loop called {unknown[0]!r}: {there_are}")
 
 
 def tell(err: Console, line: str) -> None:
