@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parity.judging.difference import BIT_EXACT
+from parity.judging.excerpt import excerpt
 from parity.judging.factors import MINIMUM_POWER
 from parity.judging.hints import looks_like, looks_like_data
 from parity.judging.power import by_kind, multiplies_matrices, wrong_answers
 from parity.judging.score import score
 from parity.live import LiveSide
 from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, Dtype, Framework, Key, Recording
-from parity.verdict import Comparison, Curves, FirstDifference, Score, StageVerdict, Verdict, worst
+from parity.verdict import Comparison, Curves, Excerpt, FirstDifference, Score, StageVerdict, Verdict, worst
 
 if TYPE_CHECKING:
     from parity.check import Findings
@@ -33,9 +34,10 @@ def summarised(
     kinds, comparisons = _powers(findings)
     stages = [_stage(stage, comparisons, kinds, findings) for stage in findings.pair.stages]
     outcome = worst(stage.outcome for stage in stages)
+    first = _first_difference(findings, comparisons, live)
     return Verdict(
         pair=findings.pair.name, outcome=outcome, stages=stages,
-        first_difference=_first_difference(findings, comparisons, live),
+        first_difference=first, excerpt=_excerpt(findings, first),
         listed=findings.listed, scores=_scores(findings, live), curves=curves, comparisons=comparisons,
         provenances=[recording.provenance for sides in findings.recordings.values() for recording in sides.values()],
         loops=loops, seed=findings.seed, steps=findings.pair.steps, device=findings.device, dtypes=findings.dtypes,
@@ -150,6 +152,17 @@ def _first_difference(
         return None
     first = min(wrong, key=lambda c: (c.dtype != "float64", c.loop is not None, c.key.flow()))
     return FirstDifference(first, _hint(findings, first, live))
+
+
+def _excerpt(findings: Findings, first: FirstDifference | None) -> Excerpt | None:
+    if first is None:
+        return None
+    at = first.comparison
+    found = {f"{side} {at.dtype}": recording for side, recording in findings.recordings[at.dtype].items()}
+    if at.loop in findings.runs:
+        found[f"{at.loop} float64"] = findings.runs[at.loop]
+    # What float32 is judged against.
+    return excerpt(found | {"torch float64": findings.judge}, at.key)
 
 
 def _hint(findings: Findings, first: Comparison, live: Mapping[Framework, LiveSide]) -> str:

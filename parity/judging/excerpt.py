@@ -1,0 +1,35 @@
+"""What a verdict keeps of the recordings where something differs: what was recorded up to there, as far as it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from parity.recording import Key, Recording, keys_of
+from parity.verdict import Excerpt
+
+ROOM = 40_000_000
+"""Bytes of arrays, over all recordings: a verdict that outlives its check must not hold a whole training run."""
+
+
+def excerpt(recordings: Mapping[str, Recording], first: Key, room: int = ROOM) -> Excerpt:
+    """The tensors of the recordings up to the stage and step of the first difference, within `room` bytes.
+
+    Taken first are the tensor that differs, then the initial parameters, then what lies nearest before the difference.
+    """
+    kept = {name: Recording(recording.provenance) for name, recording in recordings.items()}
+    left_out = 0
+    for key in _by_importance(recordings, first):
+        arrays = {name: array for name, recording in recordings.items() if (array := recording.get(key)) is not None}
+        size = sum(array.nbytes for array in arrays.values())
+        if size > room:
+            left_out += len(arrays)
+            continue
+        room -= size
+        for name, array in arrays.items():
+            kept[name].add(key.stage, key.step, {key.tensor: array})
+    return Excerpt(kept, left_out)
+
+
+def _by_importance(recordings: Mapping[str, Recording], first: Key) -> list[Key]:
+    nearest_first = [key for key in keys_of(*recordings.values())[::-1] if key.flow() <= first.flow()]
+    return sorted(nearest_first, key=lambda key: (key != first, key.stage != "init"))
