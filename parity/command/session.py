@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from parity.command.document import SCHEMA_VERSION, destination
+from parity.command.document import destination, document
 from parity.command.jobs import Job, checking, comparing_seeds
 from parity.command.pairs import Chosen, chosen_pairs, importable
 from parity.command.report import NARROW
@@ -24,7 +24,6 @@ from parity.command.settings import settings
 from parity.errors import MissingFramework, NotCheckable
 from parity.pair import Pair
 from parity.recording import Device
-from parity.verdict import worst
 
 AGREES, RED, CANNOT = 0, 1, 2
 """Exit status: all pairs agree; one differs or is inconclusive; one could not be checked and none of the others is red.
@@ -139,19 +138,11 @@ class Session:
 
     def _document(self, job: Job) -> dict[str, Any]:
         entries = [job.entry(chosen, verdict) for chosen, verdict in self.found]
-        document: dict[str, Any] = {
-            "schema_version": SCHEMA_VERSION,
-            "parity_version": self.request.version,
-            "command": ["parity", *self.request.arguments],
-            "begun_at": self.begun_at.isoformat(timespec="seconds"),
-            "seconds": time.monotonic() - self.started,
-            "exit_status": self._status(),
-            "outcome": worst(verdict.outcome for _, verdict in self.found) if self.found else "not checked",
-            "pairs": [],
-            "seeds": [],
-            "not_checked": self.not_checked,
-        }
-        return document | {job.section: entries}
+        return document(
+            job.section, entries, command=["parity", *self.request.arguments], version=self.request.version,
+            begun_at=self.begun_at, seconds=time.monotonic() - self.started, exit_status=self._status(),
+            not_checked=self.not_checked,
+        )  # fmt: skip
 
 
 def _nowhere(document: Mapping[str, Any]) -> None:

@@ -79,6 +79,8 @@ def conditions(given: Mapping[str, Any], where: str) -> dict[str, Any]:
         NotCheckable: a value is none that its condition can have.
     """
     for name, value in given.items():
+        if name not in _VALUES:
+            raise NotCheckable(f"{where} there is no {name!r}: there are {', '.join(_VALUES)}")
         may_be, expected = _VALUES[name]
         if not may_be(value):
             raise NotCheckable(f"{where} {name} is {value!r}: expected {expected}")
