@@ -162,7 +162,7 @@ def _excerpt(findings: Findings, first: FirstDifference | None) -> Excerpt | Non
     if at.loop in findings.runs:
         found[f"{at.loop} float64"] = findings.runs[at.loop]
     # What float32 is judged against.
-    return excerpt(found | {"torch float64": findings.judge}, at.key)
+    return excerpt(found | {f"{findings.judge.provenance.framework} float64": findings.judge}, at.key)
 
 
 def _hint(findings: Findings, first: Comparison, live: Mapping[Framework, LiveSide]) -> str:
