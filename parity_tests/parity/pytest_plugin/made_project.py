@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from parity.pytest_plugin import plugin
 from parity.verdict import Verdict
 from parity_tests.parity.made_verdicts import agreeing
 
@@ -34,17 +35,8 @@ strict = true
 filterwarnings = ["error"]
 [tool.parity]
 """
-# By its module, whether this environment has the entry point or was made before there was one.
-PLUGINS = (
-    "-p",
-    "no:parity",
-    "-p",
-    "parity.pytest_plugin.plugin",
-    "-p",
-    "no:hypothesispytest",
-    "-p",
-    "no:cacheprovider",
-)
+# The plugin is handed over as it is imported here, and so not looked for among the installed ones.
+WITHOUT = ("-p", "no:parity", "-p", "no:hypothesispytest", "-p", "no:cacheprovider")
 
 Outcome = Callable[[str], Verdict] | Exception
 
@@ -95,7 +87,7 @@ class Project:
 
     def run(self, *arguments: str) -> pytest.RunResult:
         """What pytest makes of the project's tests."""
-        return self.pytester.runpytest_inprocess(*PLUGINS, *arguments)
+        return self.pytester.runpytest_inprocess(*WITHOUT, *arguments, plugins=[plugin])
 
     def failure(self, *arguments: str) -> list[str]:
         """The lines of the one failed test: what pytest prints between its heading and its summary."""
