@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import parity.check  # noqa: F401 -- so that it is there to be replaced
+from parity.command.app import main
 from parity.command.pairs import Chosen, chosen_pairs
-from parity.command.session import loop_names
 from parity.command.settings import Settings
+from parity.pair import Pair
 from parity.pytest_plugin.asked import Asked
-from parity_tests.parity.made_verdicts import pair
+from parity.verdict import Verdict
+from parity_tests.parity.made_verdicts import agreeing, pair
 
 ROOT = Path("/project")
 USUAL: dict[str, Any] = {
@@ -60,12 +64,21 @@ def test_started_elsewhere_the_line_says_where(tmp_path: Path) -> None:
     assert str(asked("p:a", started_in=tmp_path)) == "cd /project && parity p:a --seed 0 --device cpu"
 
 
-def test_the_command_finds_the_pair_by_that_line(tmp_path: Path) -> None:
-    file = tmp_path / "pairs" / "a.py"
-    file.parent.mkdir()
-    file.write_text("from parity_tests.parity import made_verdicts\npair = made_verdicts.pair('a')")
-    (chosen,) = chosen_pairs(["pairs/a.py"], tmp_path)
-    made = replace(asked(), chosen=chosen)
-    (again,) = chosen_pairs([made.command[1]], made.folder)
-    assert again.file == chosen.file
-    assert loop_names("all", [again]) is None
+@pytest.mark.parametrize("loops", [("stepped", "many_seeds"), None, ("stepped", "whole_run")], ids=str)
+def test_the_command_checks_the_same(monkeypatch: pytest.MonkeyPatch, loops: tuple[str, ...] | None) -> None:
+    project = Path(__file__).parents[3]
+    (chosen,) = chosen_pairs(["mlp"], project)
+    made = replace(asked(seed=3, device="gpu", loops=loops), chosen=chosen)
+    heard: list[dict[str, Any]] = []
+
+    def check(pair: Pair, **conditions: Any) -> Verdict:
+        heard.append({"pair": pair.name} | conditions)
+        return agreeing(pair.name)
+
+    monkeypatch.setattr(sys.modules["parity.check"], "check", check)
+    monkeypatch.chdir(made.folder)
+    assert made.command[0] == "parity"
+    assert main(made.command[1:]) == 0
+    assert (heard[0]["pair"], heard[0]["seed"], heard[0]["device"]) == ("mlp", 3, "gpu")
+    driven = heard[0]["loops"]
+    assert (driven and tuple(driven)) == loops
