@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -13,7 +13,14 @@ from parity.judging.difference import Scales, scales
 from parity.judging.flips import Rejudge
 from parity.judging.float32 import Float32, coarse_distances
 from parity.judging.float64 import NoiseOf, compare_float64
-from parity.judging.judge import compare_null_in_lockstep, compare_with_cpu, rests_on_null
+from parity.judging.judge import (
+    Lockstep,
+    compare_null_in_lockstep,
+    compare_with_cpu,
+    judged_beyond_noise,
+    rests_on_null,
+)
+from parity.judging.layers import Unshown, unshown
 from parity.judging.loops import chosen, compare_loops_float32, compare_loops_float64
 from parity.judging.noise import Noise
 from parity.judging.power import multiplies_matrices
@@ -44,12 +51,15 @@ DEFAULT_LOOPS = ("stepped", "whole_run")
 class Findings:
     """What a check has found so far; `parity.judging.summary` makes the verdict of it.
 
-    `judge` is the torch side's float64 recording. `coarse` has the coarse distances for each dtype.
+    `live` are the sides in float64, and `judge` is the torch side's recording. `unshown` is what one side alone can
+    show. `lockstep` has the float64 comparisons of the free runs, and what of them was made in lockstep instead.
+    `coarse` has the coarse distances for each dtype.
     """
 
     pair: Pair
     seed: int
     device: Device
+    live: Mapping[Framework, LiveSide]
     dtypes: tuple[Dtype, ...] = DTYPES
     recordings: dict[Dtype, dict[Framework, Recording]] = field(default_factory=dict)
     runs: dict[str, Recording] = field(default_factory=dict)
@@ -57,11 +67,18 @@ class Findings:
     comparisons: list[Comparison] = field(default_factory=list)
     coarse: dict[Dtype, dict[Key, float]] = field(default_factory=dict)
     listed: list[str] = field(default_factory=list)
+    unshown: Unshown = field(default_factory=Unshown)
+    lockstep: Lockstep = field(default_factory=lambda: Lockstep([]))
 
     @property
     def judge(self) -> Recording:
         """The float64 recording that float32 is judged against."""
         return self.recordings["float64"]["torch"]
+
+    @property
+    def drew(self) -> list[Framework]:
+        """The sides whose own code drew random numbers."""
+        return [framework for framework, side in self.live.items() if side.drew]
 
     @property
     def differs(self) -> bool:
@@ -92,8 +109,8 @@ def check(
         raise NotCheckable(
             f"dtypes are {dtypes!r}: expected float64, alone or with float32, which is judged against it"
         )
-    findings = Findings(pair, seed, device, tuple(dtype for dtype in DTYPES if dtype in dtypes))
     live = _live(pair, "float64", device)
+    findings = Findings(pair, seed, device, live, tuple(dtype for dtype in DTYPES if dtype in dtypes))
     trains = "trajectory" in pair.stages
     names = chosen(live, loops) if trains else {"torch": {}, "jax": {}}
     _float64(findings, live, names, tell)
@@ -120,15 +137,23 @@ def _float64(
         tell(f"float64, {framework}: {steps} steps")
         sides[framework] = free_run(live[framework], seed, steps, stages=findings.pair.stages)
     findings.recordings["float64"] = sides
+    findings.unshown = unshown(sides, live["jax"].unmatched, live["jax"].apart)
+    findings.listed += findings.unshown.listed
     findings.scales = scales(list(sides.values()))
     noise_of = _float64_noise(findings, live, tell)
-    free = [key for key in keys_of(*sides.values()) if not rests_on_null(key, findings.judge, findings.scales)]
-    findings.comparisons += compare_float64(sides["torch"], sides["jax"], findings.scales, noise_of, keys=free)
+    free = [
+        key for key in keys_of(*sides.values())
+        if key.tensor not in findings.unshown.tensors and not rests_on_null(key, findings.judge, findings.scales)
+    ]  # fmt: skip
+    compared = compare_float64(sides["torch"], sides["jax"], findings.scales, noise_of, keys=free)
+    findings.lockstep = judged_beyond_noise(compared, live, findings.judge, findings.scales, noise_of, seed, steps)
+    findings.comparisons += findings.lockstep.comparisons
+    findings.listed += [findings.lockstep.listed] if findings.lockstep.listed else []
     findings.comparisons += compare_null_in_lockstep(findings.judge, live["jax"], findings.scales, seed, steps)
     if findings.device == "gpu":
         tell("float64, torch: the same run on the CPU")
         findings.comparisons += compare_with_cpu(findings.pair, findings.judge, findings.scales, noise_of, seed)
-    _predictions(findings, "float64", {None: sides["jax"]})
+    _predictions(findings, "float64", {None: findings.lockstep.run or sides["jax"]})
     found, findings.runs = compare_loops_float64(
         live, names, findings.judge, findings.scales, noise_of, seed, steps, tell
     )
@@ -181,7 +206,9 @@ def _float32(
 
         return Noise(sides[framework], rerun, findings.scales, seed)
 
-    float32 = Float32(judge, findings.scales, findings.coarse.get("float32", {}), noise_of)
+    float32 = Float32(
+        judge, findings.scales, findings.coarse.get("float32", {}), noise_of, unshown=findings.unshown.tensors
+    )
     float32.rejudge = Rejudge(float32, judging["torch"], live, judging["torch"].batches(seed, steps), seed)
     found = float32.compare(sides)
     findings.comparisons += found

@@ -67,8 +67,10 @@ def _stage(stage: str, comparisons: Iterable[Comparison], kinds: Kinds, findings
     here = [comparison for comparison in comparisons if comparison.key.stage == stage]
     shown = {dtype: kinds.get(dtype, {}).get(stage, {}) for dtype in DTYPES}
     power = {dtype: min(shown[dtype].values(), default=None) for dtype in DTYPES}
-    reason = _differing(here) or _unproven(stage, here, shown, findings)
-    outcome = worst(comparison.outcome for comparison in here)
+    unproven = _unproven(stage, here, shown, findings)
+    drew = bool(findings.drew) and stage not in BIT_EXACT
+    reason = unproven if drew else _differing(here) or unproven
+    outcome = "inconclusive" if drew else worst(comparison.outcome for comparison in here)
     float32 = {side: [c for c in here if c.dtype == "float32" and c.side in (side, None)] for side in FRAMEWORKS}
     return StageVerdict(
         stage=stage, outcome="inconclusive" if outcome == "agree" and reason else outcome,
@@ -92,6 +94,12 @@ def _differing(here: list[Comparison]) -> str:
 
 def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, float]], findings: Findings) -> str:
     """Why a stage in which nothing differs is not green; empty where it is."""
+    if stage not in BIT_EXACT and findings.drew:
+        names = " and ".join(findings.drew)
+        return (
+            f"not comparable: the {names} side draws random numbers of its own; let it take them from the batch "
+            "(dropout modules are handed theirs)"
+        )
     for dtype in findings.dtypes:
         if not any(comparison.dtype == dtype for comparison in here):
             return "not judged: float64 differs" if findings.differs else f"nothing was compared in {dtype}"
@@ -161,6 +169,8 @@ def _excerpt(findings: Findings, first: FirstDifference | None) -> Excerpt | Non
     found = {f"{side} {at.dtype}": recording for side, recording in findings.recordings[at.dtype].items()}
     if at.loop in findings.runs:
         found[f"{at.loop} float64"] = findings.runs[at.loop]
+    if at.dtype == "float64" and at.key in findings.lockstep.keys and findings.lockstep.run is not None:
+        found["jax float64 lockstep"] = findings.lockstep.run
     # What float32 is judged against.
     return excerpt(found | {f"{findings.judge.provenance.framework} float64": findings.judge}, at.key)
 
@@ -171,6 +181,8 @@ def _hint(findings: Findings, first: Comparison, live: Mapping[Framework, LiveSi
     if first.loop in findings.runs:
         side: Framework = "torch" if first.loop.startswith("torch") else "jax"
         return looks_like(first.key, findings.judge, findings.runs[first.loop], side)
+    if first.dtype == "float64" and first.key in findings.lockstep.keys and findings.lockstep.run is not None:
+        return looks_like(first.key, findings.judge, findings.lockstep.run, "jax")
     side = first.side or "jax"
     return looks_like(first.key, findings.judge, findings.recordings[first.dtype][side], side)
 

@@ -14,10 +14,10 @@ from parity.verdict import Verdict
 
 def headline(verdict: Verdict) -> str:
     """The first line, which pytest repeats in its summary: the first difference, or why nothing is proven."""
-    if verdict.first_difference:
+    if verdict.outcome == "differ" and verdict.first_difference:
         return str(verdict.first_difference)
     stage = next(stage for stage in verdict.stages if stage.outcome == "inconclusive")
-    return f"inconclusive, nothing differs, but that is not proven: {stage.stage}: {stage.reason}"
+    return f"inconclusive: {stage.stage}: {stage.reason}"
 
 
 def table(pair: Pair, verdict: Verdict) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -22,7 +23,12 @@ def test_the_headline_of_a_difference_is_its_place_and_what_it_looks_like() -> N
 
 
 def test_the_headline_of_nothing_proven_is_the_first_reason() -> None:
-    assert headline(inconclusive()) == f"inconclusive, nothing differs, but that is not proven: forward: {REASON}"
+    assert headline(inconclusive()) == f"inconclusive: forward: {REASON}"
+
+
+def test_what_is_not_comparable_is_not_told_as_a_difference() -> None:
+    drew = replace(inconclusive(), first_difference=differing().first_difference)
+    assert headline(drew) == headline(inconclusive())
 
 
 def test_the_table_is_plain_text_whatever_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,4 +64,4 @@ def test_pytests_summary_says_where(project: Project, engine: Engine) -> None:
     engine.outcomes = {"a": inconclusive}
     project.test("parity_check('pairs/a.py')")
     (line,) = [line for line in project.run().outlines if line.startswith("FAILED")]
-    assert line.startswith("FAILED tests/test_port.py::test_port - Failed: inconclusive, nothing differs")
+    assert line.startswith("FAILED tests/test_port.py::test_port - Failed: inconclusive: forward: no power")
