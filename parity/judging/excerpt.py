@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from parity.recording import Key, Recording, keys_of
-from parity.verdict import Excerpt
+from parity.verdict import Comparison, Excerpt
+
+if TYPE_CHECKING:
+    from parity.check import Findings
 
 ROOM = 40_000_000
 """Bytes of arrays, over all recordings: a verdict that outlives its check must not hold a whole training run."""
+
+
+def kept(findings: Findings, first: Comparison) -> Excerpt:
+    """The excerpt of the runs in which the first difference shows: both sides', and what they are judged against."""
+    found = {f"{side} {first.dtype}": recording for side, recording in findings.recordings[first.dtype].items()}
+    if first.loop in findings.runs:
+        found[f"{first.loop} float64"] = findings.runs[first.loop]
+    if first.dtype == "float64" and first.key in findings.lockstep.keys and findings.lockstep.run is not None:
+        found["jax float64 lockstep"] = findings.lockstep.run
+    judge = {f"{findings.judge.provenance.framework} float64": findings.judge}
+    return excerpt(found | judge, first.key)
 
 
 def excerpt(recordings: Mapping[str, Recording], first: Key, room: int = ROOM) -> Excerpt:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parity.judging.difference import BIT_EXACT
-from parity.judging.excerpt import excerpt
+from parity.judging.excerpt import kept
 from parity.judging.factors import MINIMUM_POWER
 from parity.judging.hints import looks_like, looks_like_data
 from parity.judging.power import by_kind, multiplies_matrices, wrong_answers
 from parity.judging.score import score
 from parity.live import LiveSide
 from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, Dtype, Framework, Key, Recording
-from parity.verdict import Comparison, Curves, Excerpt, FirstDifference, Score, StageVerdict, Verdict, worst
+from parity.verdict import Comparison, Curves, FirstDifference, Score, StageVerdict, Verdict, worst
 
 if TYPE_CHECKING:
     from parity.check import Findings
@@ -37,7 +37,7 @@ def summarised(
     first = _first_difference(findings, comparisons, live)
     return Verdict(
         pair=findings.pair.name, outcome=outcome, stages=stages,
-        first_difference=first, excerpt=_excerpt(findings, first),
+        first_difference=first, excerpt=kept(findings, first.comparison) if first else None,
         listed=findings.listed, scores=_scores(findings, live), curves=curves, comparisons=comparisons,
         provenances=[recording.provenance for sides in findings.recordings.values() for recording in sides.values()],
         loops=loops, seed=findings.seed, steps=findings.pair.steps, device=findings.device, dtypes=findings.dtypes,
@@ -160,19 +160,6 @@ def _first_difference(
         return None
     first = min(wrong, key=lambda c: (c.dtype != "float64", c.loop is not None, c.key.flow()))
     return FirstDifference(first, _hint(findings, first, live))
-
-
-def _excerpt(findings: Findings, first: FirstDifference | None) -> Excerpt | None:
-    if first is None:
-        return None
-    at = first.comparison
-    found = {f"{side} {at.dtype}": recording for side, recording in findings.recordings[at.dtype].items()}
-    if at.loop in findings.runs:
-        found[f"{at.loop} float64"] = findings.runs[at.loop]
-    if at.dtype == "float64" and at.key in findings.lockstep.keys and findings.lockstep.run is not None:
-        found["jax float64 lockstep"] = findings.lockstep.run
-    # What float32 is judged against.
-    return excerpt(found | {f"{findings.judge.provenance.framework} float64": findings.judge}, at.key)
 
 
 def _hint(findings: Findings, first: Comparison, live: Mapping[Framework, LiveSide]) -> str:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
-from parity.check import check
-from parity.judging.excerpt import ROOM, excerpt
+from parity.check import Findings, check
+from parity.judging.excerpt import ROOM, excerpt, kept
+from parity.judging.judge import Lockstep
 from parity.recording import FRAMEWORKS, Arrays, Key, Recording
 from parity.verdict import Excerpt, Verdict
 from parity_tests.parity import tiny_jax
 from parity_tests.parity.made_recordings import recording
+from parity_tests.parity.made_verdicts import float64
 from parity_tests.parity.tiny import Run, loops, planted, tiny
 from parity_tests.parity.tiny_draws import draw_parameters
 
@@ -29,7 +32,7 @@ def sides() -> dict[str, Recording]:
     return {f"{side} float64": made for side in FRAMEWORKS}
 
 
-def kept(found: Excerpt) -> set[tuple[str, int]]:
+def groups_of(found: Excerpt) -> set[tuple[str, int]]:
     torch, jax = (set(found.recordings[f"{side} float64"].groups) for side in FRAMEWORKS)
     assert torch == jax
     return torch
@@ -37,7 +40,7 @@ def kept(found: Excerpt) -> set[tuple[str, int]]:
 
 def test_nothing_behind_the_first_difference_is_kept() -> None:
     found = excerpt(sides(), Key("forward", 1, "weight"))
-    assert (kept(found), found.left_out) == (set(GROUPS[:4]), 0)
+    assert (groups_of(found), found.left_out) == (set(GROUPS[:4]), 0)
     assert found.recordings["jax float64"].provenance == sides()["jax float64"].provenance
 
 
@@ -53,7 +56,7 @@ def test_nothing_behind_the_first_difference_is_kept() -> None:
 )
 def test_where_there_is_no_room_for_all_the_nearest_are_kept(room: int, groups: set[tuple[str, int]]) -> None:
     found = excerpt(sides(), Key("update", 1, "weight"), room)
-    assert (kept(found), found.left_out) == (groups, 2 * (5 - len(groups)))
+    assert (groups_of(found), found.left_out) == (groups, 2 * (5 - len(groups)))
 
 
 def test_a_tensor_that_is_too_large_leaves_its_room_to_others() -> None:
@@ -104,3 +107,17 @@ def test_a_difference_in_a_loop_comes_with_the_loops_run() -> None:
     found = held(check(planted("jax", 1, **parts), loops=("whole_run",), dtypes=("float64",)))
     assert list(found.recordings) == ["torch float64", "jax float64", "jax whole_run float64"]
     assert found.recordings["jax whole_run float64"].of("trajectory", 0)
+
+
+def test_a_difference_in_lockstep_comes_with_the_run_that_was_made_for_it() -> None:
+    torch, jax, stepped = (recording(("trajectory", 1, {"weight": np.full(2, value)})) for value in (0.0, 1.0, 2.0))
+    wrong = float64("trajectory", "weight", step=1, difference=1.0)
+    findings = Findings(
+        tiny(), 0, "cpu", {}, recordings={"float64": {"torch": torch, "jax": jax}},
+        lockstep=Lockstep([wrong], frozenset([wrong.key]), stepped),
+    )  # fmt: skip
+    found = kept(findings, wrong)
+    assert list(found.recordings) == ["torch float64", "jax float64", "jax float64 lockstep"]
+    assert found.recordings["jax float64 lockstep"].of("trajectory", 1)["weight"][0] == 2
+    other = replace(wrong, key=wrong.key._replace(tensor="bias"))
+    assert list(kept(findings, other).recordings) == ["torch float64", "jax float64"]
