@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from parity.errors import MissingFramework
 from parity.pair import Side
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
+from parity.weight_map.outline import Outline
 
 
 class Gradients(NamedTuple):
@@ -57,6 +58,10 @@ class LiveSide(Protocol):
     @property
     def apart(self) -> frozenset[str]:
         """Arrays that the torch side holds and this side does not, such as counters; none on the torch side itself."""
+
+    @property
+    def outline(self) -> Outline | None:
+        """What a module of torch's is made of, from which a JAX side finds the weight map; None for anything else."""
 
     def provenance(self) -> Provenance:
         """Versions, device, dtype, matmul precision and 64-bit switch, as they really are while this side runs."""

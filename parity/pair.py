@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from parity.errors import MissingFramework, NotCheckable
 from parity.recording import FRAMEWORKS, STAGES, Framework
+from parity.weight_map.outline import Outline
 
 Part = str | Callable[..., Any]
 PACKAGES = {"torch": ("torch", "torchvision"), "jax": ("jax", "jaxlib", "flax", "optax")}
@@ -37,12 +38,14 @@ class Tie:
         training: whether its passes are made in training mode; scores never are.
         streams: whether its batches carry the stream that dropout masks are drawn from.
         torch: the torch side, which draws the initial parameters where nobody names them; None outside a pair.
+        outline: of the torch side's model, where that cannot be asked for it.
         overrides: of the weight map between two modules.
     """
 
     training: bool = True
     streams: bool = False
     torch: Side | None = None
+    outline: Outline | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -161,7 +164,8 @@ class Pair:
         tie = Tie(
             training="backward" in self.stages,
             streams=torch.arrays is None or jax.arrays is None,
-            torch=torch,
+            torch=replace(torch, tie=Tie()),
+            outline=jax.tie.outline,
             overrides=self.weight_map,
         )
         # A frozen dataclass: the stages in the order of the flow, each once.

@@ -128,6 +128,8 @@ class Parts:
         Raises:
             MissingFramework: torch is not installed.
         """
+        if self.side.tie.outline is not None:
+            return self.side.tie.outline
         if self._torch.side.arrays is not None:
             return outline_of_arrays("torch", self.initial(0))
         module = self._of_torch("models", "tell the names and shapes of its parameters").module_of(

@@ -62,10 +62,11 @@ def free_run(
 def lockstep(
     live: LiveSide, judge: Recording, seed: int, steps: int, *,
     move: Callable[[Arrays], Arrays] | None = None, bits: int | None = None, data: bool = False,
+    only: Collection[int] | None = None,
 ) -> Recording:  # fmt: skip
     """Every step from the judge's state: the gradient at its parameters, the update from its gradient and state.
 
-    Goes through the stages that the judge went through.
+    Goes through the stages that the judge went through, at all steps or those of `only`.
     `move` moves the parameters at which each step is taken; `bits` rounds parameters, floating batch entries,
     gradients, optimizer state and every recorded activation to that many mantissa bits.
     """
@@ -80,7 +81,7 @@ def lockstep(
     recording.add("init", 0, live.initial(seed))
     trains = "trajectory" in judge.stages
     batches = live.batches(seed, steps)
-    for step in range(steps):
+    for step in (step for step in range(steps) if only is None or step in only):
         batch = rounded_all(batches[step], bits)
         if data:
             recording.add("data", step, {name: digest(array) for name, array in live.seen(batch).items()})

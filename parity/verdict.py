@@ -82,12 +82,14 @@ class FirstDifference:
 
     comparison: Comparison
     looks_like: str
+    names: dict[Framework, str] = field(default_factory=dict)
+    """What the sides are called, where not by their framework."""
 
     def __str__(self) -> str:
         at = self.comparison
         where = f"{at.key.stage}, step {at.key.step}, tensor {at.key.tensor}, {at.dtype}"
         if at.side:
-            where += f", {at.side} side"
+            where += f", {self.names.get(at.side, at.side)} side"
         if at.loop:
             where += f", loop {at.loop}"
         how_far = f"difference {at.difference:.2g}, limit {at.limit:.2g}"
@@ -131,6 +133,33 @@ class Curves:
 
 
 @dataclass(frozen=True)
+class Against:
+    """That one of the sides was recorded, and not run.
+
+    Attributes:
+        file: where it was recorded.
+        recorded: its framework, in whose place it stands. Its float64 run is the judge.
+        running: the framework of the side that ran, which stands in the place of the other one in either case.
+        versions: of the recorded side.
+        steps: those that are judged in lockstep.
+        left_out: layers' inputs of which the recording has no gradient, since they are the batch.
+    """
+
+    file: str
+    recorded: Framework
+    running: Framework
+    versions: dict[str, str]
+    steps: tuple[int, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def names(self) -> dict[Framework, str]:
+        """What the sides are called where both are of one framework, which does not tell them apart; else nothing."""
+        other: Framework = "jax" if self.recorded == "torch" else "torch"
+        return {self.recorded: "recorded", other: "running"} if self.recorded == self.running else {}
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Everything that `check` found out about a pair. Only `agree` is green.
 
@@ -148,6 +177,7 @@ class Verdict:
         loops: the loops that were driven on each side, and why others were not.
         excerpt: of the recordings, up to the first difference; None where nothing differs.
         seed, steps, device, dtypes, seconds: the settings, and how long the check took (seconds).
+        against: the recording that stood for one of the sides; None where both ran.
     """
 
     pair: str
@@ -166,6 +196,7 @@ class Verdict:
     device: str = "cpu"
     dtypes: tuple[Dtype, ...] = DTYPES
     seconds: float = 0.0
+    against: Against | None = None
 
     @property
     def not_asked(self) -> list[str]:

@@ -8,8 +8,9 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from parity.command.document import destination, document
-from parity.command.jobs import Job, checking, comparing_seeds
+from parity.command.jobs import Job, checking, checking_against, comparing_seeds
 from parity.command.pairs import Chosen, chosen_pairs, importable
 from parity.command.report import NARROW
-from parity.command.settings import settings
+from parity.command.settings import Settings, settings
 from parity.errors import MissingFramework, NotCheckable
 from parity.pair import Pair
-from parity.recording import Device
+from parity.recording import Device, Framework
 
 AGREES, RED, CANNOT = 0, 1, 2
 """Exit status: all pairs agree; one differs or is inconclusive; one could not be checked and none of the others is red.
@@ -46,6 +47,9 @@ class Request:
     loops: str | None = None
     seeds: int | None = None
     traceback: bool = False
+    against: Path | None = None
+    side: Framework | None = None
+    steps: int | None = None
     arguments: Sequence[str] = ()
     version: str = ""
 
@@ -78,27 +82,45 @@ class Session:
             write(self._document(job))
         return self._status()
 
+    @cached_property
+    def configured(self) -> Settings:
+        """`[tool.parity]`, as it holds in the current folder."""
+        return settings(Path.cwd())
+
+    @property
+    def seed(self) -> int:
+        """What the pairs are drawn from."""
+        return self.configured.seed if self.request.seed is None else self.request.seed
+
+    @property
+    def device(self) -> Device:
+        """Where the sides run."""
+        return self.request.device or self.configured.device
+
     def _plan(self) -> tuple[list[Chosen], Job]:
         request = self.request
-        chosen, configured = chosen_pairs(request.pairs, Path.cwd()), settings(Path.cwd())
-        seed = configured.seed if request.seed is None else request.seed
-        device = request.device or configured.device
+        chosen = chosen_of(request)
+        if request.side and request.against is None:
+            raise NotCheckable("--side says which side runs beside a recording: give --against FILE as well")
         if request.seeds is None:
-            loops = configured.loops if request.loops is None else loop_names(request.loops, chosen)
-            return chosen, checking(seed, device, loops)
-        if request.loops is not None:
-            raise NotCheckable("--loops says nothing to --seeds: the runs are driven by the pair's own scores")
+            loops = self.configured.loops if request.loops is None else loop_names(request.loops, chosen)
+            if request.against is None:
+                return chosen, checking(self.seed, self.device, loops)
+            return chosen, checking_against(request.against, request.side, self.seed, self.device, loops)
+        for option in ("loops", "steps", "against"):
+            if getattr(request, option) is not None:
+                raise NotCheckable(f"--{option} says nothing to --seeds: the runs are driven by the pair's own scores")
         offering = [one for one in chosen if one.pair.torch.scores and one.pair.jax.scores]
         if (request.pairs and len(offering) < len(chosen)) or not offering:
             lacking = next(one.pair.name for one in chosen if one not in offering)
             raise NotCheckable(f"pair {lacking} names no scores on both sides, and --seeds compares scores")
-        return offering, comparing_seeds(request.seeds, seed, device)
+        return offering, comparing_seeds(request.seeds, self.seed, self.device)
 
     def _one(self, one: Chosen, chosen: Sequence[Chosen], job: Job) -> bool:
         """Check one pair; whether to go on with the next."""
         files = [other.pair_file for other in chosen if other.pair_file]
         try:
-            with importable(one.pair_file, files, one.base), self._progress(one) as tell:
+            with importable(one.pair_file, files, one.base), self.progress(one) as tell:
                 verdict = job.check(one.pair, tell)
         except NotCheckable as error:
             self.tell_why_not(error, one.pair.name)
@@ -121,7 +143,7 @@ class Session:
         self.out.print(line, soft_wrap=not self.out.is_terminal)
 
     @contextmanager
-    def _progress(self, one: Chosen) -> Iterator[Callable[[str], None]]:
+    def progress(self, one: Chosen) -> Iterator[Callable[[str], None]]:
         """On a terminal what is going on, gone when it is over; elsewhere nothing, so that stderr holds faults only."""
         if not self.err.is_terminal:
             yield lambda _: None
@@ -143,6 +165,26 @@ class Session:
             begun_at=self.begun_at, seconds=time.monotonic() - self.started, exit_status=self._status(),
             not_checked=self.not_checked,
         )  # fmt: skip
+
+
+def chosen_of(request: Request) -> list[Chosen]:
+    """The pairs that a request names, each with no more steps than it asks for.
+
+    Raises:
+        NotCheckable: as `chosen_pairs` does, or there are fewer steps, or more pairs than can be of one recording.
+    """
+    chosen = chosen_pairs(request.pairs, Path.cwd())
+    if request.against is not None and len(chosen) > 1:
+        named = ", ".join(one.pair.name for one in chosen)
+        raise NotCheckable(
+            f"--against {request.against}: a recording is of one pair, and not of {named}: name one pair"
+        )
+    if request.steps is None:
+        return chosen
+    for one in chosen:
+        if request.steps > one.pair.steps:
+            raise NotCheckable(f"--steps {request.steps}: pair {one.pair.name} has {one.pair.steps} steps, and no more")
+    return [one._replace(pair=replace(one.pair, steps=request.steps)) for one in chosen]
 
 
 def _nowhere(document: Mapping[str, Any]) -> None:

@@ -45,6 +45,7 @@ class JaxSide:
     """The JAX half of a pair in one dtype on one device. Each of its functions is compiled once."""
 
     framework: Framework = "jax"
+    outline: None = None
 
     def __init__(self, side: Side, dtype: Dtype, device: Device) -> None:
         self.dtype, self.device, self.loops = dtype, device, side.loops

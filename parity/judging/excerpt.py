@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from parity.judging.float32 import OTHER
 from parity.recording import Key, Recording, keys_of
 from parity.verdict import Comparison, Excerpt
 
@@ -21,8 +22,8 @@ def kept(findings: Findings, first: Comparison) -> Excerpt:
     if first.loop in findings.runs:
         found[f"{first.loop} float64"] = findings.runs[first.loop]
     if first.dtype == "float64" and first.key in findings.lockstep.keys and findings.lockstep.run is not None:
-        found["jax float64 lockstep"] = findings.lockstep.run
-    judge = {f"{findings.judge.provenance.framework} float64": findings.judge}
+        found[f"{OTHER[findings.judging]} float64 lockstep"] = findings.lockstep.run
+    judge = {f"{findings.judging} float64": findings.judge}
     return excerpt(found | judge, first.key)
 
 

@@ -73,7 +73,7 @@ def _against_neighbours(key: Key, expected: Recording, found: Recording) -> Iter
 def _of_change(key: Key, expected: Recording, found: Recording) -> Iterator[str]:
     if key.stage not in ("update", "trajectory"):
         return
-    start, start_found = (side.state_before(key.step).parameters.get(key.tensor) for side in (expected, found))
+    start, start_found = (_parameter_before(key, side) for side in (expected, found))
     here, there = expected.get(key), found.get(key)
     if start is None or start_found is None or here is None or there is None or here.shape != there.shape:
         return
@@ -84,6 +84,14 @@ def _of_change(key: Key, expected: Recording, found: Recording) -> Iterator[str]
         yield "moved, where the other did not"
     elif scaled := _scaled(change, change_found):
         yield f"{scaled} in its change"
+
+
+def _parameter_before(key: Key, recording: Recording) -> Array | None:
+    """A parameter as it stood before a step; None where there is none of that name, or it was not kept."""
+    if key.tensor not in recording.of("init", 0):
+        return None
+    before = ("init", 0) if key.step == 0 else ("trajectory", key.step - 1)
+    return recording.of(*before).get(key.tensor)
 
 
 def looks_like(key: Key, expected: Recording, found: Recording, side: Framework) -> str:

@@ -14,15 +14,13 @@ from typing import NamedTuple
 
 from parity.judging.difference import Scales, is_gradient
 from parity.judging.factors import FLOAT64_CEILING
+from parity.judging.float32 import OTHER
 from parity.judging.float64 import NoiseOf, compare_float64
 from parity.judging.noise import Noise
-from parity.live import LiveSide, live_side
-from parity.pair import Pair
-from parity.recording import Arrays, Framework, Key, Recording, keys_of
-from parity.runs import free_run, lockstep
+from parity.recording import Framework, Key, Recording, keys_of
 from parity.verdict import Comparison
 
-ON_CPU = "torch on the CPU"
+ON_CPU = "{} on the CPU"
 """Where the judge of a run on a GPU is compared with the same run on the CPU, this stands in place of a loop."""
 
 
@@ -39,19 +37,25 @@ def rests_on_null(key: Key, judge: Recording, scales: Scales) -> bool:
 
 
 def compare_null_in_lockstep(
-    judge: Recording, jax: LiveSide, scales: Scales, seed: int, steps: int
+    judge: Recording, judging: Framework, other: Callable[[], Recording], scales: Scales
 ) -> list[Comparison]:
-    """Everything that rests on null gradients: JAX's steps from the judge's states, fed the judge's gradients."""
+    """Everything that rests on null gradients, in the other side's steps from the judge's states and gradients.
+
+    `judging` is the judge's side; `other` gives the other's float64 recording in lockstep, where one is needed.
+    """
     keys = [key for key in judge.flow() if rests_on_null(key, judge, scales)]
     if not keys:
         return []
-    found = lockstep(jax, judge, seed, steps)
+    found = other()
+    # Of a judge that is not recorded whole, only what was taken from a state that is there.
+    keys = [key for key in keys if found.of(key.stage, key.step)]
+    sides = {judging: judge, OTHER[judging]: found}
 
     def noise_of(framework: Framework, _: int | None) -> Noise:
         # From one state, and fed one gradient, two optimizers have nothing to amplify: the floor suffices.
-        return Noise(judge if framework == "torch" else found, lambda move: found, scales, seed)
+        return Noise(sides[framework], lambda move: sides[framework], scales, 0)
 
-    return compare_float64(judge, found, scales, noise_of, keys=keys)
+    return compare_float64(sides["torch"], sides["jax"], scales, noise_of, keys=keys)
 
 
 class Lockstep(NamedTuple):
@@ -67,8 +71,8 @@ class Lockstep(NamedTuple):
 
 
 def judged_beyond_noise(
-    free: list[Comparison], live: Mapping[Framework, LiveSide], judge: Recording, scales: Scales, noise_of: NoiseOf,
-    seed: int, steps: int,
+    free: list[Comparison], sides: Mapping[Framework, Recording], judging: Framework, scales: Scales,
+    noise_of: NoiseOf, lockstep_noise_of: Callable[[Framework], Noise], lockstep: Callable[[], Recording],
 ) -> Lockstep:  # fmt: skip
     """The comparisons of the free runs, those that noise leaves nothing to be judged in made again in lockstep.
 
@@ -82,17 +86,14 @@ def judged_beyond_noise(
     keys = frozenset(c.key for c in wrong if _chaotic(c.key, *noises))
     if not keys:
         return Lockstep(free)
-    run = lockstep(live["jax"], judge, seed, steps)
-
-    def noise_in_lockstep(framework: Framework, until: int | None) -> Noise:
-        def rerun(move: Callable[[Arrays], Arrays]) -> Recording:
-            return lockstep(live[framework], judge, seed, until or steps, move=move)
-
-        return Noise(judge if framework == "torch" else run, rerun, scales, seed)
-
-    again = {c.key: c for c in compare_float64(judge, run, scales, noise_in_lockstep, keys=sorted(keys, key=Key.flow))}
-    first = min(keys, key=Key.flow)
-    tensors = len({key.tensor for key in keys})
+    run, judge = lockstep(), sides[judging]
+    stepped = {judging: judge, OTHER[judging]: run}
+    found = compare_float64(
+        stepped["torch"], stepped["jax"], scales, lambda framework, _: lockstep_noise_of(framework),
+        keys=sorted(keys, key=Key.flow),
+    )  # fmt: skip
+    again = {c.key: c for c in found}
+    first, tensors = min(keys, key=Key.flow), len({key.tensor for key in keys})
     said = (
         f"float64: {tensors} tensors, first {first}, are moved from themselves by more than {FLOAT64_CEILING:g} "
         "where the start moves by a unit in the last place: judged in lockstep from there on"
@@ -107,8 +108,8 @@ def _chaotic(key: Key, torch: Noise, jax: Noise) -> bool:
     return True
 
 
-def compare_with_cpu(pair: Pair, judge: Recording, scales: Scales, noise_of: NoiseOf, seed: int) -> list[Comparison]:
+def compare_with_cpu(judge: Recording, cpu: Recording, scales: Scales, noise_of: NoiseOf) -> list[Comparison]:
     """The judge of a run on a GPU against the same run on the CPU."""
-    cpu = free_run(live_side(pair.torch, "torch", "float64", "cpu"), seed, pair.steps, stages=pair.stages)
     keys = [key for key in keys_of(judge, cpu) if not rests_on_null(key, judge, scales)]
-    return compare_float64(judge, cpu, scales, noise_of, keys=keys, loop=ON_CPU)
+    loop = ON_CPU.format(cpu.provenance.framework)
+    return compare_float64(judge, cpu, scales, noise_of, keys=keys, loop=loop)

@@ -47,7 +47,7 @@ class Asked:
         if self.as_object or loops == () or set(self.conditions["dtypes"]) != set(DTYPES):
             return ["pytest", self.test]
         named = self.chosen.path or Path(os.path.relpath(self.chosen.file, self.chosen.base)).as_posix()
-        line = ["parity", named, "--seed", str(self.conditions["seed"]), "--device", self.conditions["device"]]
+        line = ["parity", "check", named, "--seed", str(self.conditions["seed"]), "--device", self.conditions["device"]]
         if loops != self.configured.loops:
             line += ["--loops", "all" if loops is None else ",".join(loops)]
         return line

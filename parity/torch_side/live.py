@@ -24,6 +24,7 @@ from parity.torch_side.layers import Layers, tensors_of, watch
 from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, to_numpy
 from parity.torch_side.optimizer import state_in, state_out
 from parity.tree import nested
+from parity.weight_map.outline import Outline
 
 
 @contextmanager
@@ -55,6 +56,10 @@ class TorchSide:
             ByHand(self._parts, dtype, device) if side.arrays else OfModule(self._parts, dtype, self._torch_device)
         )
         self.drew = False
+
+    @property
+    def outline(self) -> Outline | None:
+        return None if self._side.arrays else self._parts.torch_outline
 
     def provenance(self) -> Provenance:
         with full_float32():

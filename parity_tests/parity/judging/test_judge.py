@@ -131,11 +131,12 @@ def test_the_judge_of_a_gpu_is_compared_with_the_cpu_tensor_by_tensor() -> None:
     def noise_of(framework: Framework, _: int | None) -> Noise:
         return Noise(judge, lambda move: judge, found, 0)
 
-    right = compare_with_cpu(pair, judge, found, noise_of, 0)
+    cpu = free_run(live_side(pair.torch, "torch", "float64", "cpu"), 0, 2)
+    right = compare_with_cpu(judge, cpu, found, noise_of)
     assert {c.key for c in right} == set(judge.flow())
-    assert {(c.outcome, c.loop) for c in right} == {("agree", ON_CPU)}
+    assert {(c.outcome, c.loop) for c in right} == {("agree", ON_CPU.format("torch"))}
     judge.of("trajectory", 1)["outer.weight"] *= 1 + 1e-8
-    wrong = compare_with_cpu(pair, judge, found, noise_of, 0)
+    wrong = compare_with_cpu(judge, cpu, found, noise_of)
     assert [str(c.key) for c in wrong if c.outcome == "differ"] == [
         "update, step 1, outer.weight", "trajectory, step 1, outer.weight",
     ]  # fmt: skip

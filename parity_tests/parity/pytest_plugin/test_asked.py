@@ -34,11 +34,11 @@ def asked(path: str = "", as_object: bool = False, started_in: Path = ROOT, **co
 @pytest.mark.parametrize(
     ("made", "line"),
     [
-        (asked(), "parity 'pairs/my port.py' --seed 0 --device cpu"),
-        (asked("package.pairs:port", seed=3), "parity package.pairs:port --seed 3 --device cpu"),
-        (asked("p:a", device="gpu"), "parity p:a --seed 0 --device gpu"),
-        (asked("p:a", loops=("compiled", "scan")), "parity p:a --seed 0 --device cpu --loops compiled,scan"),
-        (asked("p:a", loops=None), "parity p:a --seed 0 --device cpu --loops all"),
+        (asked(), "parity check 'pairs/my port.py' --seed 0 --device cpu"),
+        (asked("package.pairs:port", seed=3), "parity check package.pairs:port --seed 3 --device cpu"),
+        (asked("p:a", device="gpu"), "parity check p:a --seed 0 --device gpu"),
+        (asked("p:a", loops=("compiled", "scan")), "parity check p:a --seed 0 --device cpu --loops compiled,scan"),
+        (asked("p:a", loops=None), "parity check p:a --seed 0 --device cpu --loops all"),
     ],
 )
 def test_a_pair_that_has_a_name_is_checked_by_the_command(made: Asked, line: str) -> None:
@@ -61,7 +61,7 @@ def test_loops_that_the_settings_name_need_not_be_named(tmp_path: Path) -> None:
 
 
 def test_started_elsewhere_the_line_says_where(tmp_path: Path) -> None:
-    assert str(asked("p:a", started_in=tmp_path)) == "cd /project && parity p:a --seed 0 --device cpu"
+    assert str(asked("p:a", started_in=tmp_path)) == "cd /project && parity check p:a --seed 0 --device cpu"
 
 
 @pytest.mark.parametrize("loops", [("stepped", "many_seeds"), None, ("stepped", "whole_run")], ids=str)

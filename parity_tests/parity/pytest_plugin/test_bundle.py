@@ -54,7 +54,7 @@ def test_the_verdict_is_the_document_of_the_command(failing: Project) -> None:
     found = json.loads((left(failing) / "verdict.json").read_text(), parse_constant=pytest.fail)
     Draft202012Validator(SCHEMA).validate(found)
     assert (found["outcome"], found["exit_status"]) == ("differ", 1)
-    assert found["command"] == ["parity", "pairs/a.py", "--seed", "7", "--device", "cpu"]
+    assert found["command"] == ["parity", "check", "pairs/a.py", "--seed", "7", "--device", "cpu"]
     assert found["pairs"][0]["first_difference"]["stage"] == "backward"
 
 
@@ -76,7 +76,7 @@ def test_the_readme_says_what_failed_how_to_run_it_again_and_what_is_there(faili
     failing.failure()
     said = (left(failing) / "README.txt").read_text()
     assert said.startswith(f"tests/test_port.py::test_port failed: pair a\n\n{headline(differing())}\n\n")
-    assert f"Run it again, in {failing.folder}:\n\n    parity pairs/a.py --seed 7 --device cpu\n" in said
+    assert f"Run it again, in {failing.folder}:\n\n    parity check pairs/a.py --seed 7 --device cpu\n" in said
     assert "    torch.float64.safetensors\n    jax.a.loop.float64.safetensors\n" in said
     assert "left out" not in said
 

@@ -55,7 +55,7 @@ def test_a_failed_test_says_where_first_and_ends_with_what_to_do(project: Projec
     project.test("parity_check('pairs/a.py', seed=7)")
     lines = project.failure()
     assert lines[:3] == [headline(differing()), "", "a  3 steps, seed 7, cpu"]
-    assert lines[-2] == "run it again: parity pairs/a.py --seed 7 --device cpu"
+    assert lines[-2] == "run it again: parity check pairs/a.py --seed 7 --device cpu"
     assert lines[-1].startswith("recordings: .parity/tests-test_port.py-test_port-")
     assert not any("checking.py" in line for line in lines)
 
