@@ -25,7 +25,15 @@ def record_into(session: Session, file: Path) -> int:
     assert side is not None
     try:
         with importable(one.pair_file, base=one.base), session.progress(one) as tell:
-            write_golden(pair, side, file, seed=session.seed, device=session.device, progress=tell)
+            write_golden(
+                pair,
+                side,
+                file,
+                seed=session.seed,
+                device=session.device,
+                loops=session.configured.loops,
+                progress=tell,
+            )
     except NotCheckable as error:
         raise NotCheckable(f"{pair.name}: {error}") from error.__cause__
     settings = f"{pair.steps} steps, seed {session.seed}, {session.device}, {file.stat().st_size / 1e6:.1f} MB"
