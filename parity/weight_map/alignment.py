@@ -103,18 +103,19 @@ class Alignment:
 
     def _level(self, torch: list[Item], jax: list[Item]) -> Level:
         """The level as it stands or, where it does not come out, with what is left on it opened up."""
-        first = level = match(torch, jax, self._alike, self.ordered)
-        loose: list[Owned] = []
-        loose_jax: list[Owned] = []
-        while not level.resolved():
-            found = self._opened(level)
-            if found is None:
-                return closest(first, self._alike)
-            level, of_torch, of_jax = found
-            loose += [owned for node in of_torch for owned in own.of(node)]
-            loose_jax += [owned for node in of_jax for owned in own.of(node)]
-        self.torch += loose
-        self.jax += loose_jax
+        level = match(torch, jax, self._alike, self.ordered)
+        loose: list[Node] = []
+        loose_jax: list[Node] = []
+        seen = [(level, loose, loose_jax)]
+        while not level.resolved() and (found := self._opened(level)):
+            level, loose, loose_jax = found[0], loose + found[1], loose_jax + found[2]
+            seen.append((level, loose, loose_jax))
+        if not level.resolved():
+            # An error follows: where the most is paired, it names only what is wrong.
+            seen = [(closest(level, self._alike), *others) for level, *others in seen]
+            level, loose, loose_jax = min(seen, key=lambda one: one[0].left())
+        self.torch += [owned for node in loose for owned in own.of(node)]
+        self.jax += [owned for node in loose_jax for owned in own.of(node)]
         return level
 
     def _opened(self, level: Level) -> tuple[Level, list[Node], list[Node]] | None:

@@ -36,7 +36,8 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
     ordered = any(module.kind for module in jax.modules)
     alignment = Alignment(Layouts(told.how, flattened(torch)), ordered)
     _align_what_was_told(alignment, told, *roots)
-    alignment.align(*map(unwrapped, roots))
+    # Where one model is a single layer, the other may wrap its twin.
+    alignment.align(*(map(unwrapped, roots) if bool(roots[0].leaves) != bool(roots[1].leaves) else roots))
     alignment.finish()
     apart = _apart(alignment, torch, told)
     if faults := _faults(alignment, torch, jax) or _unmapped(alignment, apart, torch, jax):

@@ -37,6 +37,10 @@ class Level:
         """Whether every item has its counterpart, or one of a few alike."""
         return not (self.torch or self.jax)
 
+    def left(self) -> int:
+        """How many trained numbers are without a counterpart."""
+        return sum(item.node.weights() for item in (*self.torch, *self.jax))
+
 
 def items(node: Node) -> list[Item]:
     """The children of a node that hold arrays; a list's entries in its place, and for a wrapper what it wraps."""
@@ -107,7 +111,7 @@ def match(torch: list[Item], jax: list[Item], alike: Alike, ordered: bool) -> Le
 
 
 def closest(level: Level, alike: Alike) -> Level:
-    """A level that does not come out, with as much paired as can be, so that an error names only the rest."""
+    """A level that does not come out, with as much paired as can be."""
     for group, other in _components(level.torch, level.jax, alike):
         level.pairs += [(t.node, j.node) for t, j in zip(group, other, strict=False)]
     paired = {id(node) for pair in level.pairs for node in pair}
