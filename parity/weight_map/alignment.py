@@ -29,6 +29,7 @@ class Alignment:
         lost_torch: torch arrays of layers without a twin.
         lost_jax: such leaves.
         undecided: what only the user can tell.
+        assumed: what was paired only so that an error names little else; no map may come of it.
         listed: what the user should know.
     """
 
@@ -41,6 +42,7 @@ class Alignment:
     lost_torch: list[Part] = field(default_factory=list)
     lost_jax: list[Part] = field(default_factory=list)
     undecided: list[str] = field(default_factory=list)
+    assumed: list[str] = field(default_factory=list)
     listed: list[str] = field(default_factory=list)
 
     def align(self, torch: Node, jax: Node) -> None:
@@ -88,8 +90,8 @@ class Alignment:
         for pair in level.pairs:
             self._note_packed(*pair)
             self.align(*pair)
-        for group_torch, group_jax in level.open:
-            self.undecided.append(_which(group_torch, group_jax))
+        self.undecided += [_which(*groups) for groups in level.open]
+        self.assumed += [_which(*groups) for groups in level.assumed]
         by_key = {item.key: item for item in level.jax if item.key.stem}
         for item in level.torch:
             # Of one name, but unlike: what does not fit is told array by array.
@@ -112,7 +114,8 @@ class Alignment:
             seen.append((level, loose, loose_jax))
         if not level.resolved():
             # An error follows: where the most is paired, it names only what is wrong.
-            seen = [(closest(level, self._alike), *others) for level, *others in seen]
+            for one, _, _ in seen:
+                closest(one, self._alike)
             level, loose, loose_jax = min(seen, key=lambda one: one[0].left())
         self.torch += [owned for node in loose for owned in own.of(node)]
         self.jax += [owned for node in loose_jax for owned in own.of(node)]

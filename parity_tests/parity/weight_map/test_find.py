@@ -10,6 +10,7 @@ from parity.errors import NotCheckable
 from parity.weight_map.find import find
 from parity.weight_map.outline import Outline
 from parity.weight_map.weight_map import Layer, WeightMap
+from parity_tests.parity.weight_map.made_outlines import Layer as Described
 from parity_tests.parity.weight_map.made_outlines import (
     batch_norm,
     conv,
@@ -169,9 +170,9 @@ def test_a_shape_that_no_layout_explains_is_an_error_with_both_names() -> None:
 
 
 def test_tied_weights_are_one_entry_and_listed() -> None:
-    embedding = ("Embedding", {"weight": (7, 4)}, {}, {})
-    head = ("Linear", {"weight": (7, 4)}, {}, {})
-    twin = ("Embed", {"embedding": (7, 4)}, {}, {})
+    embedding: Described = ("Embedding", {"weight": (7, 4)}, {}, {})
+    head: Described = ("Linear", {"weight": (7, 4)}, {}, {})
+    twin: Described = ("Embed", {"embedding": (7, 4)}, {}, {})
     for tied, layers in (
         ({"head.weight": "wte.weight"}, {"wte": embedding, "head": head}),
         ({"wte.weight": "head.weight"}, {"head": head, "wte": embedding}),
@@ -204,3 +205,13 @@ def test_layers_know_their_torch_twin_and_where_it_has_its_channels() -> None:
     assert find(of_torch, of_jax).layers == {
         "conv": Layer("net.0", True), "bn": Layer("net.1", True), "fc": Layer("fc", False), "ln": Layer("ln", False),
     }  # fmt: skip
+
+
+def test_what_was_paired_only_for_the_sake_of_an_error_never_becomes_a_map() -> None:
+    # Of the user's own modules each holds what the other side has elsewhere, which the shapes settle; a and b do not.
+    of_torch = torch({"a": linear(4, 4), "b": linear(4, 4), "m": own(p=(3,), q=(5,)), "k": own(r=(6,))})
+    square = plain(kernel=(4, 4), bias=(4,))
+    of_jax = jax_tree({"x": square, "y": square, "m": plain(p=(3,)), "k": plain(q=(5,), r=(6,))})
+    refusal(of_torch, of_jax)
+    told = find(of_torch, of_jax, {"a": "y", "b": "x", "m.q": "k.q"})
+    assert leaves(told) | {"m.q": "k.q", "a.weight": "y.kernel"} == leaves(told)
