@@ -13,10 +13,14 @@ import torch
 
 import parity.golden.kept as kept_module
 import parity.golden.make as make
+import parity.running as running_module
 from parity.check import check
 from parity.errors import NotCheckable
 from parity.golden.check import check_against, write_golden
+from parity.golden.entries import ON_CPU
+from parity.golden.file import packed, unpacked
 from parity.judging.float32 import OTHER
+from parity.live import live_side
 from parity.pair import Pair
 from parity.recording import FRAMEWORKS, STAGES, Framework, Key
 from parity.verdict import Verdict
@@ -304,3 +308,51 @@ def test_a_recording_of_something_else_is_refused(golden: Golden) -> None:
 def declared_anew(framework: Framework) -> Pair:
     module: Any = tiny_torch if framework == "torch" else tiny_jax
     return planted(framework, predict=lambda model, batch: module.predict(model, batch))
+
+
+# On a GPU: the sides are told that they run there, and run on the CPU
+
+
+@both_sides
+def test_the_judge_of_a_gpu_was_recorded_on_the_cpu_too(
+    tmp_path: Path, framework: Framework, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def on_cpu(side: Any, framework: Framework, dtype: Any, device: str) -> Any:
+        asked.append(device)
+        return live_side(side, framework, dtype, "cpu")
+
+    monkeypatch.setattr(running_module, "live_side", on_cpu)
+    write_golden(tiny(), framework, tmp_path / "gpu.parity", device="gpu")
+    assert asked.count("cpu") == 1
+    found = check_against(tiny(), tmp_path / "gpu.parity", device="gpu")
+    assert found.outcome == "agree"
+    assert asked.count("cpu") == 1, "the side that runs is no judge"
+    judged = [c for c in found.comparisons if c.loop == f"{framework} on the CPU"]
+    assert len(judged) > 100
+    wrong = unpacked(tmp_path / "gpu.parity")
+    wrong.recordings[ON_CPU].of("update", 1)["outer.bias"] *= 1 + 1e-8
+    (tmp_path / "gpu.parity").write_bytes(packed(wrong))
+    found = check_against(tiny(), tmp_path / "gpu.parity", device="gpu")
+    assert found.first_difference is not None
+    assert found.first_difference.comparison.loop == f"{framework} on the CPU"
+    assert found.first_difference.comparison.key == Key("update", 1, "outer.bias")
+
+
+def test_a_recording_that_lacks_what_is_asked_is_refused(golden: Golden, tmp_path: Path) -> None:
+    for section, name in (("recordings", "float32"), ("figures", "curve"), ("figures", "float32")):
+        content = unpacked(golden("torch"))
+        del getattr(content, section)[name]
+        (tmp_path / "less.parity").write_bytes(packed(content))
+        with pytest.raises(NotCheckable, match=f"less.parity: expected .*{name}, found none: write it again with"):
+            check_against(tiny(), tmp_path / "less.parity")
+
+
+@pytest.mark.parametrize("entry", ["kept", "framework"])
+def test_another_heading_is_refused(golden: Golden, tmp_path: Path, entry: str) -> None:
+    content = unpacked(golden("torch"))
+    content.heading = dict(content.heading) | {entry: "flax"}
+    (tmp_path / "other.parity").write_bytes(packed(content))
+    with pytest.raises(NotCheckable, match=r"other\.parity: (its heading is not as|expected a side torch or jax)"):
+        check_against(tiny(), tmp_path / "other.parity")
