@@ -120,8 +120,8 @@ def check_pairs(
 ) -> int:
     """What `parity check` does with its options; the exit status."""
     request = Request(
-        pairs or (), json, _device(device), seed, loops, seeds, traceback, against, _side(side) if side else None, steps,
-        arguments=context.obj, version=version(),
+        pairs or (), json, _device(device), seed, loops, seeds, traceback, against,
+        _side(side) if side else None, steps, arguments=context.obj, version=version(),
     )  # fmt: skip
     session = Session(request, *consoles())
     return _run(session, session.run)

@@ -348,7 +348,8 @@ def test_the_judge_of_a_gpu_was_recorded_on_the_cpu_too(
     judged = [c for c in found.comparisons if c.loop == f"{framework} on the CPU"]
     assert {c.key.stage for c in judged} == set(STAGES)
     wrong = unpacked(tmp_path / "gpu.parity")
-    wrong.recordings[ON_CPU].of("update", 1)["outer.bias"] *= 1 + 1e-8
+    update = wrong.recordings[ON_CPU].of("update", 1)
+    update["outer.bias"] = update["outer.bias"] * (1 + 1e-8)
     (tmp_path / "gpu.parity").write_bytes(packed(wrong))
     found = check_against(tiny(), tmp_path / "gpu.parity", device="gpu")
     assert found.first_difference is not None
