@@ -10,8 +10,15 @@ from functools import cache
 from parity.judging.difference import Scales, scales_of
 from parity.judging.flips import Rejudge
 from parity.judging.float32 import OTHER, Float32
-from parity.judging.float64 import compare_float64
-from parity.judging.judge import compare_null_in_lockstep, compare_with_cpu, rests_on_null
+from parity.judging.float64 import NoiseOf, compare_float64
+from parity.judging.judge import (
+    Lockstep,
+    compare_null_in_lockstep,
+    compare_with_cpu,
+    judged_beyond_noise,
+    rests_on_null,
+)
+from parity.judging.layers import Unshown, unshown
 from parity.judging.loops import chosen, compare_loops_float32, compare_loops_float64
 from parity.judging.noise import Noise
 from parity.judging.power import multiplies_matrices
@@ -31,7 +38,9 @@ DEFAULT_LOOPS = ("stepped", "whole_run")
 class Findings:
     """What a check has found so far; `parity.judging.summary` makes the verdict of it.
 
-    `against` tells of a side that is recorded. `coarse` has the coarse distances for each dtype.
+    `against` tells of a side that is recorded. `unshown` is what one side alone can show. `lockstep` has the float64
+    comparisons of the free runs, and what of them was made in lockstep instead. `coarse` has the coarse distances for
+    each dtype.
     """
 
     pair: Pair
@@ -45,6 +54,8 @@ class Findings:
     comparisons: list[Comparison] = field(default_factory=list)
     coarse: dict[Dtype, dict[Key, float]] = field(default_factory=dict)
     listed: list[str] = field(default_factory=list)
+    unshown: Unshown = field(default_factory=Unshown)
+    lockstep: Lockstep = field(default_factory=lambda: Lockstep([]))
 
     @property
     def judging(self) -> Framework:
@@ -60,6 +71,11 @@ class Findings:
     def running(self) -> dict[Framework, Running]:
         """The sides that run: both, or the one that is not recorded."""
         return {framework: side for framework, side in self.sides.items() if isinstance(side, Running)}
+
+    @property
+    def drew(self) -> list[Framework]:
+        """The sides whose own code drew random numbers."""
+        return [framework for framework, side in self.sides.items() if side.drew]
 
     @property
     def differs(self) -> bool:
@@ -123,18 +139,48 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
         return sides[framework].free_noise(findings.scales, until)
 
     judge, other = findings.judge, OTHER[judging]
-    keys = [key for key in keys_of(*free.values()) if not rests_on_null(key, judge, findings.scales)]
-    findings.comparisons += compare_float64(free["torch"], free["jax"], findings.scales, noise_of, keys=keys)
+    findings.unshown = unshown(free, sides["jax"].unmatched, sides["jax"].apart)
+    findings.listed += findings.unshown.listed
+    keys = [
+        key for key in keys_of(*free.values())
+        if key.tensor not in findings.unshown.tensors and not rests_on_null(key, judge, findings.scales)
+    ]  # fmt: skip
+    compared = compare_float64(free["torch"], free["jax"], findings.scales, noise_of, keys=keys)
+    findings.lockstep = _beyond_noise(findings, compared, noise_of)
+    findings.comparisons += findings.lockstep.comparisons
+    findings.listed += [findings.lockstep.listed] if findings.lockstep.listed else []
     findings.comparisons += compare_null_in_lockstep(
         judge, judging, lambda: findings.running[other].lockstep64(judge), findings.scales
     )
     if findings.device == "gpu":
         findings.comparisons += compare_with_cpu(judge, sides[judging].on_cpu(), findings.scales, noise_of)
-    _predictions(findings, "float64", {None: free[other]})
+    _predictions(findings, "float64", {None: findings.lockstep.run or free[other]})
     found, findings.runs = compare_loops_float64(sides, names, judge, findings.scales, noise_of, findings.pair.steps)
     findings.comparisons += found
     tell("float64: one precision lower, for its power")
     findings.coarse["float64"] = sides[judging].coarse("float64", judge, findings.scales)
+
+
+def _beyond_noise(findings: Findings, compared: list[Comparison], noise_of: NoiseOf) -> Lockstep:
+    """What the noise of the free runs leaves nothing to be judged in, judged in lockstep with the judge."""
+    judge, judging = findings.judge, findings.judging
+    other = OTHER[judging]
+
+    @cache
+    def run() -> Recording:
+        return findings.running[other].lockstep64(judge)
+
+    @cache
+    def lockstep_noise_of(framework: Framework) -> Noise:
+        base = judge if framework == judging else run()
+        if framework in findings.running:
+            return findings.running[framework].lockstep64_noise(base, judge, findings.scales)
+        # A recorded side cannot be moved any more: it shows no noise, and the floor has to suffice.
+        return Noise(base, lambda move: base, findings.scales, findings.seed)
+
+    return judged_beyond_noise(
+        compared, findings.recordings["float64"], judging, findings.scales, noise_of, lockstep_noise_of, run
+    )
 
 
 def _float32(findings: Findings, names: dict[Framework, dict[str, str]], tell: Progress) -> None:
@@ -148,7 +194,9 @@ def _float32(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
     def noise_of(framework: Framework) -> Noise:
         return sides[framework].lockstep_noise(stepped[framework], judge, findings.scales)
 
-    float32 = Float32(judge, findings.scales, findings.coarse.get("float32", {}), noise_of)
+    float32 = Float32(
+        judge, findings.scales, findings.coarse.get("float32", {}), noise_of, unshown=findings.unshown.tensors
+    )
     float32.rejudge = _rejudge(findings, float32)
     found = float32.compare(stepped)
     findings.comparisons += found

@@ -54,6 +54,18 @@ class Running:
         """The side in float32; the side in float64 is `float64`."""
         return self._live("float32")
 
+    @property
+    def unmatched(self) -> frozenset[str]:
+        return self.float64.unmatched
+
+    @property
+    def apart(self) -> frozenset[str]:
+        return self.float64.apart
+
+    @property
+    def drew(self) -> bool:
+        return self.float64.drew
+
     def missing(self, loop: str) -> str:
         return self.float64.missing(loop)
 
@@ -104,6 +116,10 @@ class Running:
     def lockstep64(self, judge: Recording) -> Recording:
         """The float64 steps, each from the judge's state."""
         return self._lockstep(self.float64, judge)
+
+    def lockstep64_noise(self, base: Recording, judge: Recording, scales: Scales) -> Noise:
+        """Its noise in these steps, of which `base` is the recording."""
+        return Noise(base, lambda move: self._lockstep(self.float64, judge, move=move), scales, self._seed)
 
     def lockstep(self, judge: Recording) -> Recording:
         self._tell(f"float32, {self.framework}: {self._pair.steps} steps in lockstep with the judge")

@@ -18,9 +18,24 @@ class Curve(NamedTuple):
 
 
 class Shown(Protocol):
-    """One side of a check. `loops` are those that it has, `judge` the float64 recording that it is judged against."""
+    """One side of a check. `loops` are those that it has, `judge` the float64 recording that it is judged against.
+
+    `unmatched`, `apart` and `drew` are those of `parity.live.LiveSide`.
+    """
 
     loops: tuple[str, ...]
+
+    @property
+    def unmatched(self) -> frozenset[str]:
+        """Layers of the torch side that no layer of this side stands for."""
+
+    @property
+    def apart(self) -> frozenset[str]:
+        """Arrays that the torch side holds and this side does not."""
+
+    @property
+    def drew(self) -> bool:
+        """Whether the side's own code has drawn random numbers of its own so far."""
 
     def missing(self, loop: str) -> str:
         """Why a loop cannot be driven; empty where it can."""

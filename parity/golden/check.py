@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from parity.check import DEFAULT_LOOPS, Findings, compared, silent
-from parity.golden.file import packed, unpacked
+from parity.golden.entries import FREE
+from parity.golden.file import Content, packed, unpacked
 from parity.golden.heading import Heading
 from parity.golden.make import golden_of
 from parity.golden.names import renamed
@@ -54,7 +56,7 @@ def check_against(
     heading = Heading.read(content.heading, file)
     heading.fits(file, pair, seed, device)
     place = OTHER[heading.framework]
-    running = Running(pair, side or place, seed, device, tell, heading.kept)
+    running = Running(_told(pair, content, heading), side or place, seed, device, tell, heading.kept)
     recorded = Recorded(content, heading, running.float64.batches(seed, pair.steps), file)
     both: dict[Framework, Shown] = {heading.framework: recorded, place: running}
     against = Against(
@@ -67,3 +69,12 @@ def check_against(
     )
     sides = {framework: both[framework] for framework in FRAMEWORKS}
     return renamed(compared(Findings(pair, seed, device, sides, against), loops, tell))
+
+
+def _told(pair: Pair, content: Content, heading: Heading) -> Pair:
+    """The pair, its JAX side told by the recording what only torch could tell: initial parameters, and the outline."""
+    if heading.framework != "torch" or heading.outline is None:
+        return pair
+    drawn = content.recordings[FREE].of("init", 0) if FREE in content.recordings else {}
+    tie = replace(pair.jax.tie, outline=heading.outline)
+    return replace(pair, jax=replace(pair.jax, parameters=lambda seed: drawn, tie=tie))

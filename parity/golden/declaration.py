@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from typing import Any
 
 from parity.pair import Pair
@@ -19,12 +19,13 @@ def declaration(pair: Pair, framework: Framework) -> str:
     default is left out too, so that a setting which a later version adds leaves the digest as it is. A part that is a
     function counts by its name.
     """
+    side = pair.side(framework)
     declared = {
         "name": pair.name,
         "stages": list(pair.stages),
         "labels": pair.labels,
         "side": framework,
-        "parts": _plain(pair.side(framework)),
+        "parts": _plain(replace(side, tie=replace(side.tie, torch=None, outline=None))),
     }
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
 

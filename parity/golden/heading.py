@@ -13,6 +13,7 @@ from parity.golden.file import AGAIN
 from parity.golden.kept import Kept
 from parity.pair import Pair
 from parity.recording import Device, Framework
+from parity.weight_map.outline import Outline
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Heading:
         seed, steps, stages, device: the settings of its runs.
         kept: what of them there is.
         loops: the side's own loops that were asked for, each with why it did not run, empty where it did.
+        unmatched, apart, drew: of the side, as `parity.shown.Shown` has them.
+        outline: what torch's module is made of, from which the weight map is found; None where it is no module.
     """
 
     pair: str
@@ -37,10 +40,14 @@ class Heading:
     device: Device
     kept: Kept
     loops: Mapping[str, str]
+    unmatched: tuple[str, ...]
+    apart: tuple[str, ...]
+    drew: bool
+    outline: Outline | None
 
     @classmethod
     def of(cls, pair: Pair, framework: Framework, *, seed: int, device: Device, **others: Any) -> Heading:
-        """The heading of a recording of this pair's side; `others` has `kept` and `loops`."""
+        """The heading of a recording of this pair's side; `others` has what only the side itself can tell."""
         return cls(
             pair.name, declaration(pair, framework), framework, seed, pair.steps, pair.stages, device, **others
         )  # fmt: skip
@@ -58,7 +65,9 @@ class Heading:
         """
         try:
             kept = Kept(tuple(document["kept"]["steps"]), document["kept"]["given"])
-            found = cls(**(dict(document) | {"stages": tuple(document["stages"]), "kept": kept}))
+            outline = None if document["outline"] is None else Outline.from_document(document["outline"])
+            tuples = {name: tuple(document[name]) for name in ("stages", "unmatched", "apart")}
+            found = cls(**(dict(document) | tuples | {"kept": kept, "outline": outline}))
         except (KeyError, TypeError) as error:
             raise NotCheckable(f"{file}: its heading is not as expected: {error}: {AGAIN}") from error
         if found.framework not in get_args(Framework):

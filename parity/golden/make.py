@@ -61,7 +61,10 @@ def golden_of(
     names = chosen({framework: running}, loops)[framework] if "trajectory" in pair.stages else {}
     batches = running.float64.batches(seed, pair.steps)
     running.kept = kept = kept_of(running.whole, batches, pair.steps)
-    heading = Heading.of(pair, framework, seed=seed, device=device, kept=kept, loops=names)
+    heading = Heading.of(
+        pair, framework, seed=seed, device=device, kept=kept, loops=names, unmatched=tuple(sorted(running.unmatched)),
+        apart=tuple(sorted(running.apart)), drew=running.drew, outline=running.float64.outline,
+    )  # fmt: skip
     asked = Asked(running, running.free(), Content(heading.document()), seed, pair.steps, progress)
     _free(asked, kept, device)
     _lockstep(asked)

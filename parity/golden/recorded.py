@@ -35,6 +35,18 @@ class Recorded:
         self.loops = tuple(heading.loops)
         self._content, self._heading, self._batches, self._file = content, heading, batches, file
 
+    @property
+    def unmatched(self) -> frozenset[str]:
+        return frozenset(self._heading.unmatched)
+
+    @property
+    def apart(self) -> frozenset[str]:
+        return frozenset(self._heading.apart)
+
+    @property
+    def drew(self) -> bool:
+        return self._heading.drew
+
     def missing(self, loop: str) -> str:
         return self._heading.loops[loop]
 

@@ -27,6 +27,7 @@ class Float32:
         coarse: the coarse distance of each tensor that the cap applies to.
         noise_of: a side's float32 noise, drawn when first asked for.
         rejudge: judges a difference again where there is a reason for it that is not the side's: a flipped activation.
+        unshown: names of tensors of layers that only one side can show, which are not compared.
         without_power: tensors whose yardstick exceeds the cap: judged without it, and listed.
     """
 
@@ -35,6 +36,7 @@ class Float32:
     coarse: Mapping[Key, float]
     noise_of: Callable[[Framework], Noise]
     rejudge: Callable[[Comparison], Comparison] = lambda comparison: comparison
+    unshown: frozenset[str] = frozenset()
     without_power: set[Key] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -42,7 +44,7 @@ class Float32:
 
     def compare(self, sides: Mapping[Framework, Recording], loop: str | None = None) -> list[Comparison]:
         """Every tensor of both sides' recordings against the judge; data, init and whole numbers against each other."""
-        keys = keys_of(*sides.values())
+        keys = [key for key in keys_of(*sides.values()) if key.tensor not in self.unshown]
         found: list[Comparison] = []
         for key in keys:
             found.extend(self._compare(key, sides, loop))

@@ -62,8 +62,10 @@ def _stage(stage: str, comparisons: Iterable[Comparison], kinds: Kinds, findings
     here = [comparison for comparison in comparisons if comparison.key.stage == stage]
     shown = {dtype: kinds.get(dtype, {}).get(stage, {}) for dtype in DTYPES}
     power = {dtype: min(shown[dtype].values(), default=None) for dtype in DTYPES}
-    reason = _differing(here) or _unproven(stage, here, shown, findings)
-    outcome = worst(comparison.outcome for comparison in here)
+    unproven = _unproven(stage, here, shown, findings)
+    drew = bool(findings.drew) and stage not in BIT_EXACT
+    reason = unproven if drew else _differing(here) or unproven
+    outcome = "inconclusive" if drew else worst(comparison.outcome for comparison in here)
     float32 = {side: [c for c in here if c.dtype == "float32" and c.side in (side, None)] for side in FRAMEWORKS}
     return StageVerdict(
         stage=stage, outcome="inconclusive" if outcome == "agree" and reason else outcome,
@@ -87,6 +89,12 @@ def _differing(here: list[Comparison]) -> str:
 
 def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, float]], findings: Findings) -> str:
     """Why a stage in which nothing differs is not green; empty where it is."""
+    if stage not in BIT_EXACT and findings.drew:
+        names = " and ".join(findings.drew)
+        return (
+            f"not comparable: the {names} side draws random numbers of its own; let it take them from the batch "
+            "(dropout modules are handed theirs)"
+        )
     for dtype in DTYPES:
         if not any(comparison.dtype == dtype for comparison in here):
             return "not judged: float64 differs" if findings.differs else f"nothing was compared in {dtype}"
@@ -152,6 +160,8 @@ def _hint(findings: Findings, first: Comparison) -> str:
     if first.loop in findings.runs:
         side: Framework = "torch" if first.loop.startswith("torch") else "jax"
         return looks_like(first.key, findings.judge, findings.runs[first.loop], side)
+    if first.dtype == "float64" and first.key in findings.lockstep.keys and findings.lockstep.run is not None:
+        return looks_like(first.key, findings.judge, findings.lockstep.run, OTHER[findings.judging])
     side = first.side or OTHER[findings.judging]
     return looks_like(first.key, findings.judge, findings.recordings[first.dtype][side], side)
 

@@ -27,7 +27,7 @@ NEAR = FLOAT32_FACTOR * FEW_EPS * EPS["float32"]
 
 def observation(**forward: Array) -> Observation:
     return Observation(
-        {name.replace("__", "."): array for name, array in forward.items()}, Gradients(np.zeros(()), {}), {}
+        {name.replace("__", "."): array for name, array in forward.items()}, Gradients(np.zeros(()), {}, {}), {}
     )
 
 
@@ -100,7 +100,7 @@ class MadeSide:
         self.passes += 1
         weight = parameters["w"]
         output = self.change(np.array([1.0, weight[0] - weight[1]]))
-        return Observation({"fc.output": output}, Gradients(np.zeros(()), {"w": self.gain * (output > 0)}), {})
+        return Observation({"fc.output": output}, Gradients(np.zeros(()), {"w": self.gain * (output > 0)}, {}), {})
 
 
 JUDGE = recording(("init", 0, {"w": np.array([0.5, 0.5 - 2.0**-25])}), ("backward", 0, {"w": np.ones(2)}))

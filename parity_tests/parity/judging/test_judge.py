@@ -65,7 +65,7 @@ JAX = Side(
     ).mean(),
     optimizer=lambda: optax.adam(0.03), **SHARED,
 )  # fmt: skip
-PAIR = Pair("shifted", TORCH, JAX, steps=STEPS, labels="labels")
+PAIR = Pair(name="shifted", torch=TORCH, jax=JAX, steps=STEPS, labels="labels")
 
 
 def wrong_for(name: str) -> Pair:
@@ -107,7 +107,7 @@ def test_two_free_runs_part_there() -> None:
         [run.of(*last[:2])[last.tensor] for run in (sides if seed == 0 else free_runs(seed)).values()]
         for seed in range(4)
     ]
-    assert max(difference(*arrays, 1.0) for arrays in ends) > 100 * FLOAT64_FLOOR
+    assert max(difference(torch_end, jax_end, 1.0) for torch_end, jax_end in ends) > 100 * FLOAT64_FLOOR
     found = scales(list(sides.values()))
     assert rests_on_null(last, sides["torch"], found)
     assert rests_on_null(last._replace(tensor="exp_avg.shift"), sides["torch"], found)
