@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import jax.numpy as jnp
 import pytest
-import torchvision  # type: ignore[import-untyped]
+import torchvision
 from flax import nnx
 
 from parity.jax_side.outline import outline as jax_outline
