@@ -33,10 +33,10 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
     told = parse(overrides, torch, jax)
     names = _one_holder(torch) | dict.fromkeys(told.left_out)
     roots = tree(torch, names), tree(jax, _one_holder(jax))
-    ordered = any(module.kind for module in jax.modules)
-    alignment = Alignment(Layouts(told.how, flattened(torch)), ordered)
+    alignment = Alignment(Layouts(told.how, flattened(torch)), _ordered(jax))
     _align_what_was_told(alignment, told, *roots)
-    alignment.align(*map(unwrapped, roots))
+    # Where one model is a single layer, the other may wrap its twin.
+    alignment.align(*(map(unwrapped, roots) if bool(roots[0].leaves) != bool(roots[1].leaves) else roots))
     alignment.finish()
     apart = _apart(alignment, torch, told)
     if faults := _faults(alignment, torch, jax) or _unmapped(alignment, apart, torch, jax):
@@ -44,6 +44,11 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
     order = {name: index for index, (name, _) in enumerate(torch.arrays())}
     entries = sorted(alignment.entries, key=lambda entry: (order[entry.torch.name], entry.torch.start))
     return WeightMap(tuple(entries), alignment.listed, _layers(alignment, torch, jax), apart)
+
+
+def _ordered(jax: Outline) -> bool:
+    """Whether the modules come in order of definition: not in a plain tree, nor where Flax has sorted the names."""
+    return any(module.kind for module in jax.modules) and not jax.modules[0].config.get("sorted", False)
 
 
 def _one_holder(outline: Outline) -> dict[str, str | None]:
@@ -122,7 +127,7 @@ def _faults(alignment: Alignment, torch: Outline, jax: Outline) -> list[str]:
         for outline in (torch, jax):
             tied = ", ".join(f"{name} is {first}" for name, first in outline.tied.items())
             faults += [f"tied on the {outline.framework} side: {tied}"] if tied else []
-    return faults
+    return faults or alignment.assumed
 
 
 def _unmapped(alignment: Alignment, apart: Apart, torch: Outline, jax: Outline) -> list[str]:
