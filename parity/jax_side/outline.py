@@ -18,7 +18,7 @@ SETTINGS = ("feature_group_count", "transpose_kernel", "num_heads")
 def outline(model: nnx.Module) -> Outline:
     """The model's modules in order of definition; its leaves may be shapes only, as `nnx.eval_shape` makes them.
 
-    A model that was split and merged, as `nnx.eval_shape` does, has lost the order: the root's config says `sorted`, and
+    A model that was split and merged, as by `nnx.eval_shape`, has lost the order: the root's config says `sorted`, and
     then it takes names, numbers or shapes to tell modules apart. `outline_made_by` keeps it.
 
     What is neither `nnx.Param` nor the state of a random stream is a buffer. A variable under two names is first held

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from parity.errors import NotCheckable
 from parity.weight_map.alignment import Alignment
 from parity.weight_map.flatten import flattened
-from parity.weight_map.kinds import ATTENTION, CELL, EMBEDDING, NORM, family, framework_class, has_channels
+from parity.weight_map.kinds import ATTENTION, CELL, EMBEDDING, NORM, UNKNOWN, family, framework_class, has_channels
 from parity.weight_map.layouts import Layouts
 from parity.weight_map.levels import unwrapped
 from parity.weight_map.names import role
@@ -69,7 +69,8 @@ def _align_what_was_told(alignment: Alignment, told: Told, torch: Node, jax: Nod
         pair = _taken(torch, name), _taken(jax, path)
         alignment.add(*pair)
         of, jax_of = pair[0].node, pair[1].node
-        if of.leaves and jax_of.leaves and of.path and jax_of.path and not of.children and not jax_of.children:
+        # What else is in a layer follows; a module of the user's own may hold anything.
+        if of.path and jax_of.path and UNKNOWN not in (of.family, jax_of.family) and of.leaves and jax_of.leaves:
             modules.setdefault(of.path, jax_of.path)
     pairs = [(_node(torch, name), _node(jax, path)) for name, path in modules.items()]
     for root, nodes in ((torch, [t for t, _ in pairs]), (jax, [j for _, j in pairs])):

@@ -118,11 +118,19 @@ def test_a_layer_beside_its_twin(name: str) -> None:
     assert outputs_agree(of_torch, filled(of_jax, leaves), inputs, images=twin.images)
 
 
+def attended(query: jax.Array, key: jax.Array, value: jax.Array, **_: Any) -> jax.Array:
+    """Attention in the dtype of its inputs: JAX's own takes its softmax in float32."""
+    weights = jax.nn.softmax(jnp.einsum("...qhd,...khd->...hqk", query, key) / np.sqrt(query.shape[-1]))
+    return jnp.einsum("...hqk,...khd->...qhd", weights, value)
+
+
 class Attention(nnx.Module):
-    """Flax's attention of one input with itself. Heads of 4: it takes the root of their size in float32."""
+    """Flax's attention of one input with itself."""
 
     def __init__(self, rngs: nnx.Rngs) -> None:
-        self.attention = nnx.MultiHeadAttention(num_heads=2, in_features=8, decode=False, rngs=rngs, **F64)
+        self.attention = nnx.MultiHeadAttention(
+            num_heads=2, in_features=8, attention_fn=attended, decode=False, rngs=rngs, **F64
+        )
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         found: jax.Array = self.attention(inputs)
@@ -138,7 +146,7 @@ class PackedAttention(nnx.Module):
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         query, key, value = jnp.moveaxis(self.qkv(inputs).reshape(*inputs.shape[:-1], 3, 2, 4), -3, 0)
-        found = nnx.dot_product_attention(query, key, value)
+        found = attended(query, key, value)
         return self.proj(found.reshape(inputs.shape))
 
 
