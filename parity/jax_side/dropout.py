@@ -28,7 +28,9 @@ def injected(stream: jax.Array | None) -> Iterator[None]:
     def dropped(layer: nnx.Dropout | linen.Dropout, inputs: jax.Array, deterministic: bool | None) -> jax.Array:
         if deterministic or layer.rate == 0:
             return inputs
-        shape = [1 if axis in layer.broadcast_dims else size for axis, size in enumerate(inputs.shape)]
+        shape = list(inputs.shape)
+        for axis in layer.broadcast_dims:
+            shape[axis] = 1
         kept = _mask(stream, next(calls), tuple(shape), layer.rate)
         return jnp.where(kept, inputs / (1 - layer.rate) if layer.rate < 1 else inputs, jnp.zeros_like(inputs))
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen, nnx
+from jax.extend.core import get_opaque_trace_state
 
 from parity.recording import Array
 
@@ -43,13 +44,16 @@ def rounded(array: jax.Array, bits: int | None) -> jax.Array:
 class Layers:
     """Arrays of one traced pass, in torch's layout: `forward` has inputs and outputs in the order of the calls.
 
-    `outputs` are the model's own, as its last call gave them.
+    `outputs` are the model's own, as its last call gave them. A call inside a transformation of the model's own, such
+    as a scan, belongs to another trace, from which nothing can be handed out: `hidden` has the layers so called.
     """
 
     def __init__(self, bits: int | None, probes: dict[str, jax.Array] | None) -> None:
         self.forward: dict[str, jax.Array] = {}
         self.inputs: list[str] = []
         self.outputs: Any = None
+        self.hidden: set[str] = set()
+        self._trace = _trace()
         self._bits = bits
         self._probes = probes
         self._calls: Counter[str] = Counter()
@@ -61,6 +65,9 @@ class Layers:
         An input that is given twice, such as the one of self-attention, is one input.
         """
         if place.name in self._inside:
+            return function(*given, **named)
+        if not self._here():
+            self.hidden.add(place.name)
             return function(*given, **named)
         self._calls[place.name] += 1
         call = place.name if self._calls[place.name] == 1 else f"{place.name}#{self._calls[place.name]}"
@@ -80,6 +87,13 @@ class Layers:
         finally:
             self._inside.remove(place.name)
         return self._left(call, output, place.channels)
+
+    def gave(self, output: Any) -> None:
+        """Keep what the model itself gave."""
+        self.outputs = output if self._here() else None
+
+    def _here(self) -> bool:
+        return bool(_trace() == self._trace)
 
     def _left(self, call: str, output: Any, channels: bool) -> Any:
         leaves, structure = jax.tree.flatten(output)
@@ -110,6 +124,11 @@ def in_front(array: jax.Array, channels: bool) -> jax.Array:
 def behind(array: jax.Array, channels: bool) -> jax.Array:
     """The way back from `in_front`."""
     return jnp.moveaxis(array, 1, -1) if channels and array.ndim > 2 else array
+
+
+def _trace() -> object:
+    """What tells one trace from another. Flax compares the same."""
+    return get_opaque_trace_state(convention="flax")  # type: ignore[no-untyped-call]
 
 
 def _floating(value: object) -> bool:
@@ -143,7 +162,7 @@ def watch(
             else:
                 output = layers.call(place, partial(function, layer), *given, **named)
             if layer is model:
-                layers.outputs = output
+                layers.gave(output)
             return output
 
         return watched
@@ -173,7 +192,7 @@ def watch_linen(
             return function(*given, **named)
         output = layers.call(places[path], function, *given, **named) if path else function(*given, **named)
         if not path:
-            layers.outputs = output
+            layers.gave(output)
         return output
 
     with linen.intercept_methods(watched):

@@ -59,6 +59,7 @@ class JaxSide:
         self._parts, self._side, self.drew = Parts(side, self.framework), side, False
         with self._settings():
             self._models = models_of(self._parts, dtype, device)
+        self._hidden: set[str] = set()
         self._batch: tuple[Batch, dict[str, jax.Array]] = {}, {}
         self._transformation = None if side.optimizer is None else self._parts.optimizer()
         self._fresh = self._compiled("optimizer", self._begin)
@@ -100,7 +101,7 @@ class JaxSide:
 
     @property
     def unmatched(self) -> frozenset[str]:
-        return self._models.unmatched
+        return self._models.unmatched | self._hidden
 
     @property
     def apart(self) -> frozenset[str]:
@@ -197,6 +198,7 @@ class JaxSide:
         watching = self._models.watched(model, bits, probes, layers=layers)
         with watching as watched, injected(batch.get(STREAM)):
             yield Pass(model, nested(given), watched, mode)
+        self._hidden |= watched.hidden
 
     def _forward(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> dict[str, jax.Array]:
         with self._pass(held, batch, bits) as called:

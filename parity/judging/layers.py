@@ -41,7 +41,9 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
         if jax:
             listed.append(f"layers of the torch side that no module of the jax side stands for: {names}")
         else:
-            listed.append(f"layers were not seen on the jax side: of {names}, only parameters and gradients are compared")
+            listed.append(
+                f"layers were not seen on the jax side: of {names}, only parameters and gradients are compared"
+            )
     for layer in dict.fromkeys(layer for layer, _ in torch.values()):
         inputs = [{tensor for tensor, place in side.items() if place == (layer, "input")} for side in (torch, jax)]
         if layer not in unmatched and all(inputs) and inputs[0] != inputs[1]:

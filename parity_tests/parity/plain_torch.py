@@ -1,4 +1,4 @@
-"""The torch side of the plain pair: two linear layers, one of them square, whose twin is a function of its parameters."""
+"""The torch side of the plain pair: two linear layers, one of them square, beside a function of its parameters."""
 
 from collections.abc import Iterable
 
