@@ -1,0 +1,36 @@
+"""The small pair's JAX side in Flax Linen."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+from parity_tests.parity.small_torch import CLASSES, HIDDEN
+from parity_tests.ports.linen_twins import BatchNorm
+
+
+class Small(nn.Module):
+    """Linear, batch norm, ReLU, dropout, linear."""
+
+    rate: float = 0.25
+    bias: bool = True
+
+    def setup(self) -> None:
+        self.inner = nn.Dense(HIDDEN)
+        self.norm = BatchNorm()
+        self.dropout = nn.Dropout(self.rate)
+        self.outer = nn.Dense(CLASSES, use_bias=self.bias)
+
+    def __call__(self, inputs: jax.Array, train: bool) -> jax.Array:
+        found = nn.relu(self.norm(self.inner(inputs), train=train))
+        logits: jax.Array = self.outer(self.dropout(found, deterministic=not train))
+        return logits
+
+
+def loss(model: Small, batch: dict[str, jax.Array], train: bool) -> jax.Array:
+    losses = optax.softmax_cross_entropy_with_integer_labels(model(batch["inputs"], train=train), batch["labels"])
+    return jnp.mean(losses)
+
+
+def optimizer() -> optax.GradientTransformation:
+    return optax.sgd(0.1, momentum=0.9)
