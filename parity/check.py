@@ -173,10 +173,7 @@ def _beyond_noise(findings: Findings, compared: list[Comparison], noise_of: Nois
     @cache
     def lockstep_noise_of(framework: Framework) -> Noise:
         base = judge if framework == judging else run()
-        if framework in findings.running:
-            return findings.running[framework].lockstep64_noise(base, judge, findings.scales)
-        # A recorded side cannot be moved any more: it shows no noise, and the floor has to suffice.
-        return Noise(base, lambda move: base, findings.scales, findings.seed)
+        return findings.sides[framework].lockstep64_noise(base, judge, findings.scales)
 
     return judged_beyond_noise(
         compared, findings.recordings["float64"], judging, findings.scales, noise_of, lockstep_noise_of, run

@@ -87,10 +87,12 @@ def judged_beyond_noise(
     if not keys:
         return Lockstep(free)
     run, judge = lockstep(), sides[judging]
+    # Of a judge that is not recorded whole, only what was taken from a state that is there.
+    taken = {key for key in keys if run.of(key.stage, key.step)}
     stepped = {judging: judge, OTHER[judging]: run}
     found = compare_float64(
         stepped["torch"], stepped["jax"], scales, lambda framework, _: lockstep_noise_of(framework),
-        keys=sorted(keys, key=Key.flow),
+        keys=sorted(taken, key=Key.flow),
     )  # fmt: skip
     again = {c.key: c for c in found}
     first, tensors = min(keys, key=Key.flow), len({key.tensor for key in keys})
@@ -98,7 +100,7 @@ def judged_beyond_noise(
         f"float64: {tensors} tensors, first {first}, are moved from themselves by more than {FLOAT64_CEILING:g} "
         "where the start moves by a unit in the last place: judged in lockstep from there on"
     )
-    return Lockstep([again.get(c.key, c) for c in free], keys, run, said)
+    return Lockstep([again.get(c.key, c) for c in free if c.key in taken or c.key not in keys], keys, run, said)
 
 
 def _chaotic(key: Key, torch: Noise, jax: Noise) -> bool:

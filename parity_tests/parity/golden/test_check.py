@@ -8,6 +8,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import pytest
 import torch
 
@@ -264,6 +266,39 @@ def test_null_gradients_are_judged_in_lockstep_with_the_recorded_side(
         found = check_against(SHIFTED, tmp_path / "null.parity")
         assert found.outcome == "agree", found.first_difference
         assert "null gradient: backward shift" in found.listed
+
+
+def chaotic(wrong: Framework | None = None) -> Pair:
+    """A pair that carries a unit in the last place to the front within two steps, whatever its gradients are."""
+
+    def torch_update(model: Any, _: Any) -> Any:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.copy_(torch.cos(1e8 * parameter) + 1e-6 * (wrong == "torch"))
+        return model
+
+    def jax_update(model: Any, _: Any) -> Any:
+        return jax.tree.map(lambda w: jnp.cos(1e8 * w) + 1e-6 * (wrong == "jax"), model)
+
+    alone = {"optimizer": None}
+    return tiny(LONG, alone | {"update": torch_update}, alone | {"update": jax_update})
+
+
+@both_sides
+def test_what_is_chaotic_is_judged_in_lockstep_at_the_recorded_steps(
+    tmp_path: Path, framework: Framework, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_module, "SMALL_BYTES", 0)
+    write_golden(chaotic(), framework, tmp_path / "chaos.parity")
+    found = check_against(chaotic(), tmp_path / "chaos.parity")
+    assert found.outcome != "differ", found.first_difference
+    assert any("judged in lockstep from there on" in line for line in found.listed)
+    weights = [c for c in found.comparisons if c.key[::2] == ("trajectory", "inner.weight") and c.dtype == "float64"]
+    assert [c.key.step for c in weights] == [0, 1, 2, 10]
+    assert max(c.difference for c in weights) < 1e-9
+    verdict = check_against(chaotic(OTHER[framework]), tmp_path / "chaos.parity")
+    assert place(verdict)[0].stage == "update"
+    assert any(c.outcome == "differ" and c.key.step == 10 for c in verdict.comparisons)
 
 
 @both_sides
