@@ -15,6 +15,7 @@ from parity.judging.judge import (
     Lockstep,
     compare_null_in_lockstep,
     compare_with_cpu,
+    completed,
     judged_beyond_noise,
     rests_on_null,
 )
@@ -138,8 +139,11 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
     def noise_of(framework: Framework, until: int | None) -> Noise:
         return sides[framework].free_noise(findings.scales, until)
 
-    judge, other = findings.judge, OTHER[judging]
-    findings.unshown = unshown(free, sides["jax"].unmatched, sides["jax"].apart)
+    other = OTHER[judging]
+    if not (findings.against and findings.against.names):
+        # Two sides of one framework divide the network alike, and hold the same.
+        findings.unshown = unshown(free, sides["jax"].unmatched, sides["jax"].apart)
+    free[judging] = judge = completed(findings.judge, free[other], findings.unshown.tensors)
     findings.listed += findings.unshown.listed
     keys = [
         key for key in keys_of(*free.values())

@@ -8,7 +8,7 @@ is chaotic in float64 too, some steps later than in float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import isfinite
 from typing import NamedTuple
 
@@ -56,6 +56,22 @@ def compare_null_in_lockstep(
         return Noise(sides[framework], lambda move: sides[framework], scales, 0)
 
     return compare_float64(sides["torch"], sides["jax"], scales, noise_of, keys=keys)
+
+
+def completed(judge: Recording, other: Recording, apart: Collection[str]) -> Recording:
+    """The judge with those arrays `apart` that only the other side holds, so that it can start from the judge's states.
+
+    They are not compared: each side's own are as right as they can be.
+    """
+    names = (other.of("init", 0).keys() - judge.of("init", 0).keys()) & set(apart)
+    if not names:
+        return judge
+    groups = dict(judge.groups)
+    for stage, step in groups:
+        if stage in ("init", "trajectory"):
+            theirs = other.of(stage, step)
+            groups[stage, step] = groups[stage, step] | {name: theirs[name] for name in theirs if name in names}
+    return Recording(judge.provenance, groups)
 
 
 class Lockstep(NamedTuple):
