@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from parity.errors import NotCheckable
 from parity.judging.difference import Scales, scales_of
 from parity.judging.flips import Rejudge
 from parity.judging.float32 import OTHER, Float32
@@ -26,7 +27,7 @@ from parity.judging.power import multiplies_matrices
 from parity.judging.score import compare_predictions
 from parity.judging.summary import summarised
 from parity.pair import Pair
-from parity.recording import FRAMEWORKS, Device, Dtype, Framework, Key, Recording, keys_of
+from parity.recording import DTYPES, FRAMEWORKS, Device, Dtype, Framework, Key, Recording, keys_of
 from parity.running import Running
 from parity.runs import Progress
 from parity.shown import Shown
@@ -49,6 +50,7 @@ class Findings:
     device: Device
     sides: Mapping[Framework, Shown]
     against: Against | None = None
+    dtypes: tuple[Dtype, ...] = DTYPES
     recordings: dict[Dtype, dict[Framework, Recording]] = field(default_factory=dict)
     runs: dict[str, Recording] = field(default_factory=dict)
     scales: Scales = field(default_factory=lambda: Scales({}, frozenset()))
@@ -86,7 +88,7 @@ class Findings:
 
 def check(
     pair: Pair, *, seed: int = 0, device: Device = "cpu", loops: Sequence[str] | None = DEFAULT_LOOPS,
-    progress: Progress | None = None,
+    dtypes: Sequence[Dtype] = DTYPES, progress: Progress | None = None,
 ) -> Verdict:  # fmt: skip
     """Compare the two sides of a pair, first in float64, then in float32 against that judge.
 
@@ -95,14 +97,20 @@ def check(
         seed: what data, initial parameters and batch order are drawn from; 0 or more.
         device: where both sides run.
         loops: which of the sides' own loops are driven; None: all.
+        dtypes: what is compared: float64, alone or with float32, which is judged against it.
         progress: called with a short phrase at the beginning of each phase.
 
     Raises:
-        NotCheckable: a framework, a part or the device is missing, or a side's own code raised.
+        NotCheckable: a framework, a part or the device is missing, a side's own code raised, or float64 is left out.
     """
+    if "float64" not in dtypes or set(dtypes) - set(DTYPES):
+        raise NotCheckable(
+            f"dtypes are {dtypes!r}: expected float64, alone or with float32, which is judged against it"
+        )
     tell = progress or silent
     sides = {framework: Running(pair, framework, seed, device, tell) for framework in FRAMEWORKS}
-    return compared(Findings(pair, seed, device, sides), loops, tell)
+    asked = tuple(dtype for dtype in DTYPES if dtype in dtypes)
+    return compared(Findings(pair, seed, device, sides, dtypes=asked), loops, tell)
 
 
 def silent(_: str) -> None:
@@ -120,7 +128,7 @@ def compared(findings: Findings, loops: Sequence[str] | None, tell: Progress) ->
     names = chosen(findings.sides, loops) if trains else {"torch": {}, "jax": {}}
     _float64(findings, names, tell)
     curves = Curves({}, {})
-    if not findings.differs:
+    if not findings.differs and "float32" in findings.dtypes:
         _float32(findings, names, tell)
         if trains and not findings.differs:
             tell("free-running float32 curves")

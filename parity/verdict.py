@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from parity.recording import STAGES, Dtype, Framework, Key, Provenance
+from parity.recording import DTYPES, STAGES, Dtype, Framework, Key, Provenance, Recording
 
 Outcome = Literal["agree", "differ", "inconclusive"]
 EPS: dict[str, float] = {"float64": 2.0**-52, "float32": 2.0**-23}
@@ -97,6 +97,19 @@ class FirstDifference:
 
 
 @dataclass(frozen=True)
+class Excerpt:
+    """What the runs in which the first difference shows recorded up to there.
+
+    Attributes:
+        recordings: by a name that says whose they are, such as `torch float64`.
+        left_out: how many tensors did not fit.
+    """
+
+    recordings: dict[str, Recording]
+    left_out: int
+
+
+@dataclass(frozen=True)
 class Score:
     """How many examples of a scored batch a side got right after the last step, in float64 and in float32."""
 
@@ -162,7 +175,8 @@ class Verdict:
         comparisons: every tensor compared.
         provenances: of every recording, float64 first.
         loops: the loops that were driven on each side, and why others were not.
-        seed, steps, device, seconds: the settings, and how long the check took (seconds).
+        excerpt: of the recordings, up to the first difference; None where nothing differs.
+        seed, steps, device, dtypes, seconds: the settings, and how long the check took (seconds).
         against: the recording that stood for one of the sides; None where both ran.
     """
 
@@ -176,13 +190,16 @@ class Verdict:
     comparisons: list[Comparison] = field(repr=False)
     provenances: list[Provenance] = field(repr=False)
     loops: dict[Framework, dict[str, str]] = field(default_factory=dict)
+    excerpt: Excerpt | None = field(default=None, repr=False)
     seed: int = 0
     steps: int = 0
     device: str = "cpu"
+    dtypes: tuple[Dtype, ...] = DTYPES
     seconds: float = 0.0
     against: Against | None = None
 
     @property
     def not_asked(self) -> list[str]:
-        """The stages that the pair does not declare, of which the verdict says nothing."""
-        return [stage for stage in STAGES if all(found.stage != stage for found in self.stages)]
+        """What the verdict says nothing of: stages that the pair does not declare, and a dtype that was left out."""
+        stages = [stage for stage in STAGES if all(found.stage != stage for found in self.stages)]
+        return [*stages, *(dtype for dtype in DTYPES if dtype not in self.dtypes)]

@@ -33,10 +33,16 @@ EPILOG = (
     "2 one could not be checked, and none of the others ended with 1."
 )
 PAIR_HELP = (
-    "A Python file that defines pair = Pair(...), or the name of a pair that pyproject.toml lists under tool.parity. "
-    "Without any: all pairs listed there."
+    "A Python file that defines pair = Pair(...), an import path such as package.module:pair, or the name of a pair "
+    "that pyproject.toml lists under tool.parity. Without any: all pairs listed there."
 )
 JSON_HELP = "Write everything that was found to FILE."
+DEVICE_HELP = "Where it runs. Default: what tool.parity says, or cpu."
+SEED_HELP = "What data, initial parameters and batches are drawn from. Default: what tool.parity says, or 0."
+LOOPS_HELP = (
+    "Which of the sides' own loops to drive, separated by commas, or all. "
+    "Default: what tool.parity says, or stepped,whole_run."
+)
 AGAINST_HELP = (
     "Run one side only and compare it with the other as parity record wrote it to FILE, which then is the judge."
 )
@@ -45,10 +51,8 @@ RUNNING_HELP = (
     "two versions of it."
 )
 STEPS_HELP = "Take only the first N steps of the pair."
-SEED_HELP = "What data, initial parameters and batches are drawn from."
 TRACEBACK_HELP = "Where code failed, show where on stderr."
 ONE_PAIR_HELP = "A Python file that defines pair = Pair(...), or the name of a pair in pyproject.toml."
-LOOPS_HELP = "Which of the sides' own loops to drive, separated by commas, or all. Default: stepped,whole_run."
 SEEDS_HELP = "Instead of the check: train N independent runs a side and compare the distributions of their scores."
 INTERRUPTED = 130
 DEFAULT = "check"
@@ -106,8 +110,8 @@ def check_pairs(
     context: typer.Context,
     pairs: Annotated[list[str] | None, typer.Argument(metavar="PAIR", help=PAIR_HELP, show_default=False)] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help=JSON_HELP, show_default=False)] = None,
-    device: Annotated[Where, typer.Option(help="Where both sides run.")] = Where.cpu,
-    seed: Annotated[int, typer.Option(min=0, help=SEED_HELP)] = 0,
+    device: Annotated[Where | None, typer.Option(help=DEVICE_HELP, show_default=False)] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help=SEED_HELP, show_default=False)] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help=STEPS_HELP, show_default=False)] = None,
     loops: Annotated[str | None, typer.Option(metavar="NAMES", help=LOOPS_HELP, show_default=False)] = None,
     seeds: Annotated[int | None, typer.Option(metavar="N", min=2, help=SEEDS_HELP, show_default=False)] = None,
@@ -133,8 +137,8 @@ def record_pair(
     pair: Annotated[str, typer.Argument(metavar="PAIR", help=ONE_PAIR_HELP, show_default=False)],
     side: Annotated[Which, typer.Option(help="Which side is recorded.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to.", show_default=False)],
-    device: Annotated[Where, typer.Option(help="Where it runs.")] = Where.cpu,
-    seed: Annotated[int, typer.Option(min=0, help=SEED_HELP)] = 0,
+    device: Annotated[Where | None, typer.Option(help=DEVICE_HELP, show_default=False)] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help=SEED_HELP, show_default=False)] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help=STEPS_HELP, show_default=False)] = None,
     traceback: Annotated[bool, typer.Option("--traceback", help=TRACEBACK_HELP)] = False,
 ) -> int:
@@ -155,8 +159,8 @@ def _run(session: Session, work: Callable[[], int]) -> int:
         return CANNOT
 
 
-def _device(where: Where) -> Device:
-    return "gpu" if where is Where.gpu else "cpu"
+def _device(where: Where | None) -> Device | None:
+    return None if where is None else "gpu" if where is Where.gpu else "cpu"
 
 
 def _side(which: Which) -> Framework:

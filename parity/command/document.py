@@ -7,13 +7,14 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from parity.pair import Pair
 from parity.recording import Framework
 from parity.replacing import replacing
-from parity.verdict import Comparison, StageVerdict, Verdict
+from parity.verdict import Comparison, StageVerdict, Verdict, worst
 
 SCHEMA_VERSION = 1
 """Raised with every change that a reader of older documents would notice."""
@@ -46,6 +47,26 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
+
+
+def document(
+    section: str, entries: Sequence[Mapping[str, Any]], *, command: Sequence[str], version: str, begun_at: datetime,
+    seconds: float, exit_status: int, not_checked: Sequence[Mapping[str, str]] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """The whole document, with the entries of what was found in their `section`, which is `pairs` or `seeds`."""
+    found: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "parity_version": version,
+        "command": list(command),
+        "begun_at": begun_at.isoformat(timespec="seconds"),
+        "seconds": seconds,
+        "exit_status": exit_status,
+        "outcome": worst(entry["outcome"] for entry in entries) if entries else "not checked",
+        "pairs": [],
+        "seeds": [],
+        "not_checked": list(not_checked),
+    }
+    return found | {section: list(entries)}
 
 
 def pair_entry(pair: Pair, file: Path, verdict: Verdict) -> dict[str, Any]:

@@ -24,10 +24,18 @@ def record_into(session: Session, file: Path) -> int:
     pair, side = one.pair, request.side
     assert side is not None
     try:
-        with importable(one.file), session.progress(one) as tell:
-            write_golden(pair, side, file, seed=request.seed, device=request.device, progress=tell)
+        with importable(one.pair_file, base=one.base), session.progress(one) as tell:
+            write_golden(
+                pair,
+                side,
+                file,
+                seed=session.seed,
+                device=session.device,
+                loops=session.configured.loops,
+                progress=tell,
+            )
     except NotCheckable as error:
         raise NotCheckable(f"{pair.name}: {error}") from error.__cause__
-    settings = f"{pair.steps} steps, seed {request.seed}, {request.device}, {file.stat().st_size / 1e6:.1f} MB"
+    settings = f"{pair.steps} steps, seed {session.seed}, {session.device}, {file.stat().st_size / 1e6:.1f} MB"
     session.out.print(Text(f"{pair.name}: the {side} side is recorded in {file} ({settings})"), soft_wrap=True)
     return AGREES

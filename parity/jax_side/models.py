@@ -13,7 +13,7 @@ import numpy as np
 from flax import nnx
 
 from parity.errors import NotCheckable
-from parity.jax_side.outline import outline
+from parity.jax_side.outline import outline_made_by
 from parity.parts import Parts, blame
 from parity.recording import Array, Arrays, Device, Dtype
 from parity.weight_map.weight_map import WeightMap
@@ -121,8 +121,9 @@ class OfNnx:
     @cached_property
     def map(self) -> WeightMap:
         """Between torch's names and layout and this module's."""
-        graph, trained, drawing, kept = self._split
-        return self._parts.weight_map(outline(nnx.merge(graph, trained, drawing, kept)))
+        with blame("jax", "model"):
+            made = outline_made_by(lambda: module_of(self._parts))
+        return self._parts.weight_map(made)
 
     @property
     def unmatched(self) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -17,6 +17,9 @@ SETTINGS = ("feature_group_count", "transpose_kernel", "num_heads")
 
 def outline(model: nnx.Module) -> Outline:
     """The model's modules in order of definition; its leaves may be shapes only, as `nnx.eval_shape` makes them.
+
+    A model that was split and merged, as by `nnx.eval_shape`, has lost the order: the root's config says `sorted`, and
+    then it takes names, numbers or shapes to tell modules apart. `outline_made_by` keeps it.
 
     What is neither `nnx.Param` nor the state of a random stream is a buffer. A variable under two names is first held
     where `nnx.state` has it.
@@ -37,7 +40,27 @@ def outline(model: nnx.Module) -> Outline:
     for names in held.values():
         first = next(name for name in names if name in state)
         tied |= {name: first for name in names if name != first}
+    if all(_is_sorted(node) for _, node in _nodes((), model)):
+        modules[0].config["sorted"] = True
     return Outline("jax", tuple(modules), tied)
+
+
+def outline_made_by(make: Callable[[], nnx.Module]) -> Outline:
+    """The outline of the model that `make` makes, in order of definition, without drawing its numbers."""
+    found = []
+
+    def watched() -> nnx.Module:
+        model = make()
+        found.append(outline(model))
+        return model
+
+    nnx.eval_shape(watched)
+    return found[0]
+
+
+def _is_sorted(node: object) -> bool:
+    names = [name for name, _ in _entries(node)]
+    return names == sorted(names) or not isinstance(node, nnx.Pytree) or isinstance(node, nnx.List)
 
 
 def _nodes(path: tuple[str, ...], node: object) -> Iterator[tuple[tuple[str, ...], object]]:

@@ -83,7 +83,7 @@ def _of_change(key: Key, expected: Recording, found: Recording) -> Iterator[str]
     elif not change.any():
         yield "moved, where the other did not"
     elif scaled := _scaled(change, change_found):
-        yield f"its change is {scaled}"
+        yield f"{scaled} in its change"
 
 
 def _parameter_before(key: Key, recording: Recording) -> Array | None:

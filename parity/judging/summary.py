@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parity.judging.difference import BIT_EXACT
+from parity.judging.excerpt import kept
 from parity.judging.factors import MINIMUM_POWER
 from parity.judging.float32 import OTHER
 from parity.judging.hints import looks_like, looks_like_another_batch, looks_like_data
@@ -30,13 +31,14 @@ def summarised(findings: Findings, loops: dict[Framework, dict[str, str]], curve
     kinds, comparisons = _powers(findings)
     stages = [_stage(stage, comparisons, kinds, findings) for stage in findings.pair.stages]
     outcome = worst(stage.outcome for stage in stages)
+    first = _first_difference(findings, comparisons)
     return Verdict(
         pair=findings.pair.name, outcome=outcome, stages=stages,
-        first_difference=_first_difference(findings, comparisons),
+        first_difference=first, excerpt=kept(findings, first.comparison) if first else None,
         listed=findings.listed, scores=_scores(findings), curves=curves, comparisons=comparisons,
         provenances=[recording.provenance for sides in findings.recordings.values() for recording in sides.values()],
-        loops=loops, seed=findings.seed, steps=findings.pair.steps, device=findings.device, seconds=seconds,
-        against=findings.against,
+        loops=loops, seed=findings.seed, steps=findings.pair.steps, device=findings.device, dtypes=findings.dtypes,
+        seconds=seconds, against=findings.against,
     )  # fmt: skip
 
 
@@ -95,7 +97,7 @@ def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, f
             f"not comparable: the {names} side draws random numbers of its own; let it take them from the batch "
             "(dropout modules are handed theirs)"
         )
-    for dtype in DTYPES:
+    for dtype in findings.dtypes:
         if not any(comparison.dtype == dtype for comparison in here):
             return "not judged: float64 differs" if findings.differs else f"nothing was compared in {dtype}"
     if reason := _unequal_conditions(findings):
@@ -104,7 +106,8 @@ def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, f
         return reason
     if stage in BIT_EXACT:
         return ""
-    for dtype, kinds in shown.items():
+    for dtype in findings.dtypes:
+        kinds = shown[dtype]
         for kind, power in kinds.items():
             if kind == "coarse" and not _asks_lower_precision(stage, dtype, findings.judge):
                 continue

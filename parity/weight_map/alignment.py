@@ -29,6 +29,7 @@ class Alignment:
         lost_torch: torch arrays of layers without a twin.
         lost_jax: such leaves.
         undecided: what only the user can tell.
+        assumed: what was paired only so that an error names little else; no map may come of it.
         listed: what the user should know.
     """
 
@@ -41,6 +42,7 @@ class Alignment:
     lost_torch: list[Part] = field(default_factory=list)
     lost_jax: list[Part] = field(default_factory=list)
     undecided: list[str] = field(default_factory=list)
+    assumed: list[str] = field(default_factory=list)
     listed: list[str] = field(default_factory=list)
 
     def align(self, torch: Node, jax: Node) -> None:
@@ -88,8 +90,8 @@ class Alignment:
         for pair in level.pairs:
             self._note_packed(*pair)
             self.align(*pair)
-        for group_torch, group_jax in level.open:
-            self.undecided.append(_which(group_torch, group_jax))
+        self.undecided += [_which(*groups) for groups in level.open]
+        self.assumed += [_which(*groups) for groups in level.assumed]
         by_key = {item.key: item for item in level.jax if item.key.stem}
         for item in level.torch:
             # Of one name, but unlike: what does not fit is told array by array.
@@ -103,18 +105,20 @@ class Alignment:
 
     def _level(self, torch: list[Item], jax: list[Item]) -> Level:
         """The level as it stands or, where it does not come out, with what is left on it opened up."""
-        first = level = match(torch, jax, self._alike, self.ordered)
-        loose: list[Owned] = []
-        loose_jax: list[Owned] = []
-        while not level.resolved():
-            found = self._opened(level)
-            if found is None:
-                return closest(first, self._alike)
-            level, of_torch, of_jax = found
-            loose += [owned for node in of_torch for owned in own.of(node)]
-            loose_jax += [owned for node in of_jax for owned in own.of(node)]
-        self.torch += loose
-        self.jax += loose_jax
+        level = match(torch, jax, self._alike, self.ordered)
+        loose: list[Node] = []
+        loose_jax: list[Node] = []
+        seen = [(level, loose, loose_jax)]
+        while not level.resolved() and (found := self._opened(level)):
+            level, loose, loose_jax = found[0], loose + found[1], loose_jax + found[2]
+            seen.append((level, loose, loose_jax))
+        if not level.resolved():
+            # An error follows: where the most is paired, it names only what is wrong.
+            for one, _, _ in seen:
+                closest(one, self._alike)
+            level, loose, loose_jax = min(seen, key=lambda one: one[0].left())
+        self.torch += [owned for node in loose for owned in own.of(node)]
+        self.jax += [owned for node in loose_jax for owned in own.of(node)]
         return level
 
     def _opened(self, level: Level) -> tuple[Level, list[Node], list[Node]] | None:

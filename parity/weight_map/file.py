@@ -40,11 +40,9 @@ def save(weights: WeightMap, path: Path) -> None:
     lines = {name: _lines(value) for name, value in document(weights).items()}
     text = "{\n" + ",\n".join(f" {json.dumps(name)}: {value}" for name, value in lines.items()) + "\n}\n"
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=path.name, delete=False
-        ) as file:
-            file.write(text)
-        os.replace(file.name, path)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+            (Path(folder) / path.name).write_text(text, encoding="utf-8")
+            os.replace(Path(folder) / path.name, path)
     except OSError as error:
         raise NotCheckable(f"{path}: the weight map cannot be written: {error.strerror}") from error
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from parity.errors import NotCheckable
 from parity.weight_map.alignment import Alignment
 from parity.weight_map.flatten import flattened
-from parity.weight_map.kinds import ATTENTION, CELL, EMBEDDING, NORM, family, framework_class, has_channels
+from parity.weight_map.kinds import ATTENTION, CELL, EMBEDDING, NORM, UNKNOWN, family, framework_class, has_channels
 from parity.weight_map.layouts import Layouts
 from parity.weight_map.levels import unwrapped
 from parity.weight_map.names import role
@@ -33,10 +33,10 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
     told = parse(overrides, torch, jax)
     names = _one_holder(torch) | dict.fromkeys(told.left_out)
     roots = tree(torch, names), tree(jax, _one_holder(jax))
-    ordered = any(module.kind for module in jax.modules)
-    alignment = Alignment(Layouts(told.how, flattened(torch)), ordered)
+    alignment = Alignment(Layouts(told.how, flattened(torch)), _ordered(jax))
     _align_what_was_told(alignment, told, *roots)
-    alignment.align(*map(unwrapped, roots))
+    # Where one model is a single layer, the other may wrap its twin.
+    alignment.align(*(map(unwrapped, roots) if bool(roots[0].leaves) != bool(roots[1].leaves) else roots))
     alignment.finish()
     apart = _apart(alignment, torch, told)
     if faults := _faults(alignment, torch, jax) or _unmapped(alignment, apart, torch, jax):
@@ -44,6 +44,11 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
     order = {name: index for index, (name, _) in enumerate(torch.arrays())}
     entries = sorted(alignment.entries, key=lambda entry: (order[entry.torch.name], entry.torch.start))
     return WeightMap(tuple(entries), alignment.listed, _layers(alignment, torch, jax), apart)
+
+
+def _ordered(jax: Outline) -> bool:
+    """Whether the modules come in order of definition: not in a plain tree, nor where Flax has sorted the names."""
+    return any(module.kind for module in jax.modules) and not jax.modules[0].config.get("sorted", False)
 
 
 def _one_holder(outline: Outline) -> dict[str, str | None]:
@@ -64,7 +69,8 @@ def _align_what_was_told(alignment: Alignment, told: Told, torch: Node, jax: Nod
         pair = _taken(torch, name), _taken(jax, path)
         alignment.add(*pair)
         of, jax_of = pair[0].node, pair[1].node
-        if of.leaves and jax_of.leaves and of.path and jax_of.path and not of.children and not jax_of.children:
+        # What else is in a layer follows; a module of the user's own may hold anything.
+        if of.path and jax_of.path and UNKNOWN not in (of.family, jax_of.family) and of.leaves and jax_of.leaves:
             modules.setdefault(of.path, jax_of.path)
     pairs = [(_node(torch, name), _node(jax, path)) for name, path in modules.items()]
     for root, nodes in ((torch, [t for t, _ in pairs]), (jax, [j for _, j in pairs])):
@@ -122,7 +128,7 @@ def _faults(alignment: Alignment, torch: Outline, jax: Outline) -> list[str]:
         for outline in (torch, jax):
             tied = ", ".join(f"{name} is {first}" for name, first in outline.tied.items())
             faults += [f"tied on the {outline.framework} side: {tied}"] if tied else []
-    return faults
+    return faults or alignment.assumed
 
 
 def _unmapped(alignment: Alignment, apart: Apart, torch: Outline, jax: Outline) -> list[str]:

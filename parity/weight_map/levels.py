@@ -26,31 +26,45 @@ class Item:
 
 @dataclass
 class Level:
-    """What was paired, what was left, and between what the choice is open."""
+    """What was paired, what was left, between what the choice is open, and what was paired all the same."""
 
     pairs: list[tuple[Node, Node]] = field(default_factory=list)
     torch: list[Item] = field(default_factory=list)
     jax: list[Item] = field(default_factory=list)
     open: list[tuple[list[Item], list[Item]]] = field(default_factory=list)
+    assumed: list[tuple[list[Item], list[Item]]] = field(default_factory=list)
 
     def resolved(self) -> bool:
         """Whether every item has its counterpart, or one of a few alike."""
         return not (self.torch or self.jax)
 
+    def left(self) -> int:
+        """How many trained numbers are without a counterpart."""
+        return sum(item.node.weights() for item in (*self.torch, *self.jax))
+
 
 def items(node: Node) -> list[Item]:
     """The children of a node that hold arrays; a list's entries in its place, and for a wrapper what it wraps."""
     found: list[Item] = []
-    for child in node.children:
+    for child in _in_number_order(node.children):
         inner = unwrapped(child)
         if not inner.all_leaves():
             continue
         held = items(inner)
         if not inner.leaves and all(item.key.stem == "" for item in held):
-            found += [Item(Key(key(child.name).stem, item.key.number), item.node, True) for item in held]
+            stem = key(child.name).stem
+            # Counted anew: a list of lists has each number more than once.
+            found += [Item(Key(stem, index), item.node, True) for index, item in enumerate(held)]
         else:
             found.append(Item(key(child.name), inner, key(child.name).stem == ""))
     return found
+
+
+def _in_number_order(children: list[Node]) -> list[Node]:
+    """The entries of a list by their numbers, and other children as they come."""
+    numbers = {id(child): key(child.name) for child in children}
+    is_list = all(found.stem == "" for found in numbers.values())
+    return sorted(children, key=lambda child: numbers[id(child)].number or 0) if is_list else children
 
 
 def unwrapped(node: Node) -> Node:
@@ -106,14 +120,15 @@ def match(torch: list[Item], jax: list[Item], alike: Alike, ordered: bool) -> Le
     return level
 
 
-def closest(level: Level, alike: Alike) -> Level:
-    """A level that does not come out, with as much paired as can be, so that an error names only the rest."""
+def closest(level: Level, alike: Alike) -> None:
+    """Pair as much as can be of a level that does not come out."""
     for group, other in _components(level.torch, level.jax, alike):
+        if len(group) > 1 or len(other) > 1:
+            level.assumed.append((group, other))
         level.pairs += [(t.node, j.node) for t, j in zip(group, other, strict=False)]
     paired = {id(node) for pair in level.pairs for node in pair}
     level.torch = [item for item in level.torch if id(item.node) not in paired]
     level.jax = [item for item in level.jax if id(item.node) not in paired]
-    return level
 
 
 def _unpacked(torch: list[Item], jax: list[Item]) -> tuple[list[Item], list[Item]]:
@@ -180,23 +195,37 @@ def _ranked(group: list[Item]) -> bool:
 
 
 def _contradicted(in_order: list[tuple[Item, Item]], alike: Alike) -> bool:
-    """Whether a name says otherwise than the order: the same name stands elsewhere on the other side, and fits."""
-    by_key = {j.key: j for _, j in in_order if j.key.stem}
-    elsewhere = [(t, j, by_key[t.key]) for t, j in in_order if t.key in by_key]
-    return any(other is not j and alike(t.node, other.node) for t, j, other in elsewhere)
+    """Whether a name says otherwise than the order: its like stands elsewhere on the other side, and fits."""
+    return any(
+        _akin(t, other) and alike(t.node, other.node) for t, j in in_order if not _akin(t, j) for _, other in in_order
+    )
+
+
+def _akin(torch: Item, jax: Item) -> bool:
+    """Whether one name begins with the other, as `up` and `up_proj`, and they have one number or none."""
+    one, other = sorted((torch.key.stem, jax.key.stem), key=len)
+    return len(one) > 1 and other.startswith(one) and torch.key.number == jax.key.number
 
 
 def _only_ones(level: Level, groups: Groups, *, by_number: bool) -> None:
     """Pair items that are like each other and like nothing else; numbered ones of one name, by their numbers."""
     for group_torch, group_jax in groups:
-        one_name = len({item.key.stem for item in group_jax}) == 1
-        numbered = by_number and one_name and all(item.key.number is not None for item in group_jax)
-        if len(group_torch) == 1 or numbered:
-            in_order = sorted(group_jax, key=lambda item: item.key.number or 0)
-            level.pairs += [(t.node, j.node) for t, j in zip(group_torch, in_order, strict=True)]
+        if len(group_torch) == 1 or (by_number and _numbered(group_jax)):
+            sides = [sorted(side, key=_number) if _numbered(side) else side for side in (group_torch, group_jax)]
+            level.pairs += [(t.node, j.node) for t, j in zip(*sides, strict=True)]
         else:
             level.open.append((group_torch, group_jax))
     level.torch, level.jax = [], []
+
+
+def _number(item: Item) -> int:
+    return -1 if item.key.number is None else item.key.number
+
+
+def _numbered(group: list[Item]) -> bool:
+    """Whether the items have one name with a number each."""
+    numbers = {_number(item) for item in group}
+    return len({item.key.stem for item in group}) == 1 and len(numbers) == len(group) and -1 not in numbers
 
 
 def _components(torch: list[Item], jax: list[Item], alike: Alike) -> Groups:

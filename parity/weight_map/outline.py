@@ -23,7 +23,7 @@ class Module:
         parameters: shapes of its own parameters, by their own names, in order of definition.
         buffers: shapes of its own arrays that are not trained: batch statistics, counters.
         config: plain JSON values that decide how its arrays are laid out. `built_on` names the framework's class
-            that a class of the user's inherits from.
+            that a class of the user's inherits from; `sorted`, on the root, says that the order of definition is lost.
     """
 
     name: str

@@ -114,5 +114,10 @@ def _recurrent(node: Node) -> None:
     if len(groups) == 1:
         (node.leaves,) = groups.values()
         return
-    node.children = [Node(None, name, node.kind, {}, leaves, [], CELL) for name, leaves in groups.items()]
+    # A layer in both directions by the names that Flax has for them.
+    names = {"l0": "forward_rnn", "l0_reverse": "backward_rnn"}
+    called = names if groups.keys() == names.keys() else {}
+    node.children = [
+        Node(None, called.get(name, name), node.kind, node.config, leaves, [], CELL) for name, leaves in groups.items()
+    ]
     node.leaves, node.family = [], UNKNOWN

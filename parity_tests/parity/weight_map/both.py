@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -30,6 +30,11 @@ def drawn(model: nn.Module, seed: int = 0) -> Arrays:
     return {name: tensor.detach().numpy().copy() for name, tensor in named}
 
 
+def shaped(model: Callable[[nnx.Rngs], Any]) -> Any:
+    """A JAX model with shapes for its leaves, which takes no time to draw."""
+    return nnx.eval_shape(lambda: model(nnx.Rngs(0)))
+
+
 def filled(model: Any, leaves: Arrays) -> Any:
     """A JAX model with these leaves; every one that it has must be among them, and they must have its shape."""
     state = nnx.state(model, nnx.Not(nnx.RngState))
@@ -37,7 +42,10 @@ def filled(model: Any, leaves: Arrays) -> Any:
         leaf = leaves[".".join(map(str, path))]
         assert leaf.shape == variable.get_value().shape
         variable.set_value(jnp.asarray(leaf))
-    nnx.update(model, state)
+    streams = nnx.state(model, nnx.RngState)
+    for _, stream in nnx.to_flat_state(streams):
+        stream.set_value(jax.random.key(0) if isinstance(stream, nnx.RngKey) else jnp.uint32(0))
+    nnx.update(model, state, streams)
     return model
 
 
@@ -66,7 +74,8 @@ def outputs_agree(of_torch: Any, of_jax: Any, inputs: Array, *, images: bool = F
     with torch.no_grad():
         expected = of_torch(torch.from_numpy(inputs)).numpy()
     with jax.enable_x64(True):
-        found = np.asarray(of_jax(jnp.asarray(channels_last(inputs) if images else inputs)))
+        run = nnx.jit(lambda model, given: model(given))
+        found = np.asarray(run(of_jax, jnp.asarray(channels_last(inputs) if images else inputs)))
     expected = channels_last(expected) if images else expected
     assert found.dtype == expected.dtype == np.float64
     assert found.shape == expected.shape
