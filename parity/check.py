@@ -16,6 +16,7 @@ from parity.judging.judge import (
     Lockstep,
     compare_null_in_lockstep,
     compare_with_cpu,
+    completed,
     judged_beyond_noise,
     rests_on_null,
 )
@@ -151,8 +152,11 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
     def noise_of(framework: Framework, until: int | None) -> Noise:
         return sides[framework].free_noise(findings.scales, until)
 
-    judge, other = findings.judge, OTHER[judging]
-    findings.unshown = unshown(free, sides["jax"].unmatched, sides["jax"].apart)
+    other = OTHER[judging]
+    if not (findings.against and findings.against.names):
+        # Two sides of one framework divide the network alike, and hold the same.
+        findings.unshown = unshown(free, sides["jax"].unmatched, sides["jax"].apart)
+    free[judging] = judge = completed(findings.judge, free[other], findings.unshown.tensors)
     findings.listed += findings.unshown.listed
     keys = [
         key for key in keys_of(*free.values())
@@ -186,10 +190,7 @@ def _beyond_noise(findings: Findings, compared: list[Comparison], noise_of: Nois
     @cache
     def lockstep_noise_of(framework: Framework) -> Noise:
         base = judge if framework == judging else run()
-        if framework in findings.running:
-            return findings.running[framework].lockstep64_noise(base, judge, findings.scales)
-        # A recorded side cannot be moved any more: it shows no noise, and the floor has to suffice.
-        return Noise(base, lambda move: base, findings.scales, findings.seed)
+        return findings.sides[framework].lockstep64_noise(base, judge, findings.scales)
 
     return judged_beyond_noise(
         compared, findings.recordings["float64"], judging, findings.scales, noise_of, lockstep_noise_of, run
