@@ -12,12 +12,13 @@ from parity_tests.ports.linen_twins import BatchNorm
 class Small(nn.Module):
     """Linear, batch norm, ReLU, dropout, linear."""
 
+    normalise: type[nn.Module] = BatchNorm
     rate: float = 0.25
     bias: bool = True
 
     def setup(self) -> None:
         self.inner = nn.Dense(HIDDEN)
-        self.norm = BatchNorm()
+        self.norm = self.normalise()
         self.dropout = nn.Dropout(self.rate)
         self.outer = nn.Dense(CLASSES, use_bias=self.bias)
 
