@@ -125,8 +125,7 @@ def check_pairs(
     """What `parity check` does with its options; the exit status."""
     request = Request(
         pairs or (), json, _device(device), seed, loops, seeds, traceback, against,
-        _side(side) if side else None, steps,
-        arguments=context.obj, version=version(),
+        _side(side) if side else None, steps, arguments=context.obj, version=version(),
     )  # fmt: skip
     session = Session(request, *consoles())
     return _run(session, session.run)

@@ -141,5 +141,13 @@ def looks_like_data(key: Key, live: Mapping[Framework, LiveSide], seed: int, ste
     return f"on the jax side it is {scaled}" if scaled else ""
 
 
+def looks_like_another_batch(key: Key, expected: Recording, found: Recording, side: Framework) -> str:
+    """The same from the digests alone, where a side was recorded: whether `side` found the batch of another step."""
+    for by, words in ((-1, "before"), (1, "later")):
+        if _same(found.get(key), expected.get(key._replace(step=key.step + by))):
+            return f"on the {side} side it is the batch of one step {words}"
+    return ""
+
+
 def _same(a: Array | None, b: Array | None) -> bool:
     return a is not None and b is not None and a.shape == b.shape and bool(np.array_equal(a, b))

@@ -12,7 +12,7 @@ from parity.judging.difference import BIT_EXACT
 from parity.judging.excerpt import kept
 from parity.judging.factors import MINIMUM_POWER
 from parity.judging.float32 import OTHER
-from parity.judging.hints import looks_like, looks_like_data
+from parity.judging.hints import looks_like, looks_like_another_batch, looks_like_data
 from parity.judging.power import by_kind, multiplies_matrices, wrong_answers
 from parity.judging.score import score
 from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, Dtype, Framework, Key, Recording
@@ -38,7 +38,7 @@ def summarised(findings: Findings, loops: dict[Framework, dict[str, str]], curve
         listed=findings.listed, scores=_scores(findings), curves=curves, comparisons=comparisons,
         provenances=[recording.provenance for sides in findings.recordings.values() for recording in sides.values()],
         loops=loops, seed=findings.seed, steps=findings.pair.steps, device=findings.device, dtypes=findings.dtypes,
-        seconds=seconds, against=findings.against,
+        seconds=seconds, against=findings.against, starts=findings.starts,
     )  # fmt: skip
 
 
@@ -159,10 +159,7 @@ def _first_difference(findings: Findings, comparisons: Iterable[Comparison]) -> 
 
 def _hint(findings: Findings, first: Comparison) -> str:
     if first.key.stage == "data":
-        # A side that was recorded has the digests of its batches only.
-        live = {framework: side.float64 for framework, side in findings.running.items()}
-        both = len(live) == len(FRAMEWORKS)
-        return looks_like_data(first.key, live, findings.seed, findings.pair.steps) if both else ""
+        return _hint_of_data(findings, first)
     if first.loop in findings.runs:
         side: Framework = "torch" if first.loop.startswith("torch") else "jax"
         return looks_like(first.key, findings.judge, findings.runs[first.loop], side)
@@ -170,6 +167,14 @@ def _hint(findings: Findings, first: Comparison) -> str:
         return looks_like(first.key, findings.judge, findings.lockstep.run, OTHER[findings.judging])
     side = first.side or OTHER[findings.judging]
     return looks_like(first.key, findings.judge, findings.recordings[first.dtype][side], side)
+
+
+def _hint_of_data(findings: Findings, first: Comparison) -> str:
+    live = {framework: side.float64 for framework, side in findings.running.items()}
+    if len(live) == len(FRAMEWORKS):
+        return looks_like_data(first.key, live, findings.seed, findings.pair.steps)
+    other = OTHER[findings.judging]
+    return looks_like_another_batch(first.key, findings.judge, findings.recordings[first.dtype][other], other)
 
 
 def _scores(findings: Findings) -> list[Score]:
