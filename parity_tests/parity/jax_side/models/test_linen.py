@@ -44,11 +44,10 @@ def loss(model: Any, batch: dict[str, jax.Array], train: bool) -> jax.Array:
     return jnp.sum(model(batch["x"], train))
 
 
-def held_by(module: nn.Module) -> OfLinen:
+def held_by(module: nn.Module, torch: Any = InTorch, x: tuple[int, ...] = (4, 2)) -> OfLinen:
     side = {"loss": loss, "optimizer": print}
-    pair = Pair(
-        torch=side | {"model": InTorch}, jax=side | {"model": lambda: module}, batches=random_batches(x=(4, 2), steps=1)
-    )
+    batches = random_batches(x=x, steps=1)
+    pair = Pair(torch=side | {"model": torch}, jax=side | {"model": lambda: module}, batches=batches)
     return OfLinen(Parts(pair.jax, "jax"), "float32", module)
 
 
@@ -116,3 +115,27 @@ def test_what_it_is_made_of_is_told_in_outline_by_one_call() -> None:
 
     assert held_by(Told()).map.layers.keys() >= {"fc"}
     assert calls == [((4, 2), True, True)]
+
+
+class Attending(nn.Module):
+    """Attention under a name that says nothing of it, and a linear layer."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        found: jax.Array = nn.Dense(4, name="out")(nn.MultiHeadDotProductAttention(2, name="mixing")(x, x, x))
+        return found
+
+
+class AttendingInTorch(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixing = torch.nn.MultiheadAttention(4, 2, batch_first=True)
+        self.out = torch.nn.Linear(4, 4)
+
+
+def test_the_kinds_of_layers_are_known_so_that_the_map_needs_no_help() -> None:
+    models = held_by(Attending(), AttendingInTorch, x=(1, 3, 4))
+    assert {name: layer.torch for name, layer in models.map.layers.items() if name} == {
+        "mixing": "mixing",
+        "out": "out",
+    }
