@@ -134,6 +134,38 @@ def test_a_square_kernel_that_is_transposed_is_found_in_its_layer() -> None:
     assert first_of(check(pair("plain_torch:Plain", model=Square))) == Key("forward", 0, "inner.output")
 
 
+def positional(model: Any, batch: dict[str, jax.Array], train: bool) -> jax.Array:
+    return small_linen.cross_entropy(model(batch["inputs"], train), batch)
+
+
+def positional_predict(model: Any, batch: dict[str, jax.Array], train: bool) -> Any:
+    return model(batch["inputs"], train)
+
+
+UNSEEN: dict[str, tuple[dict[str, Any], str]] = {
+    "a layer": (
+        {"model": lambda: Small(dense=nn.remat(nn.Dense))},
+        "layers of the torch side that no module of the jax side stands for: inner",
+    ),
+    "the whole model": (
+        {"model": lambda: nn.remat(Small, static_argnums=(2,))(), "predict": positional_predict},
+        "layers were not seen on the jax side: of inner, norm, outer, only parameters and gradients are compared",
+    ),
+}
+
+
+@pytest.mark.parametrize("inside", UNSEEN)
+def test_layers_inside_a_transformation_are_told_and_not_compared(inside: str) -> None:
+    parts, line = UNSEEN[inside]
+    verdict = check(pair(loss=positional, **parts), dtypes=("float64",))
+    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+    assert line in verdict.listed
+    compared = {c.key.tensor for c in verdict.comparisons if c.key.stage == "forward"}
+    assert ("inner.output" in compared, "norm.output" in compared, "output" in compared) == (
+        False, inside == "a layer", True,
+    )  # fmt: skip
+
+
 class Drawing(Small):
     """A model that draws noise for itself."""
 
