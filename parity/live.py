@@ -61,7 +61,7 @@ class LiveSide(Protocol):
 
     @property
     def outline(self) -> Outline | None:
-        """What a module of torch's is made of, from which a JAX side finds the weight map; None for anything else."""
+        """What the torch side's model is made of, which a weight map is found from; None where there is none."""
 
     def provenance(self) -> Provenance:
         """Versions, device, dtype, matmul precision and 64-bit switch, as they really are while this side runs."""

@@ -73,7 +73,7 @@ def check_against(
 
 def _told(pair: Pair, content: Content, heading: Heading) -> Pair:
     """The pair, its JAX side told by the recording what only torch could tell: initial parameters, and the outline."""
-    if heading.framework != "torch" or heading.outline is None:
+    if heading.outline is None:
         return pair
     drawn = content.recordings[FREE].of("init", 0) if FREE in content.recordings else {}
     tie = replace(pair.jax.tie, outline=heading.outline)

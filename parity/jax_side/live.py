@@ -29,6 +29,7 @@ from parity.parts import Parts, watched
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
 from parity.rounding import cast
 from parity.tree import nested
+from parity.weight_map.outline import Outline
 
 
 def to_numpy(array: jax.Array) -> Array:
@@ -48,7 +49,6 @@ class JaxSide:
     """The JAX half of a pair in one dtype on one device. Each of its functions is compiled once."""
 
     framework: Framework = "jax"
-    outline: None = None
 
     def __init__(self, side: Side, dtype: Dtype, device: Device) -> None:
         self.dtype, self.device, self.loops = dtype, device, side.loops
@@ -99,6 +99,10 @@ class JaxSide:
                 precision={"highest": "float32"}.get(str(jax.config.values["jax_default_matmul_precision"]), "tf32"),
                 x64=bool(jax.config.values["jax_enable_x64"]),
             )
+
+    @property
+    def outline(self) -> Outline | None:
+        return None if self._side.arrays else self._parts.torch_outline
 
     @property
     def unmatched(self) -> frozenset[str]:
