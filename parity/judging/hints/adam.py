@@ -12,7 +12,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from parity.judging.hints.evidence import Case, Hint, with_digits
+from parity.judging.hints.evidence import DIGITS, Case, Hint, to_digits, with_digits
 from parity.judging.hints.same_shape import ratio
 from parity.judging.hints.taken import Taken, as_a_hint, rate_in_words, same, solved, taken
 from parity.recording import Array, Arrays
@@ -115,7 +115,7 @@ def _moments(step: Taken) -> Iterator[Adam]:
         beta2 = 1 - ratio(form.slope(step) ** 2 - square, step.memory_expected[SQUARE] - square)
         if not all(0 <= beta < 1 and abs(beta - round(beta, 5)) < 1e-7 for beta in (form.beta1, beta2)):
             continue
-        yield replace(form, beta1=round(form.beta1, 5), beta2=round(beta2, 5), decay=float(f"{decay:.6g}"))
+        yield replace(form, beta1=round(form.beta1, 5), beta2=round(beta2, 5), decay=to_digits(decay, DIGITS[-1]))
 
 
 def _constants(step: Taken, form: Adam, *, decaying: bool) -> Iterator[Adam]:
@@ -125,10 +125,10 @@ def _constants(step: Taken, form: Adam, *, decaying: bool) -> Iterator[Adam]:
     columns = [along, -change, *([step.before * root, step.before] if decaying else [])]
     rate, epsilon, *decayed = solved(change * root, *columns, weight=1 / (root + GUESSED_EPSILON))
     decay = decayed[0] / rate if decaying else form.decay
-    yield from (
-        replace(form, rate=r, epsilon=max(e, 0.0), decay=d)
-        for r, e, d in zip(with_digits(rate), with_digits(epsilon), with_digits(decay), strict=False)
-    )
+    if np.isfinite([rate, epsilon, decay]).all():
+        for digits in DIGITS:
+            r, e, d = (to_digits(number, digits) for number in (rate, epsilon, decay))
+            yield replace(form, rate=r, epsilon=max(e, 0.0), decay=d)
 
 
 def _told(step: Taken, wrong: Adam, words: str, unknowns: int = 0) -> Iterator[Hint]:

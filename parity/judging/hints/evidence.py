@@ -140,7 +140,12 @@ class Case:
         return f"on the {framework} side" if framework != self.side and dtypes[0] == dtypes[1] else "in the judge"
 
 
+def to_digits(number: float, digits: int) -> float:
+    """A constant as a person wrote it: to so many digits."""
+    return float(f"{number:.{digits}g}")
+
+
 def with_digits(number: float) -> Iterator[float]:
     """A constant with few digits, then with more; nothing where it is no number."""
     if np.isfinite(number):
-        yield from dict.fromkeys(float(f"{number:.{digits}g}") for digits in DIGITS)
+        yield from dict.fromkeys(to_digits(number, digits) for digits in DIGITS)

@@ -59,7 +59,7 @@ def _product(case: Case) -> Iterator[Hint]:
     if case.apart.left(wide[0] @ wide[1].T + added, target=case.apart.here) is None:
         return
     for words, narrowed in NARROWED[case.found.provenance.dtype].items():
-        x, w = (narrowed(array) for array in wide)
+        x, w = (narrowed(array.astype(case.found.provenance.dtype).astype(np.float64)) for array in wide)
         model = x @ w.T + added
         if (left := _blurred(case, model)) is not None:
             yield Hint(f"as with weight and input {words}", left)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from parity.judging.hints.evidence import Case, Hint, with_digits
+from parity.judging.hints.evidence import DIGITS, Case, Hint, to_digits, with_digits
 from parity.judging.hints.taken import Taken, as_a_hint, rate_in_words, same, solved, taken
 from parity.recording import Array, Arrays
 
@@ -87,8 +87,10 @@ def _forms(step: Taken) -> Iterator[Sgd]:
         factors = solved(after - step.gradient, *columns) if columns else []
         decay = factors.pop() if decaying else 0.0
         momentum = factors.pop() if factors else 0.0
-        for m, d in zip(with_digits(momentum), with_digits(decay) if decaying else [0.0] * 3, strict=False):
-            form = Sgd(0.0, d, m)
+        if not np.isfinite([momentum, decay]).all():
+            continue
+        for digits in DIGITS:
+            form = Sgd(0.0, to_digits(decay, digits), to_digits(momentum, digits))
             if np.max(np.abs(form.buffer(step) - after)) <= FITS * np.max(np.abs(after)):
                 yield form
                 yield replace(form, nesterov=True)
