@@ -88,7 +88,7 @@ def _fitting(case: Case, before: Array, target: Array) -> tuple[str, float] | No
     rows = max(1, min(TRIED, 4096 // max(1, target[0].size)))
     for function in functions():
         model = function.of(before[:rows])
-        if np.max(np.abs(model - target[:rows]), initial=0.0) > max(case.apart.rounding, 1e-6 * case.apart.far):
+        if case.apart.unlike(model, target[:rows]):
             continue
         if (left := case.apart.left(function.of(before), target=target)) is not None:
             return function.name, left

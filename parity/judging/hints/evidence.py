@@ -26,6 +26,8 @@ AT_MOST = 2e-2
 """Where rounding might leave more than this share of a difference, nothing is told of it."""
 DIGITS = (2, 3, 6)
 """A constant is taken with as few digits as still explain everything."""
+FEW = 6
+"""So many numbers along each axis show most explanations to be none."""
 SAMPLE = 4096
 """As many numbers as are counted to know whether there are enough different ones."""
 
@@ -106,14 +108,29 @@ class Apart:
             target: what is explained instead of what was found: what was expected.
         """
         target = self.there if target is None else target
-        if not (self.finite and self.far > 0 and model.shape == target.shape):
+        if not (self.finite and self.far > 0 and model.shape == target.shape) or self.unlike(model, target):
             return None
         share = largest(model - target) / self.far
-        allowed = max(UNEXPLAINED, self.rounding / self.far)
+        allowed = self.within / self.far
+        if not share <= allowed <= AT_MOST:
+            return None
         # A share of a millionth is no chance. One that rounding blurs asks for more numbers that bear it out.
         needed = 1 + unknowns if share <= UNEXPLAINED else 16 * (1 + unknowns)
-        enough = self.told_by >= needed
-        return share if share <= allowed <= AT_MOST and enough else None
+        return share if self.told_by >= needed else None
+
+    @cached_property
+    def within(self) -> float:
+        """How far from each other an explanation and what it explains may be, in the arrays' own units."""
+        return max(UNEXPLAINED * self.far, self.rounding)
+
+    def unlike(self, model: Array, target: Array) -> bool:
+        """Whether a few numbers, evenly spread, show already that one does not explain the other."""
+        few = tuple(slice(None, None, max(1, size // FEW)) for size in model.shape)
+        return largest(model[few] - target[few]) > self.within
+
+    def holds_the_same(self) -> bool:
+        """Whether both arrays may hold the same numbers in whatever order, by their sums."""
+        return bool(abs(np.sum(self.here) - np.sum(self.there)) <= self.here.size * self.within)
 
 
 @dataclass(frozen=True)

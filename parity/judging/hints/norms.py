@@ -17,6 +17,8 @@ from parity.recording import Array, Arrays
 
 ENOUGH_GROUPS = 3
 """An epsilon is told by so many variances, at least: one alone is explained by any."""
+PART = 8
+"""So many examples or channels show whether a layer normalises in a way at all."""
 NEGLIGIBLE = 1e-13
 """An epsilon below this share of the smallest variance is none."""
 
@@ -82,6 +84,13 @@ class Layer:
             return tuple(np.broadcast_to(a, full).reshape(self.given.shape) for a in (mean, variance))  # type: ignore[return-value]
         return mean, variance
 
+    def part(self, way: Way, output: Array) -> tuple[Layer, Array]:
+        """The layer and its output for a few examples, or a few channels where these are normalised over the batch."""
+        if way.groups >= 0:
+            return replace(self, given=self.given[:PART]), output[:PART]
+        few = {name: array[:PART] for name, array in self.parameters.items()}
+        return Layer(self.given[:, :PART], few), output[:, :PART]
+
     def output(self, way: Way, epsilon: float) -> Array:
         """What comes out."""
         mean, variance = self.statistics(way)
@@ -116,7 +125,7 @@ class Layer:
     def ways(self) -> Iterator[Way]:
         """Every way that the shapes allow, the usual ones first."""
         x, weight = self.given, self.parameters["weight"]
-        if x.shape[x.ndim - weight.ndim :] == weight.shape:
+        if x.ndim > weight.ndim and x.shape[x.ndim - weight.ndim :] == weight.shape:
             yield Way("LayerNorm", 0)
             yield Way("RMSNorm", 0, centred=False)
         if x.ndim >= 2 and weight.shape == x.shape[1:2]:
@@ -158,9 +167,13 @@ def _variants(way: Way) -> list[Way]:
 
 
 def _fit(case: Case, layer: Layer, way: Way, target: Array) -> tuple[float, float] | None:
-    for epsilon in with_digits(layer.epsilon(way, target)):
-        if (left := case.apart.left(layer.output(way, epsilon), unknowns=1, target=target)) is not None:
-            return epsilon, left
+    some, known = layer.part(way, target)
+    epsilon = some.epsilon(way, known)
+    if not np.isfinite(epsilon) or case.apart.unlike(some.output(way, epsilon), known):
+        return None
+    for digits in with_digits(layer.epsilon(way, target)):
+        if (left := case.apart.left(layer.output(way, digits), unknowns=1, target=target)) is not None:
+            return digits, left
     return None
 
 
@@ -173,15 +186,9 @@ def _layer(case: Case, which: str) -> Layer | None:
     given = recording.of("forward", case.key.step).get(case.key.tensor.replace(".output", ".input"))
     known = case.expected.state_before(case.key.step).parameters
     prefix = f"{place['layer']}."
+    weight = known.get(f"{prefix}weight")
+    shapes = case.apart.here.shape, case.apart.there.shape
+    if given is None or weight is None or shapes != (given.shape, given.shape):
+        return None
     own = {n.removeprefix(prefix): a.astype(np.float64) for n, a in known.items() if n.startswith(prefix)}
-    if (
-        given is None
-        or "weight" not in own
-        or given.shape != case.apart.there.shape
-        or given.shape != case.apart.here.shape
-    ):
-        return None
-    # A weight of more axes than one belongs to a layer that normalises over as many, or to one that does not.
-    if given.shape[given.ndim - own["weight"].ndim :] != own["weight"].shape and own["weight"].ndim != 1:
-        return None
-    return Layer(given.astype(np.float64), own)
+    return Layer(given.astype(np.float64), {name: array for name, array in own.items() if array.shape == weight.shape})

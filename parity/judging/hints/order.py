@@ -26,25 +26,17 @@ def transposed(apart: Apart) -> Iterator[Hint]:
     for axes in permutations(range(here.ndim)):
         turned = here.transpose(axes)
         moved = axes != tuple(range(here.ndim))
-        if turned.shape == there.shape and moved and (left := _told(apart, turned)) is not None:
+        if turned.shape == there.shape and moved and (left := apart.left(turned)) is not None:
             yield Hint("transposed" if here.ndim == 2 else f"transposed to the axes {axes}", left)
-        elif turned.shape != there.shape and (left := _told(apart, turned.reshape(there.shape))) is not None:
+        elif turned.shape != there.shape and (left := apart.left(turned.reshape(there.shape))) is not None:
             said = f"read in the order of the axes {axes}" if moved else "the same numbers in the same order"
             yield Hint(f"{said} and written in the shape {there.shape}", left)
-
-
-def _told(apart: Apart, model: Array) -> float | None:
-    """What a model leaves; most are found wrong by their first numbers."""
-    first = tuple(slice(0, 4) for _ in model.shape)
-    if np.max(np.abs(model[first] - apart.there[first]), initial=0.0) > max(apart.rounding, 1e-6 * apart.far):
-        return None
-    return apart.left(model)
 
 
 def reordered(apart: Apart) -> Iterator[Hint]:
     """The slices along one axis stand in another order."""
     here, there = apart.here, apart.there
-    if here.shape != there.shape:
+    if here.shape != there.shape or not apart.holds_the_same():
         return
     for axis, entries in enumerate(here.shape):
         # A few single numbers can be put in an order that fits by chance.
@@ -100,6 +92,8 @@ def shifted(apart: Apart) -> Iterator[Hint]:
         place = (*[slice(None)] * axis,)
         front, end = (*place, slice(None, -1)), (*place, slice(1, None))
         for taken, kept, words in ((front, end, "end"), (end, front, "front")):
+            if apart.unlike(here[taken], there[kept]):
+                continue
             inner = Apart(here[kept], there[kept], apart.eps)
             if (left := inner.left(here[taken])) is not None:
                 yield Hint(f"shifted by one along axis {axis}, to the {words}", left)
@@ -107,7 +101,7 @@ def shifted(apart: Apart) -> Iterator[Hint]:
 
 def mixed(apart: Apart) -> Iterator[Hint]:
     """The same numbers in an order that has no name."""
-    if apart.here.size != apart.there.size or not _many_values(apart.here):
+    if apart.here.size != apart.there.size or not apart.holds_the_same() or not _many_values(apart.here):
         return
     here, there = (np.sort(array, axis=None) for array in (apart.here, apart.there))
     flat = Apart(apart.here.ravel(), apart.there.ravel(), apart.eps)

@@ -54,6 +54,8 @@ def _product(case: Case) -> Iterator[Hint]:
     given = case.expected.of("forward", step).get(case.key.tensor.replace(".output", ".input"))
     if weight is None or given is None or weight.ndim != 2 or given.shape[-1:] != weight.shape[1:]:
         return
+    if bias is not None and bias.shape != weight.shape[:1]:
+        return
     added = 0.0 if bias is None else bias.astype(np.float64)
     wide = [array.astype(np.float64) for array in (given, weight)]
     if case.apart.left(wide[0] @ wide[1].T + added, target=case.apart.here) is None:

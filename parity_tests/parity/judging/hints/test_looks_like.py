@@ -105,3 +105,25 @@ def test_a_tensor_on_its_side_is_recognised_and_where_the_other_has_zero_so_is_t
     assert "transposed" in looks_like(key, right, recording(oblong.T, stage="backward"), "jax")
     zero = recording(0 * oblong, stage="backward")
     assert "not zero, as it is on the other" in looks_like(key, zero, right, "jax")
+
+
+@given(
+    st.integers(0, 2**31), st.lists(st.integers(1, 4), min_size=1, max_size=4), st.lists(st.integers(1, 4), max_size=3)
+)
+def test_layers_of_any_shape_are_looked_at_and_nothing_is_told_of_other_numbers(
+    seed: int, shape: list[int], weight: list[int]
+) -> None:
+    numbers = np.random.default_rng(seed)
+    own = {f"fc.{name}": numbers.standard_normal(weight) for name in ("weight", "bias", "running_mean", "running_var")}
+    given_, *outputs = (numbers.standard_normal(shape) for _ in range(3))
+    sides = [recording_of(own, {"fc.input": given_, "fc.output": output}) for output in outputs]
+    said = looks_like(Key("forward", 0, "fc.output"), *sides, "jax")
+    # The only number is of the opposite sign, or everything is by chance: no shape is told of more numbers.
+    assert said == "" or given_.size <= 2
+
+
+def recording_of(own: dict[str, Array], forward: dict[str, Array]) -> Recording:
+    found = recording(start=None)
+    found.add("init", 0, own)
+    found.add("forward", 0, forward)
+    return found
