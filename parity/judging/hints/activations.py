@@ -37,7 +37,7 @@ def functions() -> tuple[Function, ...]:
 
     expit = special.expit
     return (
-        Function("nothing", lambda x: x),
+        Function("no activation", lambda x: x),
         Function("ReLU", lambda x: np.maximum(x, 0)),
         Function("exact GELU", lambda x: 0.5 * x * (1 + special.erf(x / np.sqrt(2)))),
         Function("tanh GELU", _gelu_tanh),

@@ -14,7 +14,7 @@ import numpy as np
 
 from parity.judging.hints.evidence import DIGITS, Case, Hint, to_digits, with_digits
 from parity.judging.hints.same_shape import ratio
-from parity.judging.hints.taken import Taken, as_a_hint, rate_in_words, same, solved, taken
+from parity.judging.hints.taken import Taken, as_a_hint, quotient, rate_in_words, same, solved, taken
 from parity.recording import Array, Arrays
 
 MEAN, SQUARE = "exp_avg", "exp_avg_sq"
@@ -98,6 +98,8 @@ def fitted(step: Taken) -> Adam | None:
 
 
 def _fits(step: Taken, form: Adam) -> bool:
+    if form.rate == 0:
+        return False
     model, apart = form.after(step, step.memory_expected), step.apart
     if same(apart):
         return bool(np.max(np.abs(model - step.expected)) <= max(apart.rounding, FITS * apart.size))
@@ -110,7 +112,7 @@ def _moments(step: Taken) -> Iterator[Adam]:
     for coupled in (False, True):
         columns = [step.gradient, *([step.before] if coupled else []), *([mean] if mean.any() else [])]
         share, *others = solved(step.memory_expected[MEAN], *columns)
-        decay = others[0] / share if coupled else 0.0
+        decay = quotient(others[0], share) if coupled else 0.0
         form = Adam(0.0, 1 - share, 0.0, 0.0, decay, coupled)
         beta2 = 1 - ratio(form.slope(step) ** 2 - square, step.memory_expected[SQUARE] - square)
         if not all(0 <= beta < 1 and abs(beta - round(beta, 5)) < 1e-7 for beta in (form.beta1, beta2)):
@@ -124,7 +126,7 @@ def _constants(step: Taken, form: Adam, *, decaying: bool) -> Iterator[Adam]:
     along = form.mean(step, step.memory_expected)
     columns = [along, -change, *([step.before * root, step.before] if decaying else [])]
     rate, epsilon, *decayed = solved(change * root, *columns, weight=1 / (root + GUESSED_EPSILON))
-    decay = decayed[0] / rate if decaying else form.decay
+    decay = quotient(decayed[0], rate) if decaying else form.decay
     if np.isfinite([rate, epsilon, decay]).all():
         for digits in DIGITS:
             r, e, d = (to_digits(number, digits) for number in (rate, epsilon, decay))

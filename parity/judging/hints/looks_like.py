@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
+import numpy as np
+
 from parity.judging.hints.activations import of_a_segment
 from parity.judging.hints.adam import of_adam
 from parity.judging.hints.evidence import Apart, Case, Hint
+from parity.judging.hints.linear import of_a_weight
 from parity.judging.hints.norms import of_a_norm
 from parity.judging.hints.order import mixed, reordered, shifted, transposed
 from parity.judging.hints.precision import lower_precision
@@ -28,7 +31,9 @@ def looks_like(key: Key, expected: Recording, found: Recording, side: Framework)
     apart = Apart.of(here, there)
     if not apart.finite or apart.far == 0:
         return ""
-    hint = next(_hints(Case(key, expected, found, side, apart)), None)
+    # What overflows on the way explains nothing.
+    with np.errstate(all="ignore"):
+        hint = next(_hints(Case(key, expected, found, side, apart)), None)
     return f"on the {side} side it is {hint}" if hint else ""
 
 
@@ -39,7 +44,7 @@ def _hints(case: Case) -> Iterator[Hint]:
     return chain(
         zeros(case.apart),
         *(find(case) for find in (of_adam, of_sgd, of_change, against_neighbours)),
-        *(find(case) for find in (of_running_statistics, of_a_norm, of_a_segment)),
+        *(find(case) for find in (of_running_statistics, of_a_norm, of_a_weight, of_a_segment)),
         _everywhere(case.apart, case),
         by_channel(case.apart, parameters, layer),
         only_a_slice(case.apart, lambda inner: _everywhere(inner, case)),

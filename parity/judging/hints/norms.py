@@ -94,8 +94,8 @@ class Layer:
     def output(self, way: Way, epsilon: float) -> Array:
         """What comes out."""
         mean, variance = self.statistics(way)
-        divisor = np.sqrt(variance) + epsilon if way.outside else np.sqrt(variance + epsilon)
         with np.errstate(divide="ignore", invalid="ignore"):
+            divisor = np.sqrt(variance) + epsilon if way.outside else np.sqrt(variance + epsilon)
             normal = (self.given - mean) / divisor
         return np.asarray(normal * self._along(way, "weight", 1.0) + self._along(way, "bias", 0.0))
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from parity.judging.hints.evidence import Case, Hint
-from parity.judging.layers import PLACE
+from parity.judging.hints.linear import linear_layer
 from parity.recording import Array
 from parity.rounding import FLOAT32_BITS, TF32_BITS, rounded
 
 BFLOAT16_BITS = 7
+"""Mantissa bits of bfloat16."""
 OF_FLOAT32 = 1e-9, 1e-5
 """How far apart float32 arithmetic leaves two arrays, as a share of their size: 1e-8 to 1e-6, and more in long sums."""
 ENOUGH = 16
@@ -33,10 +34,13 @@ def lower_precision(case: Case) -> Iterator[Hint]:
     if not in_float64 or not OF_FLOAT32[0] <= share <= OF_FLOAT32[1] or apart.told_by < ENOUGH:
         return
     size = f"{share:.0e} of its size apart"
-    if _held(apart.there) and not _held(apart.here):
+    held, held_there = _held(apart.here), _held(apart.there)
+    if held_there and not held:
         yield Hint(f"representable in float32 and {size}, as where something is computed in float32", None)
+    elif held and not held_there:
+        yield Hint(f"{size}, and {case.other} representable in float32, as where that is what computes it", None)
     elif case.key.stage == "forward" and _patternless(apart.here, apart.change):
-        yield Hint(f"{size} without a pattern, as where something before it is computed in float32", None)
+        yield Hint(f"{size} without a pattern, as where something on either side is computed in float32", None)
 
 
 def _held(array: Array) -> bool:
@@ -45,23 +49,12 @@ def _held(array: Array) -> bool:
 
 def _product(case: Case) -> Iterator[Hint]:
     """A linear layer's output, explained by its weight and input in fewer mantissa bits."""
-    place = PLACE.match(case.key.tensor)
-    if case.key.stage != "forward" or place is None or place["what"] != "output":
+    layer = linear_layer(case)
+    if layer is None:
         return
-    step = case.key.step
-    parameters = case.expected.state_before(step).parameters
-    weight, bias = parameters.get(f"{place['layer']}.weight"), parameters.get(f"{place['layer']}.bias")
-    given = case.expected.of("forward", step).get(case.key.tensor.replace(".output", ".input"))
-    if weight is None or given is None or weight.ndim != 2 or given.shape[-1:] != weight.shape[1:]:
-        return
-    if bias is not None and bias.shape != weight.shape[:1]:
-        return
-    added = 0.0 if bias is None else bias.astype(np.float64)
-    wide = [array.astype(np.float64) for array in (given, weight)]
-    if case.apart.left(wide[0] @ wide[1].T + added, target=case.apart.here) is None:
-        return
+    given, weight, added = layer
     for words, narrowed in NARROWED[case.found.provenance.dtype].items():
-        x, w = (narrowed(array.astype(case.found.provenance.dtype).astype(np.float64)) for array in wide)
+        x, w = (narrowed(array.astype(case.found.provenance.dtype).astype(np.float64)) for array in (given, weight))
         model = x @ w.T + added
         if (left := _blurred(case, model)) is not None:
             yield Hint(f"as with weight and input {words}", left)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from parity.judging.hints.evidence import DIGITS, Case, Hint, to_digits, with_digits
-from parity.judging.hints.taken import Taken, as_a_hint, rate_in_words, same, solved, taken
+from parity.judging.hints.taken import Taken, as_a_hint, quotient, rate_in_words, same, solved, taken
 from parity.recording import Array, Arrays
 
 BUFFER = "momentum_buffer"
@@ -64,6 +64,8 @@ def fitted(step: Taken) -> Sgd | None:
     for form in _forms(step):
         (rate,) = solved(step.before - step.expected, form.along(step, step.memory_expected))
         for digits in with_digits(rate):
+            if digits == 0:
+                continue
             right = replace(form, rate=digits)
             model = right.after(step, step.memory_expected)
             if same(step.apart):
@@ -79,7 +81,7 @@ def _forms(step: Taken) -> Iterator[Sgd]:
     if not step.memory:
         yield Sgd(0.0)
         rate, decayed = solved(step.before - step.expected, step.gradient, step.before)
-        yield from (Sgd(0.0, decay) for decay in with_digits(decayed / rate))
+        yield from (Sgd(0.0, decay) for decay in with_digits(quotient(decayed, rate)))
         return
     before, after = step.memory[BUFFER], step.memory_expected[BUFFER]
     for decaying in (False, True):

@@ -44,7 +44,7 @@ def of_change(case: Case) -> Iterator[Hint]:
     else:
         # A change is as exact as what it was taken from.
         moved = Apart(change, change_found, apart.eps * apart.size / max(np.max(np.abs(change)), 1e-300))
-        yield from (Hint(f"its change is {hint.words}", hint.left) for hint in scaled(moved, case.run))
+        yield from (Hint(f"as with a change {hint.words}", hint.left) for hint in scaled(moved, case.run))
 
 
 def parameter_before(key: Key, recording: Recording) -> Array | None:

@@ -130,6 +130,11 @@ def solved(target: Array, *columns: Array, weight: Array | float = 1.0) -> list[
     return [float(factor) for factor in found / sizes] if rank == len(columns) else [float("nan")] * len(columns)
 
 
+def quotient(number: float, by: float) -> float:
+    """One solved number over another; NaN where that is 0."""
+    return number / by if by else float("nan")
+
+
 def rate_in_words(rate: float, right: float, other: str) -> str:
     """Another learning rate than the right one."""
     if rate == -right:

@@ -26,8 +26,8 @@ def told(expected: Array, found: Array, before: Array = WIDE) -> str:
     [
         ("tanh GELU", "exact GELU"),
         ("exact GELU", "sigmoid GELU"),
-        ("ReLU", "nothing"),
-        ("nothing", "ReLU"),
+        ("ReLU", "no activation"),
+        ("no activation", "ReLU"),
         ("ReLU", "leaky ReLU of slope 0.01"),
         ("SiLU", "sigmoid"),
         ("softmax", "log-softmax"),

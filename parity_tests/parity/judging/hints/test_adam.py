@@ -148,3 +148,8 @@ def test_a_parameter_of_one_number_does_not_tell_an_epsilon() -> None:
     one = start(shapes={"a.weight": (1, 1)})
     for wrong in (adam(epsilon=1e-7), adam(rate=1.01e-3)):
         assert told(taken_otherwise(adam(), wrong, 1, initial=one)) == ""
+
+
+def test_a_parameter_that_did_not_move_where_it_was_expected_tells_no_rate() -> None:
+    assert told(taken_otherwise(adam(rate=0.0), adam(), 1)) == ""
+    assert told(taken_otherwise(adam(), adam(rate=0.0), 1)) == ""

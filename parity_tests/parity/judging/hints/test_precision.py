@@ -64,7 +64,9 @@ def test_numbers_that_float32_holds_are_told() -> None:
     said = told(RIGHT, held)
     assert said.startswith("representable in float32 and ")
     assert said.endswith(" of its size apart, as where something is computed in float32")
-    assert told(held, held + 1e-7 * held**2) == ""
+    other = told(held, RIGHT)
+    assert other.endswith("on the torch side representable in float32, as where that is what computes it")
+    assert told(RIGHT, held + 1e-7 * held**2) == ""
     assert told(RIGHT, (1.001 * RIGHT).astype("float32").astype("float64")) == ""
     assert told(RIGHT, RIGHT.astype("float32"), "float32") == ""
 
@@ -73,7 +75,7 @@ def test_numbers_that_float32_holds_are_told() -> None:
 def test_an_error_without_a_pattern_is_told_from_256_numbers_on(seed: int) -> None:
     rounding = 5e-8 * np.random.default_rng(seed).standard_normal(RIGHT.shape)
     said = told(RIGHT, RIGHT + rounding)
-    assert said == "" or said.endswith("without a pattern, as where something before it is computed in float32")
+    assert said == "" or said.endswith("without a pattern, as where something on either side is computed in float32")
 
 
 def test_an_error_without_a_pattern_is_usually_told() -> None:

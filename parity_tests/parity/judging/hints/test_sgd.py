@@ -82,3 +82,9 @@ def test_two_single_numbers_tell_a_rate_and_one_does_not() -> None:
     two, one = (start(shapes=dict.fromkeys(names, (1,))) for names in (("m", "c"), ("m",)))
     assert "1.01 times as large" in told(taken_otherwise(sgd(), sgd(rate=0.101), 1, "m", initial=two))
     assert told(taken_otherwise(sgd(), sgd(rate=0.101), 1, "m", initial=one)) == ""
+
+
+def test_a_parameter_that_did_not_move_where_it_was_expected_tells_no_rate() -> None:
+    for right, still in ((sgd(), sgd(rate=0.0)), (sgd(momentum=0.9), sgd(rate=0.0, momentum=0.9))):
+        assert told(taken_otherwise(still, right, 2)) == ""
+        assert told(taken_otherwise(right, still, 2)) == ""

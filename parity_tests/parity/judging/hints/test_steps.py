@@ -51,8 +51,8 @@ def moved(change: Array) -> str:
 
 def test_a_parameter_is_told_by_how_it_moved() -> None:
     assert moved(0 * START) == "not moved"
-    assert moved(-STEPS[0]) == "its change is of the opposite sign"
-    assert moved(1.01 * STEPS[0]) == "its change is 1.01 times as large"
+    assert moved(-STEPS[0]) == "as with a change of the opposite sign"
+    assert moved(1.01 * STEPS[0]) == "as with a change 1.01 times as large"
     assert moved(noisy(1.01 * STEPS[0])) == moved(STEPS[1]) == ""
     sides = (recording(("init", 0, {"w": START}), ("update", 0, {"w": START + by})) for by in (0 * START, STEPS[0]))
     assert words(next(of_change(case(Key("update", 0, "w"), sides)))) == "moved, where the other did not"
@@ -61,7 +61,7 @@ def test_a_parameter_is_told_by_how_it_moved() -> None:
 def test_a_small_change_of_a_large_parameter_is_told_as_far_as_rounding_lets() -> None:
     start, change = drawn(8, 8), drawn(8, 8, seed=1)
     large = start + 1e6
-    for small, expected in ((1e-3, "its change is 1.01 times as large"), (1e-9, "")):
+    for small, expected in ((1e-3, "as with a change 1.01 times as large"), (1e-9, "")):
         ends = (np.asarray(large + factor * small * change) for factor in (1, 1.01))
         sides = (recording(("init", 0, {"w": large}), ("update", 0, {"w": end})) for end in ends)
         assert words(next(of_change(case(Key("update", 0, "w"), sides)), None)) == expected
