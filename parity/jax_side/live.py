@@ -29,6 +29,7 @@ from parity.parts import Parts, watched
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
 from parity.rounding import cast
 from parity.tree import nested
+from parity.weight_map.weight_map import WeightMap
 
 
 def to_numpy(array: jax.Array) -> Array:
@@ -98,6 +99,10 @@ class JaxSide:
                 precision={"highest": "float32"}.get(str(jax.config.values["jax_default_matmul_precision"]), "tf32"),
                 x64=bool(jax.config.values["jax_enable_x64"]),
             )
+
+    @property
+    def weight_map(self) -> WeightMap | None:
+        return self._models.map
 
     @property
     def unmatched(self) -> frozenset[str]:
