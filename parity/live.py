@@ -87,6 +87,13 @@ class LiveSide(Protocol):
     def forward(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Arrays:
         """One pass forward with its layers, without a loss: the `forward` of an `Observation`."""
 
+    def taught(self, parameters: Arrays, batch: Batch, given: Arrays) -> Arrays:
+        """What comes to every call of a layer and what it gives, where each is handed what `given` has of it.
+
+        So is whatever comes after it: what is found at one place says nothing of what was found before (teacher
+        forcing).
+        """
+
     def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
         """One pass with its layers."""
 

@@ -46,9 +46,16 @@ class Layers:
 
     `outputs` are the model's own, as its last call gave them. A call inside a transformation of the model's own, such
     as a scan, belongs to another trace, from which nothing can be handed out: `hidden` has the layers so called.
+
+    Args:
+        bits: every recorded activation is rounded to so many mantissa bits; None: not at all.
+        probes: zeros that are added to the inputs, to differentiate by.
+        taught: what every layer is handed instead of what comes to it, and what is handed on instead of what it gives.
     """
 
-    def __init__(self, bits: int | None, probes: dict[str, jax.Array] | None) -> None:
+    def __init__(
+        self, bits: int | None, probes: dict[str, jax.Array] | None, taught: dict[str, jax.Array] | None = None
+    ) -> None:
         self.forward: dict[str, jax.Array] = {}
         self.inputs: list[str] = []
         self.outputs: Any = None
@@ -56,6 +63,7 @@ class Layers:
         self._trace = _trace()
         self._bits = bits
         self._probes = probes
+        self._taught = taught or {}
         self._calls: Counter[str] = Counter()
         self._inside: set[str] = set()
 
@@ -100,20 +108,25 @@ class Layers:
         floating = [index for index, leaf in enumerate(leaves) if _floating(leaf)]
         for number, index in enumerate(floating):
             leaves[index] = rounded(leaves[index], self._bits)
-            self.forward[f"{call}.output{number or ''}"] = in_front(leaves[index], channels)
+            name = f"{call}.output{number or ''}"
+            self.forward[name] = in_front(leaves[index], channels)
+            if name in self._taught:
+                leaves[index] = behind(self._taught[name], channels)
         return jax.tree.unflatten(structure, leaves)
 
     def _input(self, name: str, array: jax.Array, place: Place) -> jax.Array:
         array = rounded(array, self._bits)
         if self._probes is not None:
-            probe = self._probes[name]
-            if place.order is not None:
-                probe = probe[..., np.argsort(place.order)]
-            array = array + behind(probe, place.channels)
+            array = array + _as_it_comes(self._probes[name], place)
         seen = in_front(array, place.channels)
         self.forward[name] = seen if place.order is None else seen[..., place.order]
         self.inputs.append(name)
-        return array
+        return array if name not in self._taught else _as_it_comes(self._taught[name], place)
+
+
+def _as_it_comes(array: jax.Array, place: Place) -> jax.Array:
+    """An input in torch's layout as it comes to the layer here."""
+    return behind(array if place.order is None else array[..., np.argsort(place.order)], place.channels)
 
 
 def in_front(array: jax.Array, channels: bool) -> jax.Array:
@@ -142,14 +155,15 @@ def arrays_of(output: Any) -> dict[str, jax.Array]:
 
 @contextmanager
 def watch(
-    model: object, places: Mapping[int, Place], bits: int | None, probes: dict[str, jax.Array] | None = None
-) -> Iterator[Layers]:
+    model: object, places: Mapping[int, Place], bits: int | None, probes: dict[str, jax.Array] | None = None,
+    taught: dict[str, jax.Array] | None = None,
+) -> Iterator[Layers]:  # fmt: skip
     """Watch the modules that stand in `places` by their identity while the model runs, and what the model gives.
 
     A layer is called through its class, so the classes' `__call__` are wrapped while this context is open. A model that
     is no `nnx.Module` has no layers.
     """
-    layers = Layers(bits, probes)
+    layers = Layers(bits, probes, taught)
     modules = [module for _, module in nnx.iter_modules(model)] if isinstance(model, nnx.Module) else []
     classes = {type(m): type(m).__call__ for m in modules if id(m) in places or (m is model and callable(m))}
     own = {kind: "__call__" in vars(kind) for kind in classes}
@@ -181,10 +195,11 @@ def watch(
 
 @contextmanager
 def watch_linen(
-    places: Mapping[str, Place], bits: int | None, probes: dict[str, jax.Array] | None = None
-) -> Iterator[Layers]:
+    places: Mapping[str, Place], bits: int | None, probes: dict[str, jax.Array] | None = None,
+    taught: dict[str, jax.Array] | None = None,
+) -> Iterator[Layers]:  # fmt: skip
     """Watch the modules of a Linen model that stand in `places` by their paths, and what the model gives."""
-    layers = Layers(bits, probes)
+    layers = Layers(bits, probes, taught)
 
     def watched(function: Callable[..., Any], given: Any, named: Any, context: linen.module.InterceptorContext) -> Any:
         path = ".".join(context.module.path)

@@ -65,6 +65,7 @@ class JaxSide:
         self._transformation = None if side.optimizer is None else self._parts.optimizer()
         self._fresh = self._compiled("optimizer", self._begin)
         self._seen_forward = self._compiled("predict", self._forward, "bits")
+        self._forced = self._compiled("loss", self._taught)
         self._observed = self._compiled("loss or its gradient", self._observe, "bits")
         self._differentiated = self._compiled("loss or its gradient", self._differentiate, "bits")
         self._applied = self._compiled("update", self._apply)
@@ -128,6 +129,11 @@ class JaxSide:
     def forward(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Arrays:
         with self._settings():
             found = self._seen_forward(self._models.held(parameters), self._device_batch(batch), bits=bits)
+            return {name: to_numpy(found[name]) for name in self._order}
+
+    def taught(self, parameters: Arrays, batch: Batch, given: Arrays) -> Arrays:
+        with self._settings():
+            found = self._forced(self._models.held(parameters), self._device_batch(batch), jax.device_put(given))
             return {name: to_numpy(found[name]) for name in self._order}
 
     def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
@@ -194,13 +200,13 @@ class JaxSide:
     @contextmanager
     def _pass(
         self, held: Held, batch: dict[str, jax.Array], bits: int | None, probes: dict[str, jax.Array] | None = None, *,
-        layers: bool = True, training: bool | None = None,
+        taught: dict[str, jax.Array] | None = None, layers: bool = True, training: bool | None = None,
     ) -> Iterator[Pass]:  # fmt: skip
         """One call of the side's own code, traced: its layers watched or only its output, dropout from the batch."""
         given = {name: array for name, array in batch.items() if name != STREAM}
         mode = self._side.tie.training if training is None else training
         model = self._models.bound(held, training=mode)
-        watching = self._models.watched(model, bits, probes, layers=layers)
+        watching = self._models.watched(model, bits, probes, taught, layers=layers)
         with watching as watched, injected(batch.get(STREAM)):
             yield Pass(model, nested(given), watched, mode)
         self._hidden |= watched.hidden
@@ -211,6 +217,13 @@ class JaxSide:
         forward = called.layers.forward | output
         self._order = list(forward)
         return forward
+
+    def _taught(self, held: Held, batch: dict[str, jax.Array], given: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        with self._pass(held, batch, None, taught=given) as called:
+            called.ask(self._parts.loss if self._side.loss is not None else self._parts.predict)
+        found = called.layers.forward | ({} if self._side.predict else arrays_of(called.layers.outputs))
+        self._order = list(found)
+        return found
 
     def _observe(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> tuple[Passed, Any, Any]:
         def watched_loss(trained: Any, probes: dict[str, jax.Array] | None) -> tuple[jax.Array, tuple[Any, ...]]:

@@ -8,7 +8,7 @@ is chaotic in float64 too, some steps later than in float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import isfinite
 from typing import NamedTuple
 
@@ -58,6 +58,22 @@ def compare_null_in_lockstep(
     return compare_float64(sides["torch"], sides["jax"], scales, noise_of, keys=keys)
 
 
+def completed(judge: Recording, other: Recording, apart: Collection[str]) -> Recording:
+    """The judge with those arrays `apart` that only the other side holds, so that it can start from the judge's states.
+
+    They are not compared: each side's own are as right as they can be.
+    """
+    names = (other.of("init", 0).keys() - judge.of("init", 0).keys()) & set(apart)
+    if not names:
+        return judge
+    groups = dict(judge.groups)
+    for stage, step in groups:
+        if stage in ("init", "trajectory"):
+            theirs = other.of(stage, step)
+            groups[stage, step] = groups[stage, step] | {name: theirs[name] for name in theirs if name in names}
+    return Recording(judge.provenance, groups)
+
+
 class Lockstep(NamedTuple):
     """Comparisons, those of them that were made in lockstep, and the run that these were made with, if there are any.
 
@@ -87,10 +103,12 @@ def judged_beyond_noise(
     if not keys:
         return Lockstep(free)
     run, judge = lockstep(), sides[judging]
+    # Of a judge that is not recorded whole, only what was taken from a state that is there.
+    taken = {key for key in keys if run.of(key.stage, key.step)}
     stepped = {judging: judge, OTHER[judging]: run}
     found = compare_float64(
         stepped["torch"], stepped["jax"], scales, lambda framework, _: lockstep_noise_of(framework),
-        keys=sorted(keys, key=Key.flow),
+        keys=sorted(taken, key=Key.flow),
     )  # fmt: skip
     again = {c.key: c for c in found}
     first, tensors = min(keys, key=Key.flow), len({key.tensor for key in keys})
@@ -98,7 +116,7 @@ def judged_beyond_noise(
         f"float64: {tensors} tensors, first {first}, are moved from themselves by more than {FLOAT64_CEILING:g} "
         "where the start moves by a unit in the last place: judged in lockstep from there on"
     )
-    return Lockstep([again.get(c.key, c) for c in free], keys, run, said)
+    return Lockstep([again.get(c.key, c) for c in free if c.key in taken or c.key not in keys], keys, run, said)
 
 
 def _chaotic(key: Key, torch: Noise, jax: Noise) -> bool:

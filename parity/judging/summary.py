@@ -38,7 +38,7 @@ def summarised(findings: Findings, loops: dict[Framework, dict[str, str]], curve
         listed=findings.listed, scores=_scores(findings), curves=curves, comparisons=comparisons,
         provenances=[recording.provenance for sides in findings.recordings.values() for recording in sides.values()],
         loops=loops, seed=findings.seed, steps=findings.pair.steps, device=findings.device, dtypes=findings.dtypes,
-        seconds=seconds, against=findings.against,
+        seconds=seconds, against=findings.against, starts=findings.starts,
     )  # fmt: skip
 
 

@@ -90,6 +90,16 @@ class TorchSide:
             output = self._output(model, tensors, layers)
         return {name: to_numpy(tensor) for name, tensor in (layers.forward | output).items()}
 
+    def taught(self, parameters: Arrays, batch: Batch, given: Arrays) -> Arrays:
+        model, handed = (
+            self._built(parameters),
+            {n: torch.tensor(a, device=self._torch_device) for n, a in given.items()},
+        )
+        with torch.no_grad(), self._pass(model, batch, None, taught=handed) as (layers, tensors):
+            (self._parts.loss if self._side.loss is not None else self._parts.predict)(model, tensors)
+        found = layers.forward | ({} if self._side.predict else tensors_of(layers.outputs))
+        return {name: to_numpy(tensor) for name, tensor in found.items()}
+
     def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
         model = self._built(parameters)
         with self._pass(model, batch, bits) as (layers, tensors):
@@ -165,13 +175,19 @@ class TorchSide:
 
     @contextmanager
     def _pass(
-        self, model: Any, batch: Batch, bits: int | None, *, layers: bool = True
+        self,
+        model: Any,
+        batch: Batch,
+        bits: int | None,
+        *,
+        taught: dict[str, Tensor] | None = None,
+        layers: bool = True,
     ) -> Iterator[tuple[Layers, dict[str, Tensor]]]:
         """One call of the side's own code: its layers watched, or only its output, and dropout from the batch."""
         tensors = self._tensors(batch)
         tensors.pop(STREAM, None)
         # What goes into a module of the user's is laid out as its framework has it, and its output is recorded anyway.
-        watching = watch(model, bits, layers=layers, root=self._side.arrays is not None)
+        watching = watch(model, bits, taught=taught, layers=layers, root=self._side.arrays is not None)
         with self._settings(), watching as watched, injected(batch.get(STREAM)) as drawn:
             yield watched, nested(tensors)
         self.drew = self.drew or drawn.own

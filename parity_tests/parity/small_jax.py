@@ -29,3 +29,8 @@ def loss(model: Small, batch: dict[str, jax.Array]) -> jax.Array:
 
 def optimizer() -> optax.GradientTransformation:
     return optax.sgd(0.1, momentum=0.9)
+
+
+def halved(model: Small, batch: dict[str, jax.Array]) -> jax.Array:
+    """A wrong loss: half of the right one."""
+    return loss(model, batch) / 2

@@ -46,9 +46,10 @@ class ByHand:
         return ()
 
     def watched(
-        self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None, *, layers: bool
-    ) -> AbstractContextManager[Layers]:
-        return watch(model, own_places(model) if layers else {}, bits, probes)
+        self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None,
+        taught: dict[str, jax.Array] | None, *, layers: bool,
+    ) -> AbstractContextManager[Layers]:  # fmt: skip
+        return watch(model, own_places(model) if layers else {}, bits, probes, taught)
 
 
 def own_places(model: Any) -> dict[int, Place]:

@@ -94,9 +94,10 @@ class OfLinen:
         return _others(core.unfreeze(model.variables))
 
     def watched(
-        self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None, *, layers: bool
-    ) -> AbstractContextManager[Layers]:
-        return watch_linen(self._places if layers else {}, bits, probes)
+        self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None,
+        taught: dict[str, jax.Array] | None, *, layers: bool,
+    ) -> AbstractContextManager[Layers]:  # fmt: skip
+        return watch_linen(self._places if layers else {}, bits, probes, taught)
 
     @cached_property
     def _places(self) -> dict[str, Place]:

@@ -73,11 +73,12 @@ class OfNnx:
         return _split(model)[3]
 
     def watched(
-        self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None, *, layers: bool
-    ) -> AbstractContextManager[Layers]:
+        self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None,
+        taught: dict[str, jax.Array] | None, *, layers: bool,
+    ) -> AbstractContextManager[Layers]:  # fmt: skip
         named = ((dotted(path), module) for path, module in nnx.iter_modules(model)) if layers else ()
         places = {id(module): self._places[path] for path, module in named if path in self._places}
-        return watch(model, places, bits, probes)
+        return watch(model, places, bits, probes, taught)
 
     @cached_property
     def _places(self) -> dict[str, Place]:

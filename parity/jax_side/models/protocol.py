@@ -53,6 +53,7 @@ class Models(Protocol):
         """The buffers of a model that was called."""
 
     def watched(
-        self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None, *, layers: bool
-    ) -> AbstractContextManager[Layers]:
+        self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None,
+        taught: dict[str, jax.Array] | None, *, layers: bool,
+    ) -> AbstractContextManager[Layers]:  # fmt: skip
         """Watch what the model gives and, with `layers`, its layers too, each under the name of its torch twin."""

@@ -88,9 +88,10 @@ class OfTree:
         return self._structure.unflatten(kept)
 
     def watched(
-        self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None, *, layers: bool
-    ) -> AbstractContextManager[Layers]:
-        return nullcontext(Layers(bits, probes))
+        self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None,
+        taught: dict[str, jax.Array] | None, *, layers: bool,
+    ) -> AbstractContextManager[Layers]:  # fmt: skip
+        return nullcontext(Layers(bits, probes, taught))
 
 
 def is_array(leaf: Any) -> bool:
