@@ -30,6 +30,7 @@ from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Pro
 from parity.rounding import cast
 from parity.tree import nested
 from parity.weight_map.outline import Outline
+from parity.weight_map.weight_map import WeightMap
 
 
 def to_numpy(array: jax.Array) -> Array:
@@ -103,6 +104,10 @@ class JaxSide:
     @property
     def outline(self) -> Outline | None:
         return None if self._side.arrays else self._parts.torch_outline
+
+    @property
+    def weight_map(self) -> WeightMap | None:
+        return self._models.map
 
     @property
     def unmatched(self) -> frozenset[str]:
