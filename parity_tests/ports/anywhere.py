@@ -89,16 +89,19 @@ def adam(port: Port, rate: float, decay: float | None = None) -> list[Mistake]:
 
     first, second = port.first, f"exp_avg_sq.{port.first}"
     found = [
-        Mistake("learning rate 1 % too high", "jax", of_jax(lambda: optaxs(learning_rate=1.01 * rate)), "update", first),
+        Mistake("learning rate 1 % too high", "jax", of_jax(lambda: optaxs(learning_rate=1.01 * rate)), "update",
+                first),
         Mistake("Adam's epsilon 1e-7 for 1e-8", "jax", of_jax(lambda: optaxs(eps=1e-7)), "update", first),
-        Mistake("Adam's epsilon inside the root", "jax", of_jax(lambda: optaxs(eps=0.0, eps_root=1e-8)), "update", first),
+        Mistake("Adam's epsilon inside the root", "jax", of_jax(lambda: optaxs(eps=0.0, eps_root=1e-8)), "update",
+                first),
         Mistake("Adam's beta2 0.99 for 0.999", "torch", parts(optimizer=torchs(betas=(0.9, 0.99))), "update", second),
         Mistake("Adam's first beta 0.95 for 0.9", "jax", of_jax(lambda: optaxs(b1=0.95)), "update",
                 f"exp_avg.{first}"),
         Mistake("Nesterov's momentum in Adam", "jax", of_jax(lambda: optaxs(nesterov=True)), "update", first),
         Mistake("gradients clipped to a norm of 0.1", "jax",
                 of_jax(lambda: optax.chain(optax.clip_by_global_norm(0.1), optaxs())), "update", first),
-        Mistake("gradients clipped to a norm of 0.1", "torch", parts(optimizer=clipped(torchs(), 0.1)), "update", first),
+        Mistake("gradients clipped to a norm of 0.1", "torch", parts(optimizer=clipped(torchs(), 0.1)), "update",
+                first),
         Mistake("the last parameter frozen", "jax", of_jax(without(optaxs(), {port.last_in_jax})), "update", port.last,
                 says="not moved"),
         Mistake("the last parameter not given to the optimizer", "torch",

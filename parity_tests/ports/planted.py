@@ -23,10 +23,10 @@ Plant = Callable[[Pair, Framework], Pair]
 
 @dataclass(frozen=True)
 class Mistake:
-    """One mistake and where it must be caught.
+    """One mistake and where it must be caught, in float64.
 
     Attributes:
-        name: what is wrong, as a person would say it.
+        what: what is wrong, as a person would say it.
         side: where it is planted.
         plant: how.
         stage: where the first difference must be found; empty where the check must be inconclusive instead.
@@ -35,13 +35,18 @@ class Mistake:
         says: a part of the hint or, where there is no difference, of the reason.
     """
 
-    name: str
+    what: str
     side: Framework
     plant: Plant
     stage: str
     tensor: str = ""
     step: int = 0
     says: str = ""
+
+    @property
+    def name(self) -> str:
+        """What is wrong, and on which side."""
+        return f"{self.what}, {self.side}"
 
     def planted(self, pair: Pair) -> Pair:
         """The wrong pair."""

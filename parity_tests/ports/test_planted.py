@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
 
-from parity import random_batches
 from parity.check import check
-from parity.pair import Pair, load_pair
+from parity.pair import Pair
 from parity.verdict import Verdict
-from parity_tests.ports.mistakes import MISTAKES, PORTS
+from parity_tests.ports.mistakes import MISTAKES, REPRESENTATIVE
 from parity_tests.ports.planted import Mistake
+from parity_tests.ports.quick import quick
 from parity_tests.proof import hand_in
 from parity_tests.test_planted import caught
 
-PAIRS = Path(__file__).parent.parent / "pairs"
-STEPS = 2
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
-
-def right_pair(port: str) -> Pair:
-    """The pair of a port, with few steps: a mistake shows in the first ones."""
-    return replace(load_pair(PAIRS / f"{port}.py"), steps=STEPS)
+ALL = [pytest.param(port, mistake, id=f"{port}: {mistake.name}") for port in MISTAKES for mistake in MISTAKES[port]]
+FEW = [pytest.param(port, m, id=f"{port}: {m.name}") for port in MISTAKES for m in MISTAKES[port]
+       if m.name in REPRESENTATIVE[port]]  # fmt: skip
+LEAST = 20
+"""Mistakes a port."""
 
 
 def expect_caught(mistake: Mistake, right: Pair) -> Verdict:
@@ -35,8 +32,26 @@ def expect_caught(mistake: Mistake, right: Pair) -> Verdict:
     assert verdict.outcome == "differ"
     assert verdict.first_difference is not None
     found = verdict.first_difference.comparison
-    assert (found.key.stage, found.key.step, found.key.tensor, found.dtype) == (
-        mistake.stage, mistake.step, mistake.tensor, "float64",
-    )  # fmt: skip
+    where = (mistake.stage, mistake.step, mistake.tensor)
+    assert (*found.key, found.dtype) == (*where, "float64")
     assert mistake.says in verdict.first_difference.looks_like
     return verdict
+
+
+@pytest.mark.parametrize(("port", "mistake"), FEW)
+def test_is_caught(port: str, mistake: Mistake) -> None:
+    expect_caught(mistake, quick(port))
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(("port", "mistake"), ALL)
+def test_every_mistake_in_every_port(port: str, mistake: Mistake) -> None:
+    verdict = expect_caught(mistake, quick(port))
+    hand_in("planted in ports", f"{port} {mistake.name}", {"caught": caught(verdict)})
+
+
+@pytest.mark.parametrize("port", MISTAKES)
+def test_there_are_enough_mistakes_a_port_and_no_two_of_one_name(port: str) -> None:
+    names = [mistake.name for mistake in MISTAKES[port]]
+    assert len(names) == len(set(names)) >= LEAST
+    assert set(REPRESENTATIVE[port]) <= set(names)
