@@ -44,7 +44,8 @@ def losses_and_data(port: Port) -> list[Mistake]:
     """Mistakes in what is asked of the model, and in what it is given."""
 
     def summed(model: Any, batch: Any) -> jax.Array:
-        return port.loss(model, batch) * batch[port.labels].size
+        total: jax.Array = port.loss(model, batch) * batch[port.labels].size
+        return total
 
     def smoothed(**options: float) -> Any:
         return parts(loss=cross_entropy(port.inputs, port.labels, **options))

@@ -79,14 +79,14 @@ class Float32Norm(twins.BatchNorm):
 class UnscaledDropout(nnx.Dropout):
     """Does not divide what it leaves standing by its share."""
 
-    def __call__(self, inputs: jax.Array, **named: Any) -> jax.Array:  # type: ignore[override]
+    def __call__(self, inputs: jax.Array, **named: Any) -> jax.Array:
         return super().__call__(inputs, **named) * (1 if self.deterministic else 1 - self.rate)
 
 
 class ExchangedConv(nnx.Conv):
     """Reads its square kernel with height and width exchanged."""
 
-    def __call__(self, inputs: jax.Array, out_sharding: Any = None) -> jax.Array:  # type: ignore[override]
+    def __call__(self, inputs: jax.Array, out_sharding: Any = None) -> jax.Array:
         exchanged = nnx.merge(*nnx.split(self))
         object.__setattr__(exchanged, "__class__", nnx.Conv)
         exchanged.kernel[...] = self.kernel[...].swapaxes(0, 1)
@@ -97,7 +97,7 @@ class ExchangedConv(nnx.Conv):
 class WithoutBias(nnx.Linear):
     """Leaves its bias out."""
 
-    def __call__(self, inputs: jax.Array, out_sharding: Any = None) -> jax.Array:  # type: ignore[override]
+    def __call__(self, inputs: jax.Array, out_sharding: Any = None) -> jax.Array:
         assert self.bias is not None
         return super().__call__(inputs) - self.bias[...]
 

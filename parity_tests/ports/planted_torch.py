@@ -59,7 +59,11 @@ def clipped(right: Callable[[list[Tensor]], torch.optim.Optimizer], norm: float)
 
     def optimizer(parameters: list[Tensor]) -> torch.optim.Optimizer:
         built = right(parameters)
-        built.register_step_pre_hook(lambda *_: torch.nn.utils.clip_grad_norm_(parameters, norm) and None)
+
+        def clip(*_: Any) -> None:
+            torch.nn.utils.clip_grad_norm_(parameters, norm)
+
+        built.register_step_pre_hook(clip)
         return built
 
     return optimizer

@@ -80,7 +80,8 @@ class HeadsNotMovedBack(Parted):
 class StockAttention(Attention):
     def __call__(self, x: jax.Array) -> jax.Array:
         packed = self.c_attn(x).reshape(*x.shape[:2], 3, HEADS, WIDTH // HEADS)
-        y: jax.Array = nnx.dot_product_attention(*jnp.moveaxis(packed, 2, 0), is_causal=True)
+        q, k, v = jnp.moveaxis(packed, 2, 0)
+        y: jax.Array = nnx.dot_product_attention(q, k, v, is_causal=True)
         return self.c_proj(y.reshape(x.shape))
 
 
@@ -98,7 +99,8 @@ class WithoutResidual(Block):
 class NormedBehind(Block):
     def __call__(self, x: jax.Array) -> jax.Array:
         x = self.ln_1(x + self.dropout(self.attn(x)))
-        return self.ln_2(x + self.dropout(self.mlp(x)))
+        output: jax.Array = self.ln_2(x + self.dropout(self.mlp(x)))
+        return output
 
 
 class DroppedOnce(Block):
@@ -134,7 +136,8 @@ class PartedNet(Net):
 
 class ScaledEmbedding(PartedNet):
     def embedded(self, tokens: jax.Array) -> jax.Array:
-        return WIDTH**0.5 * self.wte(tokens) + self.wpe(jnp.arange(tokens.shape[1]))
+        output: jax.Array = WIDTH**0.5 * self.wte(tokens) + self.wpe(jnp.arange(tokens.shape[1]))
+        return output
 
 
 class PositionsFromOne(PartedNet):
@@ -151,7 +154,8 @@ class Untied(PartedNet):
     """The head reads the embedding's numbers and gives no gradient back."""
 
     def logits(self, x: jax.Array) -> jax.Array:
-        return self.ln_f(x) @ jax.lax.stop_gradient(self.wte.embedding[...]).T
+        output: jax.Array = self.ln_f(x) @ jax.lax.stop_gradient(self.wte.embedding[...]).T
+        return output
 
 
 class FirstBlockTwice(PartedNet):
@@ -160,7 +164,7 @@ class FirstBlockTwice(PartedNet):
 
 
 class Float32Norm(nnx.LayerNorm):
-    def __call__(self, x: jax.Array, **named: Any) -> jax.Array:  # type: ignore[override]
+    def __call__(self, x: jax.Array, **named: Any) -> jax.Array:
         return in_float32(super().__call__(x, **named))
 
 
@@ -172,7 +176,7 @@ class AlwaysDropping(torch.nn.Dropout):
 
 
 def left_in_evaluation(net: Net, batch: dict[str, jax.Array]) -> jax.Array:
-    net.eval()
+    net.eval()  # type: ignore[no-untyped-call]
     return in_jax.loss(net, batch)
 
 

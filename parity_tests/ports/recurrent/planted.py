@@ -61,7 +61,8 @@ class MeanRead(Parted):
 
 class ScaledEmbedding(Parted):
     def embedded(self, tokens: jax.Array) -> jax.Array:
-        return WIDTH**0.5 * self.embedding(tokens)
+        output: jax.Array = WIDTH**0.5 * self.embedding(tokens)
+        return output
 
 
 class BatchForTime(Parted):

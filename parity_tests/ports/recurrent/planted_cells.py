@@ -72,7 +72,9 @@ class GRUInParts(GRU):
     def hidden(self) -> tuple[jax.Array, jax.Array]:
         return _arrays(self.dense_h)
 
-    def reset(self, reset: jax.Array, h: jax.Array, product: jax.Array, kernel: Any, bias: Any) -> jax.Array:
+    def reset(
+        self, reset: jax.Array, h: jax.Array, product: jax.Array, kernel: jax.Array, bias: jax.Array
+    ) -> jax.Array:
         return reset * product
 
     def mixed(self, z: jax.Array, new: jax.Array, h: jax.Array) -> jax.Array:
@@ -129,7 +131,9 @@ class TanhMissing(LSTMInParts):
 class ResetBeforeProduct(GRUInParts):
     """As in the paper, and in Keras with `reset_after=False`: the state is reset before it meets the kernel."""
 
-    def reset(self, reset: jax.Array, h: jax.Array, product: jax.Array, kernel: Any, bias: Any) -> jax.Array:
+    def reset(
+        self, reset: jax.Array, h: jax.Array, product: jax.Array, kernel: jax.Array, bias: jax.Array
+    ) -> jax.Array:
         new = slice(2 * h.shape[-1], None)
         return (reset * h) @ kernel[:, new] + bias[new]
 
@@ -142,6 +146,8 @@ class UpdateTheOtherWay(GRUInParts):
 class BiasOutsideReset(GRUInParts):
     """One bias for both, as Flax's cell has it in its new gate: the reset gate does not multiply it."""
 
-    def reset(self, reset: jax.Array, h: jax.Array, product: jax.Array, kernel: Any, bias: Any) -> jax.Array:
+    def reset(
+        self, reset: jax.Array, h: jax.Array, product: jax.Array, kernel: jax.Array, bias: jax.Array
+    ) -> jax.Array:
         own = bias[2 * h.shape[-1] :]
         return reset * (product - own) + own

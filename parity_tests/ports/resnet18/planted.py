@@ -108,7 +108,7 @@ def _torch_sgd(**options: Any) -> Plant:
 
 
 def left_in_evaluation(net: Net, batch: dict[str, jax.Array]) -> jax.Array:
-    net.eval()
+    net.eval()  # type: ignore[no-untyped-call]
     return in_jax.loss(net, batch)
 
 

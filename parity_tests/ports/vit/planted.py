@@ -154,7 +154,7 @@ class TokenFixed(PartedNet):
 
 
 class Float32Norm(nnx.LayerNorm):
-    def __call__(self, x: jax.Array, **named: Any) -> jax.Array:  # type: ignore[override]
+    def __call__(self, x: jax.Array, **named: Any) -> jax.Array:
         return in_float32(super().__call__(x, **named))
 
 
