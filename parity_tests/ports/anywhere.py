@@ -29,6 +29,7 @@ class Port:
         last: the last one.
         last_in_jax: the path of that on the JAX side.
         vector: the first parameter with one axis.
+        drawn: a class that is among the labels of the first batch of seed 0.
     """
 
     inputs: str
@@ -38,6 +39,7 @@ class Port:
     last: str
     last_in_jax: str
     vector: str
+    drawn: int
 
 
 def losses_and_data(port: Port) -> list[Mistake]:
@@ -53,7 +55,7 @@ def losses_and_data(port: Port) -> list[Mistake]:
     return [
         Mistake("sum for mean in the loss", "jax", parts(loss=summed), "loss", "loss", says="times as large"),
         Mistake("label smoothing of 0.1", "torch", smoothed(label_smoothing=0.1), "loss", "loss"),
-        Mistake("class 0 ignored in the loss", "torch", smoothed(ignore_index=0), "loss", "loss"),
+        Mistake("one class ignored in the loss", "torch", smoothed(ignore_index=port.drawn), "loss", "loss"),
         Mistake("labels shifted by one example", "jax", entry(port.labels, lambda labels: np.roll(labels, 1, axis=0)),
                 "data", port.labels, says="shifted by one example"),
         Mistake("batches one step early", "torch", data(dict, shift=1), "data", port.inputs, says="one step"),

@@ -93,9 +93,7 @@ TWINS = {
         (2, 6, 3, 5),
         True,
     ),
-    "rms norm": Twin(
-        lambda: nn.RMSNorm(5, eps=1e-6), lambda r: nnx.RMSNorm(5, epsilon=1e-6, rngs=r, **F64), (2, 3, 5)
-    ),
+    "rms norm": Twin(lambda: nn.RMSNorm(5, eps=1e-6), lambda r: nnx.RMSNorm(5, epsilon=1e-6, rngs=r, **F64), (2, 3, 5)),
 }
 
 

@@ -103,7 +103,16 @@ def _stock() -> nnx.BatchNorm:
     return nnx.BatchNorm(8, momentum=0.9, rngs=nnx.Rngs(0))
 
 
-_port = Port("images", "labels", in_jax.loss, "conv1.weight", "fc2.bias", "fc2.bias", "conv1.bias")
+_port = Port(
+    inputs="images",
+    labels="labels",
+    loss=in_jax.loss,
+    first="conv1.weight",
+    last="fc2.bias",
+    last_in_jax="fc2.bias",
+    vector="conv1.bias",
+    drawn=0,
+)
 
 MISTAKES = [
     # Parameters

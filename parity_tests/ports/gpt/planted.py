@@ -198,8 +198,15 @@ def _embed() -> nnx.Embed:
 
 
 _port = Port(
-    "tokens", "targets", in_jax.loss, "wte.weight", "ln_f.bias", "ln_f.bias", "h.0.ln_1.weight",
-)  # fmt: skip
+    inputs="tokens",
+    labels="targets",
+    loss=in_jax.loss,
+    first="wte.weight",
+    last="ln_f.bias",
+    last_in_jax="ln_f.bias",
+    vector="h.0.ln_1.weight",
+    drawn=3,
+)
 _mixed = "h.0.attn.c_proj.input"
 
 MISTAKES = [

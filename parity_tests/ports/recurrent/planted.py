@@ -74,8 +74,15 @@ class BatchForTime(Parted):
 
 
 _PORT = Port(
-    "tokens", "labels", in_jax.loss, "embedding.weight", "fc.bias", "fc.bias", "rnn.bias_ih_l0",
-)  # fmt: skip
+    inputs="tokens",
+    labels="labels",
+    loss=in_jax.loss,
+    first="embedding.weight",
+    last="fc.bias",
+    last_in_jax="fc.bias",
+    vector="rnn.bias_ih_l0",
+    drawn=1,
+)
 
 
 def _of_both(

@@ -117,7 +117,16 @@ def _decoupled() -> optax.GradientTransformation:
     return optax.chain(optax.trace(0.9), optax.add_decayed_weights(1e-4), optax.scale(-0.01))
 
 
-_port = Port("images", "labels", in_jax.loss, "conv1.weight", "fc.bias", "fc.bias", "bn1.weight")
+_port = Port(
+    inputs="images",
+    labels="labels",
+    loss=in_jax.loss,
+    first="conv1.weight",
+    last="fc.bias",
+    last_in_jax="fc.bias",
+    vector="bn1.weight",
+    drawn=1,
+)
 
 MISTAKES = [
     # Parameters

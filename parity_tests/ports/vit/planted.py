@@ -167,8 +167,15 @@ def _attention(attend: Attend) -> Plant:
 
 
 _port = Port(
-    "images", "labels", in_jax.loss, "class_token", "heads.head.bias", "head.bias", "conv_proj.bias",
-)  # fmt: skip
+    inputs="images",
+    labels="labels",
+    loss=in_jax.loss,
+    first="class_token",
+    last="heads.head.bias",
+    last_in_jax="head.bias",
+    vector="conv_proj.bias",
+    drawn=1,
+)
 _block = "encoder.layers.encoder_layer_0"
 _attended = f"{_block}.self_attention.output"
 
