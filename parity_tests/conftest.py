@@ -7,8 +7,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import hypothesis
@@ -155,3 +156,37 @@ def _settings_stay_as_they_are() -> Iterator[None]:
             changed.append(f"{setting.name} is {value}, expected {setting.default}")
     if changed:
         pytest.fail("left changed: " + "; ".join(changed))
+
+
+# Compilations that may be shared
+
+
+@pytest.fixture(scope="session")
+def _compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compiled")
+
+
+@pytest.fixture(scope="module")
+def compiled_once(_compiled: Path) -> Iterator[None]:
+    """What XLA has compiled is kept, for modules that compile the same few functions over and over and ask for it.
+
+    Elsewhere compilations are counted.
+    """
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    options = {
+        "jax_compilation_cache_dir": str(_compiled),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: jax.config.values[name] for name in options}
+
+    def configure(values: Mapping[str, object]) -> None:
+        for name, value in values.items():
+            jax.config.update(name, value)  # type: ignore[no-untyped-call]
+        compilation_cache.reset_cache()
+
+    configure(options)
+    yield
+    configure(before)
