@@ -11,6 +11,7 @@ from benchmarks.variants import BASELINE, QUICK, TWINS, VARIANTS, Variant, by_fu
 from parity.errors import NotCheckable
 
 WARM_UPS = 5
+"""Runs of a process before the first that counts; the first of them is the one that compiles."""
 ROUNDS, QUICK_ROUNDS = 10, 3
 SEEDS = {"cpu": (4,), "gpu": (2, 4, 16, 64, 256, 1024)}
 WIDTHS, BATCH_SIZES = (25, 50, 200, 400, 800), (10, 30, 100, 300, 3000)

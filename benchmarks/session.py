@@ -65,7 +65,6 @@ class Session:
         self.teller.skip(self.weight(group) - left)
         if not pending:
             return
-        self._judge(group)
         if not self.quick:
             for entry in pending:
                 self._cold(group, entry)
@@ -97,7 +96,7 @@ class Session:
 
     def _cold(self, group: Group, entry: Entry) -> None:
         """The first run of a process whose caches of compiled programs are empty; the next one finds them full."""
-        if self.store.get(group.case.name, entry.name, "cold") is None:
+        if not entry.twin and self.store.get(group.case.name, entry.name, "cold") is None:
             self.teller.tell(f"{group.case.name}: {entry.name}: starting with empty caches")
             shutil.rmtree(self._caches(group, entry), ignore_errors=True)
             self._started(group, entry, "cold").close()
@@ -125,12 +124,14 @@ class Session:
             self.teller.done(START_S)
 
         with ThreadPoolExecutor((os.cpu_count() or 1) if self.quick else 1) as side_by_side:
+            judge = side_by_side.submit(self._judge, group)
             list(side_by_side.map(start, entries))
+            judge.result()
 
     def _warm_up(self, group: Group, processes: dict[Entry, Process]) -> None:
         for entry, process in self._alive(group, processes):
             self.teller.tell(f"{group.case.name}: {entry.name}: warming up")
-            self._try(group, entry, functools.partial(_run_often, process, WARM_UPS))
+            self._try(group, entry, functools.partial(_run_often, process, WARM_UPS - 1))
             self.teller.done(WARM_UPS * RUN_S)
 
     def _round(self, group: Group, processes: dict[Entry, Process], index: int) -> None:
@@ -194,7 +195,8 @@ class Session:
         return Process(group.case, entry.variant.full_name, variables, file)
 
     def _caches(self, group: Group, entry: Entry) -> Path:
-        return self.store.folder / "caches" / group.case.name / entry.name
+        # A twin shares its variant's.
+        return self.store.folder / "caches" / group.case.name / Entry(entry.variant).name
 
 
 def _run_often(process: Process, times: int) -> None:
