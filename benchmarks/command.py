@@ -79,7 +79,12 @@ def measure(
     )
     folder = output or Path("build", "benchmarks", f"{'quick' if quick else 'full'}-{where}")
     out, err = consoles()
-    right = measured(request, folder, ["python", "-m", "benchmarks", *context.obj], out, err)
+    try:
+        right = measured(request, folder, ["python", "-m", "benchmarks", *context.obj], out, err)
+    except KeyboardInterrupt:
+        # Here, since some versions of Typer turn it into a status of their own without a word.
+        _tell(f"stopped; what is finished is in {folder}, and the same command goes on from there")
+        return INTERRUPTED
     return DONE if right else RED
 
 
@@ -121,7 +126,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(command.main(line, prog_name="python -m benchmarks", standalone_mode=False, obj=tuple(line)) or 0)
     except (KeyboardInterrupt, typer.Abort):
-        _tell("stopped; what is finished is kept, and the same command goes on from there")
         return INTERRUPTED
     except NotCheckable as error:
         _tell(str(error))
