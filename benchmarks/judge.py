@@ -101,7 +101,11 @@ def side_of(case: Case, framework: Framework) -> Side:
     """The side of a case, as `parity` takes it."""
     module = f"{WINGS[framework]}.{case.problem}"
     problem = import_module(f"benchmarks.{framework}_side.problems").problem_of(case.problem, case.width)
-    parts: dict[str, Any] = {"parameters": problem.draw_parameters, "model": problem.from_arrays}
+    parts: dict[str, Any] = {
+        "parameters": problem.draw_parameters,
+        "model": problem.from_arrays,
+        "arrays": problem.to_arrays,
+    }
     if case.problem == "mnist":
         parts["batches"] = functools.partial(import_module(module).batches, batch_size=case.batch_size)
     parts["optimizer" if problem.optimizer else "update"] = f"{module}:{'optimizer' if problem.optimizer else 'update'}"

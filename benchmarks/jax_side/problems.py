@@ -13,7 +13,7 @@ from flax import nnx
 
 from benchmarks.case import WIDTH, Case
 from jaxnet import mnist
-from jaxnet.arrays import Arrays, Start, State, module_from_arrays, to_device
+from jaxnet.arrays import Arrays, Start, State, module_from_arrays, module_to_arrays, to_device
 from jaxnet.data import read_mnist
 from jaxnet.draws import draw_linear
 from jaxnet.minibatches import draw_rows, scale
@@ -64,7 +64,7 @@ def problem_of(problem: str, width: int) -> Problem:
     def from_arrays(parameters: Arrays, dtype: str = "float32", device: str = "cpu") -> WideClassifier:
         return module_from_arrays(kind, parameters, dtype, device)
 
-    return mnist.PROBLEM._replace(draw_parameters=draw_parameters, from_arrays=from_arrays)
+    return mnist.PROBLEM._replace(draw_parameters=draw_parameters, from_arrays=from_arrays, to_arrays=module_to_arrays)
 
 
 def feeds(case: Case, seeds: Sequence[int], how: Settings) -> list[Feed]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from benchmarks.case import WIDTH, Case
 from torchnet import mnist
-from torchnet.arrays import Arrays, Start, State, module_from_arrays, to_device
+from torchnet.arrays import Arrays, Start, State, module_from_arrays, module_to_arrays, to_device
 from torchnet.data import read_mnist
 from torchnet.draws import draw_linear
 from torchnet.minibatches import draw_rows, scale
@@ -61,7 +61,7 @@ def problem_of(problem: str, width: int) -> Problem:
     def from_arrays(parameters: Arrays, dtype: str = "float32", device: str = "cpu") -> WideClassifier:
         return module_from_arrays(functools.partial(WideClassifier, width), parameters, dtype, device)
 
-    return mnist.PROBLEM._replace(draw_parameters=draw_parameters, from_arrays=from_arrays)
+    return mnist.PROBLEM._replace(draw_parameters=draw_parameters, from_arrays=from_arrays, to_arrays=module_to_arrays)
 
 
 def feeds(case: Case, seeds: Sequence[int], how: Settings) -> list[Feed]:
