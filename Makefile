@@ -28,7 +28,7 @@ proof: $(test_stamp)  ## all planted mistakes, seeds and loops; writes the table
 	$(bin)/pytest -m proof
 	$(bin)/python -m parity_tests.proof
 
-bench: $(test_stamp)  ## time the variants of both frameworks (BENCH=--quick: within 90 s on two cores; without: hours)
+bench: $(test_stamp)  ## time the variants of both frameworks (BENCH=--quick: only the main ones)
 	$(bin)/python -m benchmarks $(BENCH)
 
 lint: $(dev_stamp)  ## ruff
