@@ -1,8 +1,8 @@
 """Is a JAX model the same as a PyTorch model?
 
-    from parity import Pair, Side, check
+    from parity import Pair, check, random_batches
 
-    verdict = check(Pair(name="mine", torch=Side(...), jax=Side(...)))
+    verdict = check(Pair(torch=dict(...), jax=dict(...), batches=random_batches(...)))
 
 Neither framework is imported before a side runs, and what is named here is imported when first asked for.
 """
@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from parity.batches import random_batches, whole
     from parity.check import check
     from parity.checkpoint import checkpoint
     from parity.errors import NotCheckable
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from parity.recording import Recording
     from parity.verdict import Verdict
 
-__all__ = ["NotCheckable", "Pair", "Recording", "Side", "Verdict", "check", "checkpoint", "record"]
+__all__ = [
+    "NotCheckable", "Pair", "Recording", "Side", "Verdict", "check", "checkpoint", "random_batches", "record", "whole",
+]  # fmt: skip
 
 _WHERE = {
     "NotCheckable": "errors",
@@ -33,7 +36,9 @@ _WHERE = {
     "Verdict": "verdict",
     "check": "check",
     "checkpoint": "checkpoint",
+    "random_batches": "batches",
     "record": "record",
+    "whole": "batches",
 }
 
 

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from parity.judging.curves import curves
-from parity.judging.difference import Scales, scales
+from parity.errors import NotCheckable
+from parity.judging.difference import Scales, scales_of
 from parity.judging.flips import Rejudge
-from parity.judging.float32 import Float32, coarse_distances
+from parity.judging.float32 import OTHER, Float32
 from parity.judging.float64 import NoiseOf, compare_float64
-from parity.judging.judge import compare_null_in_lockstep, compare_with_cpu, rests_on_null
+from parity.judging.judge import (
+    Lockstep,
+    compare_null_in_lockstep,
+    compare_with_cpu,
+    judged_beyond_noise,
+    rests_on_null,
+)
+from parity.judging.layers import Unshown, unshown
 from parity.judging.loops import chosen, compare_loops_float32, compare_loops_float64
 from parity.judging.noise import Noise
 from parity.judging.power import multiplies_matrices
 from parity.judging.score import compare_predictions
 from parity.judging.summary import summarised
-from parity.live import LiveSide, live_side
 from parity.pair import Pair
-from parity.recording import FRAMEWORKS, OBSERVED_STEPS, Arrays, Device, Dtype, Framework, Key, Recording, keys_of
-from parity.rounding import COARSE_BITS
-from parity.runs import Progress, free_run, lockstep
-from parity.verdict import Comparison, Curves, Verdict
+from parity.recording import DTYPES, FRAMEWORKS, Device, Dtype, Framework, Key, Recording, keys_of
+from parity.running import Running
+from parity.runs import Progress
+from parity.shown import Shown
+from parity.verdict import Against, Comparison, Curves, Verdict
 
 DEFAULT_LOOPS = ("stepped", "whole_run")
 
@@ -32,23 +39,45 @@ DEFAULT_LOOPS = ("stepped", "whole_run")
 class Findings:
     """What a check has found so far; `parity.judging.summary` makes the verdict of it.
 
-    `judge` is the torch side's float64 recording. `coarse` has the coarse distances for each dtype.
+    `against` tells of a side that is recorded. `unshown` is what one side alone can show. `lockstep` has the float64
+    comparisons of the free runs, and what of them was made in lockstep instead. `coarse` has the coarse distances for
+    each dtype.
     """
 
     pair: Pair
     seed: int
     device: Device
+    sides: Mapping[Framework, Shown]
+    against: Against | None = None
+    dtypes: tuple[Dtype, ...] = DTYPES
     recordings: dict[Dtype, dict[Framework, Recording]] = field(default_factory=dict)
     runs: dict[str, Recording] = field(default_factory=dict)
     scales: Scales = field(default_factory=lambda: Scales({}, frozenset()))
     comparisons: list[Comparison] = field(default_factory=list)
     coarse: dict[Dtype, dict[Key, float]] = field(default_factory=dict)
     listed: list[str] = field(default_factory=list)
+    unshown: Unshown = field(default_factory=Unshown)
+    lockstep: Lockstep = field(default_factory=lambda: Lockstep([]))
+
+    @property
+    def judging(self) -> Framework:
+        """The side whose float64 recording is the judge: the one that is recorded, and torch where both run."""
+        return self.against.recorded if self.against else "torch"
 
     @property
     def judge(self) -> Recording:
         """The float64 recording that float32 is judged against."""
-        return self.recordings["float64"]["torch"]
+        return self.recordings["float64"][self.judging]
+
+    @property
+    def running(self) -> dict[Framework, Running]:
+        """The sides that run: both, or the one that is not recorded."""
+        return {framework: side for framework, side in self.sides.items() if isinstance(side, Running)}
+
+    @property
+    def drew(self) -> list[Framework]:
+        """The sides whose own code drew random numbers."""
+        return [framework for framework, side in self.sides.items() if side.drew]
 
     @property
     def differs(self) -> bool:
@@ -58,7 +87,7 @@ class Findings:
 
 def check(
     pair: Pair, *, seed: int = 0, device: Device = "cpu", loops: Sequence[str] | None = DEFAULT_LOOPS,
-    progress: Progress | None = None,
+    dtypes: Sequence[Dtype] = DTYPES, progress: Progress | None = None,
 ) -> Verdict:  # fmt: skip
     """Compare the two sides of a pair, first in float64, then in float32 against that judge.
 
@@ -67,109 +96,130 @@ def check(
         seed: what data, initial parameters and batch order are drawn from; 0 or more.
         device: where both sides run.
         loops: which of the sides' own loops are driven; None: all.
+        dtypes: what is compared: float64, alone or with float32, which is judged against it.
         progress: called with a short phrase at the beginning of each phase.
 
     Raises:
-        NotCheckable: a framework, a part or the device is missing, or a side's own code raised.
+        NotCheckable: a framework, a part or the device is missing, a side's own code raised, or float64 is left out.
+    """
+    if "float64" not in dtypes or set(dtypes) - set(DTYPES):
+        raise NotCheckable(
+            f"dtypes are {dtypes!r}: expected float64, alone or with float32, which is judged against it"
+        )
+    tell = progress or silent
+    sides = {framework: Running(pair, framework, seed, device, tell) for framework in FRAMEWORKS}
+    asked = tuple(dtype for dtype in DTYPES if dtype in dtypes)
+    return compared(Findings(pair, seed, device, sides, dtypes=asked), loops, tell)
+
+
+def silent(_: str) -> None:
+    """Tell nobody what is going on."""
+
+
+def compared(findings: Findings, loops: Sequence[str] | None, tell: Progress) -> Verdict:
+    """The verdict on the two sides of the findings, which are empty so far.
+
+    Raises:
+        NotCheckable: as `check` does.
     """
     started = time.monotonic()
-    tell = progress or (lambda _: None)
-    findings = Findings(pair, seed, device)
-    live = _live(pair, "float64", device)
-    trains = "trajectory" in pair.stages
-    names = chosen(live, loops) if trains else {"torch": {}, "jax": {}}
-    _float64(findings, live, names, tell)
-    curve = Curves({}, {})
-    if not findings.differs:
-        live32 = _live(pair, "float32", device)
-        _float32(findings, live, live32, names, tell)
+    trains = "trajectory" in findings.pair.stages
+    names = chosen(findings.sides, loops) if trains else {"torch": {}, "jax": {}}
+    _float64(findings, names, tell)
+    curves = Curves({}, {})
+    if not findings.differs and "float32" in findings.dtypes:
+        _float32(findings, names, tell)
         if trains and not findings.differs:
             tell("free-running float32 curves")
-            curve = curves(live32, seed, pair.steps)
-    return summarised(findings, live, names, curve, time.monotonic() - started)
+            shown = {framework: side.curve() for framework, side in findings.sides.items()}
+            curves = Curves({fw: found.losses for fw, found in shown.items()}, {fw: c.band for fw, c in shown.items()})
+    return summarised(findings, names, curves, time.monotonic() - started)
 
 
-def _live(pair: Pair, dtype: Dtype, device: Device) -> dict[Framework, LiveSide]:
-    return {framework: live_side(pair.side(framework), framework, dtype, device) for framework in FRAMEWORKS}
+def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: Progress) -> None:
+    sides, judging = findings.sides, findings.judging
+    free = {framework: side.free() for framework, side in sides.items()}
+    findings.recordings["float64"] = free
+    findings.scales = scales_of([side.sizes() for side in sides.values()])
 
+    @cache
+    def noise_of(framework: Framework, until: int | None) -> Noise:
+        return sides[framework].free_noise(findings.scales, until)
 
-def _float64(
-    findings: Findings, live: dict[Framework, LiveSide], names: dict[Framework, dict[str, str]], tell: Progress
-) -> None:
-    seed, steps = findings.seed, findings.pair.steps
-    sides: dict[Framework, Recording] = {}
-    for framework in FRAMEWORKS:
-        tell(f"float64, {framework}: {steps} steps")
-        sides[framework] = free_run(live[framework], seed, steps, stages=findings.pair.stages)
-    findings.recordings["float64"] = sides
-    findings.scales = scales(list(sides.values()))
-    noise_of = _float64_noise(findings, live, tell)
-    free = [key for key in keys_of(*sides.values()) if not rests_on_null(key, findings.judge, findings.scales)]
-    findings.comparisons += compare_float64(sides["torch"], sides["jax"], findings.scales, noise_of, keys=free)
-    findings.comparisons += compare_null_in_lockstep(findings.judge, live["jax"], findings.scales, seed, steps)
-    if findings.device == "gpu":
-        tell("float64, torch: the same run on the CPU")
-        findings.comparisons += compare_with_cpu(findings.pair, findings.judge, findings.scales, noise_of, seed)
-    _predictions(findings, "float64", {None: sides["jax"]})
-    found, findings.runs = compare_loops_float64(
-        live, names, findings.judge, findings.scales, noise_of, seed, steps, tell
+    judge, other = findings.judge, OTHER[judging]
+    findings.unshown = unshown(free, sides["jax"].unmatched, sides["jax"].apart)
+    findings.listed += findings.unshown.listed
+    keys = [
+        key for key in keys_of(*free.values())
+        if key.tensor not in findings.unshown.tensors and not rests_on_null(key, judge, findings.scales)
+    ]  # fmt: skip
+    compared = compare_float64(free["torch"], free["jax"], findings.scales, noise_of, keys=keys)
+    findings.lockstep = _beyond_noise(findings, compared, noise_of)
+    findings.comparisons += findings.lockstep.comparisons
+    findings.listed += [findings.lockstep.listed] if findings.lockstep.listed else []
+    findings.comparisons += compare_null_in_lockstep(
+        judge, judging, lambda: findings.running[other].lockstep64(judge), findings.scales
     )
+    if findings.device == "gpu":
+        findings.comparisons += compare_with_cpu(judge, sides[judging].on_cpu(), findings.scales, noise_of)
+    _predictions(findings, "float64", {None: findings.lockstep.run or free[other]})
+    found, findings.runs = compare_loops_float64(sides, names, judge, findings.scales, noise_of, findings.pair.steps)
     findings.comparisons += found
     tell("float64: one precision lower, for its power")
-    findings.coarse["float64"] = _coarse(findings, live["torch"], "float64")
+    findings.coarse["float64"] = sides[judging].coarse("float64", judge, findings.scales)
 
 
-def _coarse(findings: Findings, judging: LiveSide, dtype: Dtype) -> dict[Key, float]:
-    steps = min(findings.pair.steps, OBSERVED_STEPS)
-    run = lockstep(judging, findings.judge, findings.seed, steps, bits=COARSE_BITS[dtype])
-    return coarse_distances(findings.judge, run, findings.scales)
+def _beyond_noise(findings: Findings, compared: list[Comparison], noise_of: NoiseOf) -> Lockstep:
+    """What the noise of the free runs leaves nothing to be judged in, judged in lockstep with the judge."""
+    judge, judging = findings.judge, findings.judging
+    other = OTHER[judging]
 
-
-def _float64_noise(findings: Findings, live: dict[Framework, LiveSide], tell: Progress) -> NoiseOf:
     @cache
-    def noise_of(framework: Framework, steps: int | None) -> Noise:
-        def rerun(move: Callable[[Arrays], Arrays]) -> Recording:
-            tell(f"float64, {framework}: noise")
-            initial = move(live[framework].initial(findings.seed))
-            pair = findings.pair
-            return free_run(
-                live[framework], findings.seed, steps or pair.steps, initial, stages=pair.stages, data=False
-            )
+    def run() -> Recording:
+        return findings.running[other].lockstep64(judge)
 
-        base = findings.recordings["float64"][framework]
-        return Noise(base, rerun, findings.scales, findings.seed)
+    @cache
+    def lockstep_noise_of(framework: Framework) -> Noise:
+        base = judge if framework == judging else run()
+        if framework in findings.running:
+            return findings.running[framework].lockstep64_noise(base, judge, findings.scales)
+        # A recorded side cannot be moved any more: it shows no noise, and the floor has to suffice.
+        return Noise(base, lambda move: base, findings.scales, findings.seed)
 
-    return noise_of
+    return judged_beyond_noise(
+        compared, findings.recordings["float64"], judging, findings.scales, noise_of, lockstep_noise_of, run
+    )
 
 
-def _float32(
-    findings: Findings, judging: dict[Framework, LiveSide], live: dict[Framework, LiveSide],
-    names: dict[Framework, dict[str, str]], tell: Progress,
-) -> None:  # fmt: skip
-    seed, steps, judge = findings.seed, findings.pair.steps, findings.judge
+def _float32(findings: Findings, names: dict[Framework, dict[str, str]], tell: Progress) -> None:
+    sides, judge = findings.sides, findings.judge
     if multiplies_matrices(judge):
         tell("float32: the coarse distance")
-        findings.coarse["float32"] = _coarse(findings, judging["torch"], "float32")
-    sides: dict[Framework, Recording] = {}
-    for framework in FRAMEWORKS:
-        tell(f"float32, {framework}: {steps} steps in lockstep with the judge")
-        sides[framework] = lockstep(live[framework], judge, seed, steps, data=True)
-    findings.recordings["float32"] = sides
+        findings.coarse["float32"] = sides[findings.judging].coarse("float32", judge, findings.scales)
+    stepped = {framework: side.lockstep(judge) for framework, side in sides.items()}
+    findings.recordings["float32"] = stepped
 
     def noise_of(framework: Framework) -> Noise:
-        def rerun(move: Callable[[Arrays], Arrays]) -> Recording:
-            tell(f"float32, {framework}: noise")
-            return lockstep(live[framework], judge, seed, steps, move=move)
+        return sides[framework].lockstep_noise(stepped[framework], judge, findings.scales)
 
-        return Noise(sides[framework], rerun, findings.scales, seed)
-
-    float32 = Float32(judge, findings.scales, findings.coarse.get("float32", {}), noise_of)
-    float32.rejudge = Rejudge(float32, judging["torch"], live, judging["torch"].batches(seed, steps), seed)
-    found = float32.compare(sides)
+    float32 = Float32(
+        judge, findings.scales, findings.coarse.get("float32", {}), noise_of, unshown=findings.unshown.tensors
+    )
+    float32.rejudge = _rejudge(findings, float32)
+    found = float32.compare(stepped)
     findings.comparisons += found
-    _predictions(findings, "float32", {framework: sides[framework] for framework in FRAMEWORKS})
-    findings.comparisons += compare_loops_float32(live, names, float32, seed, steps, tell)
+    _predictions(findings, "float32", {framework: stepped[framework] for framework in FRAMEWORKS})
+    findings.comparisons += compare_loops_float32(sides, names, float32, findings.pair.steps, tell)
     _list(findings, float32, found)
+
+
+def _rejudge(findings: Findings, float32: Float32) -> Rejudge:
+    running, judging = findings.running, findings.judging
+    asked = running.get(judging) or running[OTHER[judging]]
+    sides = {framework: side.float32 for framework, side in running.items()}
+    batches = asked.float64.batches(findings.seed, findings.pair.steps)
+    recorded = {key: row for side in findings.sides.values() for key, row in side.flipped().items()}
+    return Rejudge(float32, asked.float64, sides, batches, findings.seed, recorded)
 
 
 def _predictions(findings: Findings, dtype: Dtype, sides: dict[Framework | None, Recording]) -> None:

@@ -11,19 +11,21 @@ from typing import NamedTuple, Protocol
 from parity.errors import MissingFramework
 from parity.pair import Side
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
+from parity.weight_map.outline import Outline
 
 
 class Gradients(NamedTuple):
-    """A loss, shape (), and its gradient with respect to every parameter."""
+    """A loss, shape (), its gradient with respect to every parameter, and the model's buffers after the pass."""
 
     loss: Array
     parameters: Arrays
+    buffers: Arrays
 
 
 class Observation(NamedTuple):
     """One forward and backward pass with its layers.
 
-    `forward` has the input and output of every call of a layer that owns parameters, and the model's `output`.
+    `forward` has the inputs and outputs of every call of a layer that owns parameters, and the model's `output`.
     `cotangents` has the gradient of the loss with respect to the input of every such call.
     """
 
@@ -46,6 +48,20 @@ class LiveSide(Protocol):
     dtype: Dtype
     device: Device
     loops: tuple[str, ...]
+    drew: bool
+    """Whether the side's own code has drawn random numbers of its own so far, which no other side can have."""
+
+    @property
+    def unmatched(self) -> frozenset[str]:
+        """Layers of the torch side that no layer of this side stands for; none on the torch side itself."""
+
+    @property
+    def apart(self) -> frozenset[str]:
+        """Arrays that the torch side holds and this side does not, such as counters; none on the torch side itself."""
+
+    @property
+    def outline(self) -> Outline | None:
+        """What a module of torch's is made of, from which a JAX side finds the weight map; None for anything else."""
 
     def provenance(self) -> Provenance:
         """Versions, device, dtype, matmul precision and 64-bit switch, as they really are while this side runs."""
@@ -77,8 +93,8 @@ class LiveSide(Protocol):
     def losses(self, parameters: Arrays, batches: Iterable[Batch]) -> list[float]:
         """The losses of the same training, with nothing else read back."""
 
-    def predict(self, parameters: Arrays, batch: Batch) -> Array:
-        """The model's output."""
+    def predict(self, parameters: Arrays, batch: Batch) -> Arrays:
+        """The model's output in evaluation mode: `output`, and where there are more `output1` and so on."""
 
     def scored(self, seed: int) -> dict[str, Batch]:
         """What to score on, by name."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from parity.errors import MissingFramework, NotCheckable
-from parity.recording import STAGES, Framework
+from parity.recording import FRAMEWORKS, STAGES, Framework
+from parity.weight_map.outline import Outline
 
 Part = str | Callable[..., Any]
 PACKAGES = {"torch": ("torch", "torchvision"), "jax": ("jax", "jaxlib", "flax", "optax")}
@@ -30,40 +31,63 @@ RESTS_ON = {
 
 
 @dataclass(frozen=True)
+class Tie:
+    """What a side has from the pair that it is in.
+
+    Attributes:
+        training: whether its passes are made in training mode; scores never are.
+        streams: whether its batches carry the stream that dropout masks are drawn from.
+        torch: the torch side, which draws the initial parameters where nobody names them; None outside a pair.
+        outline: of the torch side's model, where that cannot be asked for it.
+        overrides: of the weight map between two modules.
+    """
+
+    training: bool = True
+    streams: bool = False
+    torch: Side | None = None
+    outline: Outline | None = None
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Side:
     """One framework's half, each part an import path or a function.
 
-    `Arrays` are dicts of NumPy arrays in torch's names and layout.
+    A model is either any model of the framework, which the engine builds, fills and reads itself; or, with `arrays`,
+    one that the side's own parts build and read. `Arrays` are dicts of NumPy arrays in torch's names and layout.
 
     Attributes:
-        parameters: `(seed) -> Arrays`, the initial parameters, float64.
-        model: `(Arrays, dtype, device) -> model`, an `nn.Module`, an `nnx.Module` or a dict of tensors.
-        arrays: `(model) -> Arrays`, the way back; in JAX also of gradients and moments, which are built alike.
-        batches: `(seed, steps) -> sequence of dicts of NumPy arrays`, one for each step.
-        predict: `(model, batch) -> output`, the batch in the framework's own tensors.
-        loss: `(model, batch) -> scalar`; None where the pair declares no stage from the loss on.
-        scored: `(seed) -> {name: batch}`, what to score on after the last step; None where the pair declares no score.
+        model: `() -> nn.Module`; in JAX `(rngs) -> nnx.Module`. With `arrays`: `(Arrays, dtype, device) -> model`.
+        loss: `(model, batch) -> scalar`, the batch in the framework's own tensors; None where the pair declares no
+            stage from the loss on.
         optimizer: torch: `(parameters) -> torch.optim.Optimizer`; JAX: `() -> optax.GradientTransformation`.
         update: instead of `optimizer`, an update without memory: `(model, gradients) -> model`.
+        predict: `(model, batch) -> output`; None: what the model gives where the loss calls it.
+        parameters: `(seed) -> Arrays`, the initial parameters, float64; None: what torch's module draws from the seed.
+        batches: `(seed, steps) -> sequence of dicts of NumPy arrays`, one for each step; None: those of the pair.
+        scored: `(seed) -> {name: batch}`, what to score on after the last step; None: those of the pair.
+        arrays: `(model) -> Arrays`, the way back; in JAX also of gradients and moments, which are built alike.
         train: `(loop, seed=, dtype=, device=, precision=, state=, start=, count=) -> (losses, state)`; None: no loops.
         loops: the names of the loops that `train` knows.
         missing: `(loop, device) -> str`, why a loop cannot run on this machine, empty where it can; None: all can.
         scores: `(seeds, device=) -> {name: accuracy of each seed}`, for `parity --seeds`; None: not offered.
+        tie: filled in by the pair.
     """
 
-    parameters: Part
     model: Part
-    arrays: Part
-    batches: Part
-    predict: Part
     loss: Part | None = None
-    scored: Part | None = None
     optimizer: Part | None = None
     update: Part | None = None
+    predict: Part | None = None
+    parameters: Part | None = None
+    batches: Part | None = None
+    scored: Part | None = None
+    arrays: Part | None = None
     train: Part | None = None
     loops: tuple[str, ...] = ()
     missing: Part | None = None
     scores: Part | None = None
+    tie: Tie = field(default_factory=Tie)
 
     def __post_init__(self) -> None:
         if self.optimizer is not None and self.update is not None:
@@ -84,47 +108,95 @@ class Side:
         return cls(**({part: f"{module}:{name}" for part, name in usual.items()} | others))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pair:
     """Two sides to compare.
 
     Attributes:
-        name: how the pair is called in reports and on the command line.
-        torch: the PyTorch side.
-        jax: the JAX side.
-        steps: how many training steps are compared, at least 1.
+        torch: the PyTorch side, or a dict of the parts of one.
+        jax: the JAX side, likewise.
+        batches: the part of that name for each side that names none of its own.
+        scored: likewise; None: what the batches offer as `batches.scored`, if they do.
+        parameters: likewise; `checkpoint(FILE)`, for instance.
+        name: how the pair is called in reports and on the command line; empty: as its file is.
+        steps: how many training steps are compared, at least 1; None: as many as the batches say, or 100.
         labels: the entry of a scored batch with the right class of each example; None where nothing is classified.
         scored_on: for each scored batch, what it is, in the words that reports use; its name where nothing is said.
         published: for each scored batch, the accuracy that somebody published, between 0 and 1.
         stages: what is compared, names of `STAGES`; data and init always are, and stand in it also if left out.
             Without the trajectory nothing is trained: each step is a pass over its batch at the initial parameters.
+            Without the backward stage the models are in evaluation mode.
+        weight_map: what the weight map that is found between two modules is to be told, a line for a torch name.
 
     Raises:
         NotCheckable: no step, a stage that there is not or whose grounds are left out, or a side lacks a part for one.
     """
 
-    name: str
     torch: Side
     jax: Side
-    steps: int = 100
+    batches: Part | None = None
+    scored: Part | None = None
+    parameters: Part | None = None
+    name: str = ""
+    steps: int = None  # type: ignore[assignment]
     labels: str | None = None
     scored_on: Mapping[str, str] = field(default_factory=dict)
     published: Mapping[str, float] = field(default_factory=dict)
     stages: tuple[str, ...] = STAGES
+    weight_map: Mapping[str, str] = field(default_factory=dict)
+
+    if TYPE_CHECKING:
+        # More may be given than is kept: a dict for a side.
+        def __init__(
+            self, *, torch: Side | Mapping[str, Any], jax: Side | Mapping[str, Any], **others: Any
+        ) -> None: ...
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise NotCheckable(
-                f"pair {self.name}: steps must be at least 1, not {self.steps}: nothing would be compared"
-            )
-        if fault := _stages_fault(self.stages) or _lacking(self):
+        told: int | None = self.steps
+        steps = getattr(self.batches, "steps", 100) if told is None else told
+        if steps < 1:
+            raise NotCheckable(f"pair {self.name}: steps must be at least 1, not {steps}: nothing would be compared")
+        if fault := _stages_fault(self.stages):
             raise NotCheckable(f"pair {self.name}: {fault}")
+        torch, jax = _side("torch", self.torch, self), _side("jax", self.jax, self)
+        if torch.parameters is None or jax.parameters is None:
+            torch, jax = (replace(side, parameters=torch.parameters or jax.parameters) for side in (torch, jax))
+        tie = Tie(
+            training="backward" in self.stages,
+            streams=torch.arrays is None or jax.arrays is None,
+            torch=replace(torch, tie=Tie()),
+            outline=jax.tie.outline,
+            overrides=self.weight_map,
+        )
         # A frozen dataclass: the stages in the order of the flow, each once.
-        object.__setattr__(self, "stages", tuple(s for s in STAGES if s in ALWAYS or s in self.stages))
+        filled = {
+            "steps": steps, "torch": replace(torch, tie=tie), "jax": replace(jax, tie=tie),
+            "stages": tuple(stage for stage in STAGES if stage in ALWAYS or stage in self.stages),
+        }  # fmt: skip
+        for name, value in filled.items():
+            object.__setattr__(self, name, value)
+        if fault := _lacking(self):
+            raise NotCheckable(f"pair {self.name}: {fault}")
 
     def side(self, framework: Framework) -> Side:
         """The half of `framework`."""
         return self.torch if framework == "torch" else self.jax
+
+
+def _side(framework: Framework, given: Any, pair: Pair) -> Side:
+    """A side with what it takes from the pair."""
+    if not isinstance(given, Side):
+        known = [part.name for part in fields(Side) if part.name != "tie"]
+        if unknown := set(given) - set(known):
+            raise NotCheckable(f"pair {pair.name}: a side has no part {min(unknown)!r}: it has {', '.join(known)}")
+        if "model" not in given:
+            raise NotCheckable(f"pair {pair.name}: the {framework} side names no model")
+    side: Side = given if isinstance(given, Side) else Side(**given)
+    offered = pair.scored or getattr(pair.batches, "scored", None)
+    return replace(
+        side, batches=side.batches or pair.batches, scored=side.scored or offered,
+        parameters=side.parameters or pair.parameters,
+    )  # fmt: skip
 
 
 def _stages_fault(stages: tuple[str, ...]) -> str:
@@ -143,12 +215,18 @@ def _stages_fault(stages: tuple[str, ...]) -> str:
 
 def _lacking(pair: Pair) -> str:
     """Which part a side lacks for a stage that the pair declares; empty where both have all."""
-    for framework, side in (("torch", pair.torch), ("jax", pair.jax)):
-        parts = {"loss": ("loss",), "score": ("scored",), "update": ("optimizer", "update")}
-        for stage, names in parts.items():
+    for framework in FRAMEWORKS:
+        side = pair.side(framework)
+        needed = {"data": ("batches",), "loss": ("loss",), "score": ("scored",), "update": ("optimizer", "update")}
+        if side.arrays is not None:
+            needed |= {"init": ("parameters",), "forward": ("predict",)}
+        elif "loss" not in pair.stages:
+            needed |= {"forward": ("predict",)}
+        for stage, names in needed.items():
             if stage in pair.stages and all(getattr(side, name) is None for name in names):
-                needed = " or ".join(f"`{name}`" for name in names)
-                return f"the {framework} side needs {needed} for the stage {stage}, or declare stages without it"
+                parts = " or ".join(f"`{name}`" for name in names)
+                without = "" if stage in ALWAYS else ", or declare stages without it"
+                return f"the {framework} side needs {parts} for the stage {stage}{without}"
     return ""
 
 
@@ -200,5 +278,5 @@ def load_pair(file: Path) -> Pair:
         raise NotCheckable(f"{file}: does not run: {type(error).__name__}: {error}") from error
     pair = getattr(module, "pair", None)
     if not isinstance(pair, Pair):
-        raise NotCheckable(f"{file}: defines no pair; write pair = Pair(name=..., torch=Side(...), jax=Side(...))")
-    return pair
+        raise NotCheckable(f"{file}: defines no pair; write pair = Pair(torch=dict(...), jax=dict(...), batches=...)")
+    return pair if pair.name else replace(pair, name=file.stem)

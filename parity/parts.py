@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, wraps
@@ -9,9 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from parity.errors import NotCheckable
+from parity.draws import STREAM, stream
+from parity.errors import MissingFramework, NotCheckable
 from parity.pair import Side, resolve
-from parity.recording import Array, Batch, Framework
+from parity.recording import Array, Arrays, Batch, Framework
+from parity.tree import leaves
+from parity.weight_map.find import find
+from parity.weight_map.outline import Outline, outline_of_arrays
+from parity.weight_map.weight_map import WeightMap
 
 
 @contextmanager
@@ -38,32 +44,37 @@ def watched(framework: Framework, label: str, function: Callable[..., Any]) -> C
 
 
 def checked_batch(framework: Framework, part: str, batch: Any) -> Batch:
-    """A batch as the engine takes it: a dict of its own, of NumPy arrays of floating, whole or true-or-false numbers.
+    """A batch as the engine takes it: flat, its own dict, of NumPy arrays of floating, whole or true-or-false numbers.
 
     Raises:
         NotCheckable: it is anything else.
     """
     if not isinstance(batch, dict):
         raise NotCheckable(f"the {framework} side's {part} gave a {type(batch).__name__}: expected a dict of arrays")
-    for name, array in batch.items():
+    with blame(framework, part):
+        flat = dict(leaves(batch))
+    for name, array in flat.items():
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
             kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
             raise NotCheckable(
                 f"the {framework} side's {part} gave {name} as {kind}: expected a NumPy array of numbers"
             )
-    return dict(batch)
+    return flat
 
 
 class Batches(Sequence[Batch]):
-    """The batches of all steps as a side draws them, each looked at when it is asked for."""
+    """The batches of all steps as a side draws them, each looked at when it is asked for.
 
-    def __init__(self, framework: Framework, drawn: Any, steps: int) -> None:
+    With a `seed` every batch carries the stream of its step.
+    """
+
+    def __init__(self, framework: Framework, drawn: Any, steps: int, seed: int | None = None) -> None:
         with blame(framework, "batches"):
             if len(drawn) < steps:
                 raise NotCheckable(
                     f"the {framework} side's batches are {len(drawn)}: expected one for each of {steps} steps"
                 )
-        self._framework, self._drawn = framework, drawn
+        self._framework, self._drawn, self._seed = framework, drawn, seed
 
     def __len__(self) -> int:
         return len(self._drawn)
@@ -74,8 +85,8 @@ class Batches(Sequence[Batch]):
         if not 0 <= step < len(self):
             raise IndexError(step)
         with blame(self._framework, "batches"):
-            batch = self._drawn[step]
-        return checked_batch(self._framework, "batches", batch)
+            batch = checked_batch(self._framework, "batches", self._drawn[step])
+        return batch if self._seed is None else batch | {STREAM: stream(self._seed, step)}
 
 
 class Parts:
@@ -96,7 +107,54 @@ class Parts:
 
     def batches_of(self, seed: int, steps: int) -> Batches:
         """The batches of all steps."""
-        return Batches(self.framework, self.batches(seed, steps), steps)
+        return Batches(self.framework, self.batches(seed, steps), steps, seed if self.side.tie.streams else None)
+
+    def initial(self, seed: int) -> Arrays:
+        """The initial parameters: those of the part, or what the torch side's module draws from the seed.
+
+        Raises:
+            MissingFramework: torch would draw them and is not installed.
+        """
+        if self.side.parameters is not None:
+            drawn: Arrays = self.parameters(seed)
+        else:
+            drawn = self._of_torch("models", "draw the initial parameters").drawn(self._torch, seed)
+        return drawn
+
+    @cached_property
+    def torch_outline(self) -> Outline:
+        """What the torch side's model is made of, whichever side this is.
+
+        Raises:
+            MissingFramework: torch is not installed.
+        """
+        if self.side.tie.outline is not None:
+            return self.side.tie.outline
+        if self._torch.side.arrays is not None:
+            return outline_of_arrays("torch", self.initial(0))
+        module = self._of_torch("models", "tell the names and shapes of its parameters").module_of(
+            self._torch, "float32"
+        )
+        found: Outline = importlib.import_module("parity.torch_side.outline").outline(module)
+        return found
+
+    def weight_map(self, outline: Outline) -> WeightMap:
+        """The map between the torch side's model and one of this outline."""
+        return find(self.torch_outline, outline, self.side.tie.overrides)
+
+    @property
+    def _torch(self) -> Parts:
+        torch = self.side.tie.torch
+        return self if torch is None or self.framework == "torch" else Parts(torch, "torch")
+
+    def _of_torch(self, module: str, purpose: str) -> Any:
+        try:
+            return importlib.import_module(f"parity.torch_side.{module}")
+        except ModuleNotFoundError as error:
+            raise MissingFramework(
+                f"the torch side's model has to {purpose}, and {error.name} is not installed: "
+                "install it, or check against a recording"
+            ) from error
 
     def scored_of(self, seed: int) -> dict[str, Batch]:
         """The scored batches by name."""

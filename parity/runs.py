@@ -62,10 +62,11 @@ def free_run(
 def lockstep(
     live: LiveSide, judge: Recording, seed: int, steps: int, *,
     move: Callable[[Arrays], Arrays] | None = None, bits: int | None = None, data: bool = False,
+    only: Collection[int] | None = None,
 ) -> Recording:  # fmt: skip
     """Every step from the judge's state: the gradient at its parameters, the update from its gradient and state.
 
-    Goes through the stages that the judge went through.
+    Goes through the stages that the judge went through, at all steps or those of `only`.
     `move` moves the parameters at which each step is taken; `bits` rounds parameters, floating batch entries,
     gradients, optimizer state and every recorded activation to that many mantissa bits.
     """
@@ -80,7 +81,7 @@ def lockstep(
     recording.add("init", 0, live.initial(seed))
     trains = "trajectory" in judge.stages
     batches = live.batches(seed, steps)
-    for step in range(steps):
+    for step in (step for step in range(steps) if only is None or step in only):
         batch = rounded_all(batches[step], bits)
         if data:
             recording.add("data", step, {name: digest(array) for name, array in live.seen(batch).items()})
@@ -92,7 +93,7 @@ def lockstep(
             continue
         gradients = live.gradients(parameters, batch, bits)
         after = live.update(State(parameters, given(state.optimizer)), given(judge_gradients(judge, step)))
-        keep(recording, step, Step(gradients, after))
+        keep(recording, step, Step(gradients, after._replace(parameters=after.parameters | gradients.buffers)))
     if "score" in judge.stages:
         add_scores(live, recording, seed, placed(judge.state_before(steps).parameters), data=data)
     return recording
@@ -101,7 +102,7 @@ def lockstep(
 def judge_gradients(judge: Recording, step: int) -> Arrays:
     """The judge's gradient of every parameter at a step."""
     found = judge.of("trajectory", step)
-    return {name: found[f"gradient.{name}"] for name in judge.of("init", 0)}
+    return {name: found[f"gradient.{name}"] for name in judge.of("init", 0) if f"gradient.{name}" in found}
 
 
 def observe(
@@ -124,7 +125,7 @@ def observe(
 
 def keep(recording: Recording, step: int, taken: Step) -> None:
     """Record one training step in the trajectory and, for the first steps, as update."""
-    loss, gradients = taken.gradients
+    loss, gradients, _ = taken.gradients
     recording.add("trajectory", step, {"loss": loss})
     recording.add("trajectory", step, gradients, prefix="gradient.")
     for stage in ("update", "trajectory") if step < OBSERVED_STEPS else ("trajectory",):
@@ -138,7 +139,7 @@ def add_scores(live: LiveSide, recording: Recording, seed: int, parameters: Arra
         if data:
             held = live.seen(batch)
             recording.add("data", 0, {f"{SCORED}{name}.{entry}": digest(array) for entry, array in held.items()})
-        recording.add("score", 0, {f"{name}.output": live.predict(parameters, batch)})
+        recording.add("score", 0, live.predict(parameters, batch), prefix=f"{name}.")
 
 
 def loop_run(live: LiveSide, loop: str, seed: int, start: int, count: int, state: State | None) -> Recording:
@@ -155,7 +156,7 @@ def loop_run(live: LiveSide, loop: str, seed: int, start: int, count: int, state
 def engine_step(live: LiveSide, seed: int, start: int, state: State) -> Recording:
     """What a loop of one step would give back, made of the side's gradient and its optimizer."""
     recording = Recording(live.provenance())
-    loss, gradients = live.gradients(state.parameters, live.batches(seed, start + 1)[start])
-    after = live.update(state, gradients)
-    recording.add("trajectory", start, {"loss": loss} | after.parameters | after.optimizer)
+    passed = live.gradients(state.parameters, live.batches(seed, start + 1)[start])
+    after = live.update(state, passed.parameters)
+    recording.add("trajectory", start, {"loss": passed.loss} | after.parameters | passed.buffers | after.optimizer)
     return recording

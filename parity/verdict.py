@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from parity.recording import STAGES, Dtype, Framework, Key, Provenance
+from parity.recording import DTYPES, STAGES, Dtype, Framework, Key, Provenance, Recording
 
 Outcome = Literal["agree", "differ", "inconclusive"]
 EPS: dict[str, float] = {"float64": 2.0**-52, "float32": 2.0**-23}
@@ -82,16 +82,31 @@ class FirstDifference:
 
     comparison: Comparison
     looks_like: str
+    names: dict[Framework, str] = field(default_factory=dict)
+    """What the sides are called, where not by their framework."""
 
     def __str__(self) -> str:
         at = self.comparison
         where = f"{at.key.stage}, step {at.key.step}, tensor {at.key.tensor}, {at.dtype}"
         if at.side:
-            where += f", {at.side} side"
+            where += f", {self.names.get(at.side, at.side)} side"
         if at.loop:
             where += f", loop {at.loop}"
         how_far = f"difference {at.difference:.2g}, limit {at.limit:.2g}"
         return f"{where}: {at.note or how_far}" + (f"; {self.looks_like}" if self.looks_like else "")
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """What the runs in which the first difference shows recorded up to there.
+
+    Attributes:
+        recordings: by a name that says whose they are, such as `torch float64`.
+        left_out: how many tensors did not fit.
+    """
+
+    recordings: dict[str, Recording]
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -118,6 +133,33 @@ class Curves:
 
 
 @dataclass(frozen=True)
+class Against:
+    """That one of the sides was recorded, and not run.
+
+    Attributes:
+        file: where it was recorded.
+        recorded: its framework, in whose place it stands. Its float64 run is the judge.
+        running: the framework of the side that ran, which stands in the place of the other one in either case.
+        versions: of the recorded side.
+        steps: those that are judged in lockstep.
+        left_out: layers' inputs of which the recording has no gradient, since they are the batch.
+    """
+
+    file: str
+    recorded: Framework
+    running: Framework
+    versions: dict[str, str]
+    steps: tuple[int, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def names(self) -> dict[Framework, str]:
+        """What the sides are called where both are of one framework, which does not tell them apart; else nothing."""
+        other: Framework = "jax" if self.recorded == "torch" else "torch"
+        return {self.recorded: "recorded", other: "running"} if self.recorded == self.running else {}
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Everything that `check` found out about a pair. Only `agree` is green.
 
@@ -133,7 +175,9 @@ class Verdict:
         comparisons: every tensor compared.
         provenances: of every recording, float64 first.
         loops: the loops that were driven on each side, and why others were not.
-        seed, steps, device, seconds: the settings, and how long the check took (seconds).
+        excerpt: of the recordings, up to the first difference; None where nothing differs.
+        seed, steps, device, dtypes, seconds: the settings, and how long the check took (seconds).
+        against: the recording that stood for one of the sides; None where both ran.
     """
 
     pair: str
@@ -146,12 +190,16 @@ class Verdict:
     comparisons: list[Comparison] = field(repr=False)
     provenances: list[Provenance] = field(repr=False)
     loops: dict[Framework, dict[str, str]] = field(default_factory=dict)
+    excerpt: Excerpt | None = field(default=None, repr=False)
     seed: int = 0
     steps: int = 0
     device: str = "cpu"
+    dtypes: tuple[Dtype, ...] = DTYPES
     seconds: float = 0.0
+    against: Against | None = None
 
     @property
     def not_asked(self) -> list[str]:
-        """The stages that the pair does not declare, of which the verdict says nothing."""
-        return [stage for stage in STAGES if all(found.stage != stage for found in self.stages)]
+        """What the verdict says nothing of: stages that the pair does not declare, and a dtype that was left out."""
+        stages = [stage for stage in STAGES if all(found.stage != stage for found in self.stages)]
+        return [*stages, *(dtype for dtype in DTYPES if dtype not in self.dtypes)]

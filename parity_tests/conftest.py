@@ -15,6 +15,9 @@ import hypothesis
 import jaxtyping
 import pytest
 
+# The tests of the pytest plugin run a pytest of their own. Only here may a conftest.py ask for that.
+pytest_plugins = ["pytester"]
+
 # Everything down to the import hook stands before the first import of torch, JAX and the wings, which read it once.
 
 # What would let the machine that runs the tests choose the arithmetic.

@@ -66,14 +66,14 @@ class Mistake:
 
 def square_layer(pair: Pair) -> str:
     """The first layer whose weight is square, where a transposed kernel goes unnoticed by shapes."""
-    drawn: Arrays = resolve(pair.torch.parameters, "torch")(0)
+    drawn: Arrays = resolve(pair.torch.parameters or "", "torch")(0)
     names = [name for name, array in drawn.items() if array.ndim == 2 and array.shape[0] == array.shape[1]]
     return names[0].removesuffix(".weight")
 
 
 def parameters(pair: Pair) -> list[str]:
     """The names of the pair's parameters in the canonical order."""
-    return list(resolve(pair.torch.parameters, "torch")(0))
+    return list(resolve(pair.torch.parameters or "", "torch")(0))
 
 
 def part(pair: Pair, framework: Framework, name: str) -> Callable[..., Any]:
@@ -145,7 +145,7 @@ def unmoved(pair: Pair, framework: Framework) -> dict[str, Any]:
         right = part(pair, framework, "update")
         name = parameters(pair)[-1]
         return {"update": lambda model, gradients: right(model, gradients) | {name: model[name]}}
-    drawn = resolve(pair.jax.parameters, "jax")(0)
+    drawn = resolve(pair.jax.parameters or "", "jax")(0)
     moving = {name: np.full_like(array, name != parameters(pair)[-1]) for name, array in drawn.items()}
     wrong = optimizer(planted_torch.leaving_out_last, planted_jax.moving_only(part(pair, "jax", "model"), moving))
     return wrong(pair, framework)
@@ -187,12 +187,12 @@ def undivided(batch: Batch) -> Batch:
 def never_zeroing(pair: Pair, framework: Framework) -> dict[str, Any]:
     """A loop of the side's own that adds every gradient to those before; the engine's own steps stay right."""
 
-    def train(_: str, *, seed: int, dtype: Any, device: Any, start: int, count: int, **others: Any) -> Any:
+    def train(loop: str, *, seed: int, dtype: Any, device: Any, start: int, count: int, **others: Any) -> Any:
         live = live_side(pair.side(framework), framework, dtype, device)
         state = others["state"] or State(live.initial(seed), {})
         batches, total, losses = live.batches(seed, start + count), None, []
         for step in range(start, start + count):
-            loss, found = live.gradients(state.parameters, batches[step])
+            loss, found, _ = live.gradients(state.parameters, batches[step])
             total = found if total is None else {name: total[name] + found[name] for name in found}
             state = live.update(state, total)
             losses.append(loss)

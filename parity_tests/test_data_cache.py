@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torchvision  # type: ignore[import-untyped]
-from torchvision.datasets import MNIST  # type: ignore[import-untyped]
+import torchvision
+from torchvision.datasets import MNIST
 
 import torchnet.data
 from torchnet.data import DataError, read_mnist

@@ -88,7 +88,7 @@ def _read(folder: Path | None) -> Mnist:
 def _torchvision_datasets() -> Any:
     """torchvision.datasets, imported where it is needed: it takes a second, and its build may not go with torch's."""
     try:
-        from torchvision import datasets  # type: ignore[import-untyped]
+        from torchvision import datasets
     except ModuleNotFoundError as error:
         raise DataError(f"no module {error.name}: MNIST is read by torchvision, install the extra torch") from error
     except Exception as error:  # an operator missing, a library not found, a half-imported module: all mean the same

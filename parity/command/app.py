@@ -5,38 +5,76 @@ from __future__ import annotations
 import os
 import sys
 import traceback as tracebacks
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from parity.command.recording import record_into
 from parity.command.session import CANNOT, Request, Session, consoles, tell
 from parity.errors import NotCheckable
+from parity.recording import Device, Framework
 
-HELP = (
-    "Is a JAX model the same as a PyTorch model? Compares the two sides of a pair stage by stage, in float64 and then "
-    "in float32 against that, and tells how many times further than the limit the nearest wrong program would be."
+HELP = "Is a JAX model the same as a PyTorch model? Without a command: parity check."
+CHECK_HELP = (
+    "Compare the two sides of a pair stage by stage, in float64 and then in float32 against that, and tell how many "
+    "times further than the limit the nearest wrong program would be."
+)
+RECORD_HELP = (
+    "Record one side of a pair with everything that a check asks of it, so that parity check PAIR --against FILE needs "
+    "the other framework only."
 )
 EPILOG = (
     "Exit status: 0 all pairs agree; 1 one differs, or is inconclusive (nothing differs, but that is not proven); "
     "2 one could not be checked, and none of the others ended with 1."
 )
 PAIR_HELP = (
-    "A Python file that defines pair = Pair(...), or the name of a pair that pyproject.toml lists under tool.parity. "
-    "Without any: all pairs listed there."
+    "A Python file that defines pair = Pair(...), an import path such as package.module:pair, or the name of a pair "
+    "that pyproject.toml lists under tool.parity. Without any: all pairs listed there."
 )
 JSON_HELP = "Write everything that was found to FILE."
-LOOPS_HELP = "Which of the sides' own loops to drive, separated by commas, or all. Default: stepped,whole_run."
+DEVICE_HELP = "Where it runs. Default: what tool.parity says, or cpu."
+SEED_HELP = "What data, initial parameters and batches are drawn from. Default: what tool.parity says, or 0."
+LOOPS_HELP = (
+    "Which of the sides' own loops to drive, separated by commas, or all. "
+    "Default: what tool.parity says, or stepped,whole_run."
+)
+AGAINST_HELP = (
+    "Run one side only and compare it with the other as parity record wrote it to FILE, which then is the judge."
+)
+RUNNING_HELP = (
+    "With --against: the framework of the side that runs. Default: the other than was recorded; the same one compares "
+    "two versions of it."
+)
+STEPS_HELP = "Take only the first N steps of the pair."
+TRACEBACK_HELP = "Where code failed, show where on stderr."
+ONE_PAIR_HELP = "A Python file that defines pair = Pair(...), or the name of a pair in pyproject.toml."
 SEEDS_HELP = "Instead of the check: train N independent runs a side and compare the distributions of their scores."
 INTERRUPTED = 130
+DEFAULT = "check"
+"""The command of a line that names none."""
 
 # The base of every error in how a command line is written. Which module it is in depends on Typer's version.
 BadUsage: type[BaseException] = typer.BadParameter.__mro__[1]
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+class Commands(TyperGroup):
+    """The commands, whose help is told together with the command's own."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The help of the command and of each of its commands."""
+        super().format_help(ctx, formatter)
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            assert command is not None
+            command.format_help(type(ctx)(command, info_name=name, parent=ctx), formatter)
+
+
+app = typer.Typer(cls=Commands, help=HELP, epilog=EPILOG, add_completion=False, pretty_exceptions_enable=False)
 
 
 class Where(StrEnum):
@@ -44,6 +82,13 @@ class Where(StrEnum):
 
     cpu = "cpu"
     gpu = "gpu"
+
+
+class Which(StrEnum):
+    """What `--side` takes."""
+
+    torch = "torch"
+    jax = "jax"
 
 
 def version() -> str:
@@ -60,32 +105,66 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.command(help=HELP, epilog=EPILOG)
+@app.command("check", help=CHECK_HELP)
 def check_pairs(
     context: typer.Context,
     pairs: Annotated[list[str] | None, typer.Argument(metavar="PAIR", help=PAIR_HELP, show_default=False)] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help=JSON_HELP, show_default=False)] = None,
-    device: Annotated[Where, typer.Option(help="Where both sides run.")] = Where.cpu,
-    seed: Annotated[int, typer.Option(min=0, help="What data, initial parameters and batches are drawn from.")] = 0,
+    device: Annotated[Where | None, typer.Option(help=DEVICE_HELP, show_default=False)] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help=SEED_HELP, show_default=False)] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help=STEPS_HELP, show_default=False)] = None,
     loops: Annotated[str | None, typer.Option(metavar="NAMES", help=LOOPS_HELP, show_default=False)] = None,
     seeds: Annotated[int | None, typer.Option(metavar="N", min=2, help=SEEDS_HELP, show_default=False)] = None,
-    traceback: Annotated[bool, typer.Option("--traceback", help="Where code failed, show where on stderr.")] = False,
+    against: Annotated[Path | None, typer.Option(metavar="FILE", help=AGAINST_HELP, show_default=False)] = None,
+    side: Annotated[Which | None, typer.Option(help=RUNNING_HELP, show_default=False)] = None,
+    traceback: Annotated[bool, typer.Option("--traceback", help=TRACEBACK_HELP)] = False,
     version_wanted: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
     ] = False,
 ) -> int:
-    """What `parity` does with its options; the exit status."""
+    """What `parity check` does with its options; the exit status."""
     request = Request(
-        pairs or (), json, "gpu" if device is Where.gpu else "cpu", seed, loops, seeds, traceback,
-        arguments=context.obj, version=version(),
+        pairs or (), json, _device(device), seed, loops, seeds, traceback, against,
+        _side(side) if side else None, steps, arguments=context.obj, version=version(),
     )  # fmt: skip
-    out, err = consoles()
-    session = Session(request, out, err)
+    session = Session(request, *consoles())
+    return _run(session, session.run)
+
+
+@app.command("record", help=RECORD_HELP)
+def record_pair(
+    context: typer.Context,
+    pair: Annotated[str, typer.Argument(metavar="PAIR", help=ONE_PAIR_HELP, show_default=False)],
+    side: Annotated[Which, typer.Option(help="Which side is recorded.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to.", show_default=False)],
+    device: Annotated[Where | None, typer.Option(help=DEVICE_HELP, show_default=False)] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help=SEED_HELP, show_default=False)] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help=STEPS_HELP, show_default=False)] = None,
+    traceback: Annotated[bool, typer.Option("--traceback", help=TRACEBACK_HELP)] = False,
+) -> int:
+    """What `parity record` does with its options; the exit status."""
+    request = Request(
+        (pair,), device=_device(device), seed=seed, traceback=traceback, side=_side(side), steps=steps,
+        arguments=context.obj,
+    )  # fmt: skip
+    session = Session(request, *consoles())
+    return _run(session, lambda: record_into(session, output))
+
+
+def _run(session: Session, work: Callable[[], int]) -> int:
     try:
-        return session.run()
+        return work()
     except NotCheckable as error:
         session.tell_why_not(error)
         return CANNOT
+
+
+def _device(where: Where | None) -> Device | None:
+    return None if where is None else "gpu" if where is Where.gpu else "cpu"
+
+
+def _side(which: Which) -> Framework:
+    return "torch" if which is Which.torch else "jax"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,8 +174,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # they wait for each other: beside two busy processes, steps take a quarter of the time with this, alone no more.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     command = typer.main.get_command(app)
+    named = line if line and line[0] in (*command.commands, "--help") else [DEFAULT, *line]  # type: ignore[attr-defined]
     try:
-        return int(command.main(line, prog_name="parity", standalone_mode=False, obj=tuple(line)) or 0)
+        return int(command.main(named, prog_name="parity", standalone_mode=False, obj=tuple(line)) or 0)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:

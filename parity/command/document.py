@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from parity.errors import NotCheckable
 from parity.pair import Pair
 from parity.recording import Framework
-from parity.verdict import Comparison, StageVerdict, Verdict
+from parity.replacing import replacing
+from parity.verdict import Comparison, StageVerdict, Verdict, worst
 
 SCHEMA_VERSION = 1
 """Raised with every change that a reader of older documents would notice."""
@@ -22,38 +22,13 @@ SCHEMA_VERSION = 1
 
 @contextmanager
 def destination(file: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """A function that writes a document to `file`: all of it is there afterwards, or what was there before.
-
-    The new file is made at once, under another name beside it, so that a path that cannot be written fails before the
-    long work.
+    """A function that writes a document to `file`, as `parity.replacing.replacing` does.
 
     Raises:
         NotCheckable: the folder is missing or cannot be written, the disk is full, or `file` is no regular file.
     """
-    target = file.resolve()
-    if target.exists() and not target.is_file():
-        raise NotCheckable(f"--json {file}: is not a regular file: name one that can be written")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-
-    def write(document: Mapping[str, Any]) -> None:
-        with _writing(file):
-            temporary.write_text(text(document), encoding="utf-8")
-            os.replace(temporary, target)
-
-    with _writing(file):
-        temporary.touch(exist_ok=False)
-    try:
-        yield write
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def _writing(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise NotCheckable(f"--json {file}: cannot be written: {error.strerror}") from error
+    with replacing(file, f"--json {file}") as write:
+        yield lambda document: write(text(document).encode())
 
 
 def text(document: Mapping[str, Any]) -> str:
@@ -74,6 +49,26 @@ def plain(value: Any) -> Any:
     return value
 
 
+def document(
+    section: str, entries: Sequence[Mapping[str, Any]], *, command: Sequence[str], version: str, begun_at: datetime,
+    seconds: float, exit_status: int, not_checked: Sequence[Mapping[str, str]] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """The whole document, with the entries of what was found in their `section`, which is `pairs` or `seeds`."""
+    found: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "parity_version": version,
+        "command": list(command),
+        "begun_at": begun_at.isoformat(timespec="seconds"),
+        "seconds": seconds,
+        "exit_status": exit_status,
+        "outcome": worst(entry["outcome"] for entry in entries) if entries else "not checked",
+        "pairs": [],
+        "seeds": [],
+        "not_checked": list(not_checked),
+    }
+    return found | {section: list(entries)}
+
+
 def pair_entry(pair: Pair, file: Path, verdict: Verdict) -> dict[str, Any]:
     """All of one pair's verdict."""
     first = verdict.first_difference
@@ -82,6 +77,7 @@ def pair_entry(pair: Pair, file: Path, verdict: Verdict) -> dict[str, Any]:
         "file": str(file),
         "outcome": verdict.outcome,
         "settings": {"seed": verdict.seed, "steps": verdict.steps, "device": verdict.device},
+        "against": verdict.against and asdict(verdict.against) | {"names": verdict.against.names},
         "seconds": verdict.seconds,
         "first_difference": first and _comparison(first.comparison) | {"looks_like": first.looks_like},
         "stages": [_stage(stage) for stage in verdict.stages],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from parity.command.pairs import Chosen
 from parity.command.report import closing_line, print_verdict
 from parity.command.seeds_report import print_seeds, seeds_closing_line
 from parity.pair import Pair
-from parity.recording import Device
+from parity.recording import Device, Framework
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,19 @@ def checking(seed: int, device: Device, loops: Sequence[str] | None) -> Job:
         return pair_entry(chosen.pair, chosen.file, verdict)
 
     return Job("pairs", check_pair, print_verdict, entry, closing_line)
+
+
+def checking_against(
+    file: Path, side: Framework | None, seed: int, device: Device, loops: Sequence[str] | None
+) -> Job:  # fmt: skip
+    """Check a pair of which one side was recorded."""
+
+    def check_pair(pair: Pair, progress: Callable[[str], None]) -> Any:
+        from parity.golden.check import check_against
+
+        return check_against(pair, file, side=side, seed=seed, device=device, loops=loops, progress=progress)
+
+    return replace(checking(seed, device, loops), check=check_pair)
 
 
 def comparing_seeds(count: int, seed: int, device: Device) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from parity.command.settings import Settings, settings
+from parity.command.settings import IMPORT_PATH, Settings, settings
 from parity.errors import NotCheckable
 from parity.pair import Pair, load_pair
 
@@ -21,14 +22,30 @@ NONE_CONFIGURED = (
 
 
 class Chosen(NamedTuple):
-    """A pair to check and the file that defines it."""
+    """A pair to check and where it is defined.
+
+    Attributes:
+        file: the file that defines it.
+        pair: the pair.
+        base: the folder in which modules are found, besides the pair file's own.
+        path: its import path; empty where it was named by its file.
+    """
 
     file: Path
     pair: Pair
+    base: Path
+    path: str = ""
+
+    @property
+    def pair_file(self) -> Path | None:
+        """The pair file; None where the pair was named by an import path."""
+        return None if self.path else self.file
 
 
-def chosen_pairs(arguments: Sequence[str], start: Path) -> list[Chosen]:
-    """The pairs that the arguments name, each once: a pair file, or the name of a configured pair; all if none.
+def chosen_pairs(arguments: Sequence[str], start: Path, earlier: Iterable[Path] = ()) -> list[Chosen]:
+    """The pairs that the arguments name, each once: a pair file, an import path, or the name of a configured pair.
+
+    Without arguments these are all configured pairs. `earlier` are pair files that this process has checked before.
 
     Raises:
         NotCheckable: no pair is configured, none has that name, a file defines none, or two have one name.
@@ -37,49 +54,78 @@ def chosen_pairs(arguments: Sequence[str], start: Path) -> list[Chosen]:
     if not arguments:
         if not configured.pairs:
             raise NotCheckable(NONE_CONFIGURED)
-        files = list(configured.pairs)
+        named = list(configured.pairs)
     else:
-        files = [_file(argument, configured, start) for argument in arguments]
-    found = [_loaded(file, files) for file in dict.fromkeys(file.resolve() for file in files)]
-    named: dict[str, Chosen] = {}
+        named = [_named(argument, configured, start) for argument in arguments]
+    each_once = dict.fromkeys(one if isinstance(one, str) else one.resolve() for one in named)
+    files = [*earlier, *(one for one in each_once if isinstance(one, Path))]
+    found = [_loaded(one, files, configured, start) for one in each_once]
+    called: dict[str, Chosen] = {}
     for chosen in found:
-        other = named.setdefault(chosen.pair.name, chosen)
+        other = called.setdefault(chosen.pair.name, chosen)
         if other is not chosen:
             raise NotCheckable(f"two pairs are called {chosen.pair.name}: {other.file} and {chosen.file}; rename one")
     return found
 
 
-def _file(argument: str, configured: Settings, start: Path) -> Path:
+def _named(argument: str, configured: Settings, start: Path) -> Path | str:
+    if IMPORT_PATH.fullmatch(argument):
+        return argument
     if argument.endswith(".py") or "/" in argument or os.sep in argument:
         return start / argument
     names: list[str] = []
+    files = [one for one in configured.pairs if isinstance(one, Path)]
     # A file of that name is tried first, so that a fault in another pair does not stand in the way.
-    for file in sorted(configured.pairs, key=lambda file: file.stem != argument):
-        pair = _loaded(file, configured.pairs).pair
+    for one in sorted(configured.pairs, key=lambda one: isinstance(one, str) or one.stem != argument):
+        pair = _loaded(one, files, configured, start).pair
         if pair.name == argument:
-            return file
+            return one
         names.append(pair.name)
     known = f"the configured pairs are {', '.join(sorted(names))}" if names else "no pair is configured"
     raise NotCheckable(f"no pair is called {argument!r}: {known}; a pair file's name ends in .py")
 
 
-def _loaded(file: Path, others: Iterable[Path]) -> Chosen:
-    if not file.is_file():
-        return Chosen(file, load_pair(file))
-    with importable(file, others):
-        return Chosen(file, load_pair(file))
+def _loaded(one: Path | str, others: Iterable[Path], configured: Settings, start: Path) -> Chosen:
+    if isinstance(one, str):
+        return _imported(one, configured.file.parent if configured.file else start)
+    if not one.is_file():
+        return Chosen(one, load_pair(one), start)
+    with importable(one, others, start):
+        return Chosen(one, load_pair(one), start)
+
+
+def _imported(path: str, base: Path) -> Chosen:
+    """The pair at an import path, whose module is looked up from `base` first."""
+    module_name, _, name = path.partition(":")
+    try:
+        with importable(None, base=base):
+            module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise NotCheckable(f"{path}: no module named {error.name!r}, neither in {base} nor installed") from error
+    except NotCheckable:
+        raise
+    except Exception as error:
+        raise NotCheckable(f"{path}: does not import: {type(error).__name__}: {error}") from error
+    pair = getattr(module, name, None)
+    if not isinstance(pair, Pair):
+        raise NotCheckable(f"{path}: {module_name} defines no pair of that name; write {name} = Pair(...)")
+    return Chosen(Path(module.__file__ or base), pair, base, path)
 
 
 @contextmanager
-def importable(file: Path, others: Iterable[Path] = ()) -> Iterator[None]:
-    """While it lasts, modules beside a pair file and in the current folder are found first, as for a script.
+def importable(file: Path | None, others: Iterable[Path] = (), base: Path | None = None) -> Iterator[None]:
+    """While it lasts, modules beside a pair file, if there is one, and in `base` are found first, as for a script.
+
+    `base` is the current folder where nothing else is said.
 
     Raises:
         NotCheckable: a module that stands beside this file was already imported from beside one of the `others`.
     """
-    folder = file.resolve().parent
-    _own_modules(file, folder, {other.resolve().parent for other in others} - {folder})
-    added = [str(folder), str(Path.cwd())]
+    added = [str(base or Path.cwd())]
+    if file is not None:
+        folder = file.resolve().parent
+        _own_modules(file, folder, {other.resolve().parent for other in others} - {folder})
+        added.insert(0, str(folder))
     sys.path[:0] = added
     try:
         yield

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from parity.pair import Pair
 from parity.recording import DTYPES, FRAMEWORKS, Framework
-from parity.verdict import Comparison, Outcome, Score, StageVerdict, Verdict, worst
+from parity.verdict import Against, Comparison, Outcome, Score, StageVerdict, Verdict, worst
 
 STYLES: dict[Outcome, str] = {"agree": "green", "differ": "bold red", "inconclusive": "bold yellow"}
 NAMES: dict[Framework, str] = {"torch": "torch", "jax": "JAX"}
@@ -43,25 +43,37 @@ def print_verdict(console: Console, pair: Pair, verdict: Verdict) -> None:
     """Print the table of one pair and what belongs to it."""
     heading = Text(verdict.pair, style="bold")
     heading.append(f"  {verdict.steps} steps, seed {verdict.seed}, {verdict.device}", style="not bold")
+    if verdict.against:
+        heading.append(f"; {_against(verdict.against)}", style="not bold")
     if verdict.not_asked:
         heading.append(f"; not asked: {', '.join(verdict.not_asked)}", style="bold yellow")
     console.print(heading, soft_wrap=not console.is_terminal)
-    console.print(stage_table(verdict.stages, console.width))
+    console.print(stage_table(verdict.stages, console.width, _names(verdict)))
     for line in lines(pair, verdict):
         console.print(line, soft_wrap=not console.is_terminal)
     console.print()
 
 
-def stage_table(stages: Sequence[StageVerdict], width: int) -> Table:
+def _names(verdict: Verdict) -> dict[Framework, str]:
+    return (verdict.against.names if verdict.against else {}) or NAMES
+
+
+def _against(against: Against) -> str:
+    """Which side was recorded, and where."""
+    versions = f"{against.recorded} {against.versions.get(against.recorded, '')}".strip()
+    return f"{NAMES[against.running]} against {versions} as recorded in {against.file}"
+
+
+def stage_table(stages: Sequence[StageVerdict], width: int, names: dict[Framework, str] = NAMES) -> Table:
     """One row a stage. Each figure is that of the tensor and step which came nearest to its limit.
 
-    Where the two float32 limits differ, a narrow table has torch's above JAX's.
+    `names` are what the sides are called. Where the two float32 limits differ, a narrow table has torch's above JAX's.
     """
     wide = width >= WIDE
     table = Table(box=None, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0), header_style="bold")
     table.add_column("\nstage", no_wrap=True)
-    limits = ["\ntorch", "\nlimit", "\nJAX", "\nlimit"] if wide else ["\ntorch", "\nJAX", "\nlimit"]
-    limits[0] = "float32\ntorch"
+    first, second = (names[side] for side in FRAMEWORKS)
+    limits = [f"float32\n{first}", *(["\nlimit"] if wide else []), f"\n{second}", "\nlimit"]
     for name in ["float64\ndifference", "\neps", "\nlimit", *limits, "power\nf64/f32"]:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("\nverdict", no_wrap=True)
@@ -99,17 +111,17 @@ def lines(pair: Pair, verdict: Verdict) -> list[Text]:
     ]
     if verdict.first_difference:
         found.insert(0, Text(f"first difference: {verdict.first_difference}", style=STYLES["differ"]))
-    found += [Text(_score(pair, score)) for score in verdict.scores]
-    found += [Text(line) for line in (_curves(verdict), _loops(verdict)) if line]
+    found += [Text(_score(pair, score, _names(verdict))) for score in verdict.scores]
+    found += [Text(line) for line in (_kept(verdict), _curves(verdict), _loops(verdict)) if line]
     found += [Text(f"listed: {line}") for line in verdict.listed[:LISTED]]
     if len(verdict.listed) > LISTED:
         found.append(Text(f"listed: {len(verdict.listed) - LISTED} more; --json writes them all"))
     return found
 
 
-def _score(pair: Pair, score: Score) -> str:
+def _score(pair: Pair, score: Score, names: dict[Framework, str]) -> str:
     counts = {
-        dtype: ", ".join(f"{NAMES[side]} {score.right[side, dtype]}/{score.total}" for side in FRAMEWORKS)
+        dtype: ", ".join(f"{names[side]} {score.right[side, dtype]}/{score.total}" for side in FRAMEWORKS)
         for dtype in DTYPES
         if all((side, dtype) in score.right for side in FRAMEWORKS)
     }
@@ -119,23 +131,35 @@ def _score(pair: Pair, score: Score) -> str:
     return text + "; ".join(f"{found} in {dtype}" for dtype, found in counts.items())
 
 
+def _kept(verdict: Verdict) -> str:
+    """What of a recorded side there is to compare with, where that is not all."""
+    against = verdict.against
+    if against is None or len(against.steps) == verdict.steps:
+        return ""
+    steps = ", ".join(map(str, against.steps))
+    left = f"; without the gradients of the batch: {', '.join(against.left_out)}" if against.left_out else ""
+    return f"recorded were steps {steps} and the end of {verdict.steps}, and every loss{left}"
+
+
 def _curves(verdict: Verdict) -> str:
     losses, band = verdict.curves.losses, verdict.curves.band
     if not all(losses.get(side) and band.get(side) for side in FRAMEWORKS):
         return ""
     torch, jax = (losses[side][-1] for side in FRAMEWORKS)
     apart = abs(torch - jax) / abs(torch) if torch else abs(jax)
+    one, other = (_names(verdict)[side] for side in FRAMEWORKS)
     return (
-        f"free-running float32, shown and not judged: last losses torch {torch:.4g}, JAX {jax:.4g}, "
-        f"{figure(apart)} apart; noise band torch {figure(band['torch'][-1])}, JAX {figure(band['jax'][-1])}"
+        f"free-running float32, shown and not judged: last losses {one} {torch:.4g}, {other} {jax:.4g}, "
+        f"{figure(apart)} apart; noise band {one} {figure(band['torch'][-1])}, {other} {figure(band['jax'][-1])}"
     )
 
 
 def _loops(verdict: Verdict) -> str:
     ran = [(side, [loop for loop, why in verdict.loops.get(side, {}).items() if not why]) for side in FRAMEWORKS]
     left = [(side, loop, why) for side in FRAMEWORKS for loop, why in verdict.loops.get(side, {}).items() if why]
-    parts = [f"{NAMES[side]} {', '.join(loops)}" for side, loops in ran if loops]
-    parts += [f"not {NAMES[side]} {loop} ({why})" for side, loop, why in left]
+    names = _names(verdict)
+    parts = [f"{names[side]} {', '.join(loops)}" for side, loops in ran if loops]
+    parts += [f"not {names[side]} {loop} ({why})" for side, loop, why in left]
     return f"loops: {'; '.join(parts)}" if parts else ""
 
 
@@ -146,9 +170,10 @@ def closing_line(verdicts: Sequence[Verdict], seconds: float) -> Text:
     names = [f"{verdict.pair} as far as asked" if verdict.not_asked else verdict.pair for verdict in found]
     listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     some = f"{listed} ({len(names)} of {len(verdicts)} {'pair' if len(verdicts) == 1 else 'pairs'}, {seconds:.0f} s)"
+    where = "as recorded" if any(v.against and v.against.names for v in found) else "in PyTorch and in JAX"
     text = {
-        "agree": f"AGREE: the same in PyTorch and in JAX: {some}",
-        "differ": f"DIFFER: not the same in PyTorch and in JAX: {some}",
+        "agree": f"AGREE: the same {where}: {some}",
+        "differ": f"DIFFER: not the same {where}: {some}",
         "inconclusive": f"INCONCLUSIVE: {some}: nothing differs, but that is not proven, for the reasons above",
     }
     return Text(text[outcome], style=STYLES[outcome])

@@ -8,21 +8,23 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from parity.command.document import SCHEMA_VERSION, destination
-from parity.command.jobs import Job, checking, comparing_seeds
+from parity.command.document import destination, document
+from parity.command.jobs import Job, checking, checking_against, comparing_seeds
 from parity.command.pairs import Chosen, chosen_pairs, importable
 from parity.command.report import NARROW
+from parity.command.settings import Settings, settings
 from parity.errors import MissingFramework, NotCheckable
-from parity.recording import Device
-from parity.verdict import worst
+from parity.pair import Pair
+from parity.recording import Device, Framework
 
 AGREES, RED, CANNOT = 0, 1, 2
 """Exit status: all pairs agree; one differs or is inconclusive; one could not be checked and none of the others is red.
@@ -33,15 +35,21 @@ PLAIN_WIDTH = 100
 
 @dataclass(frozen=True)
 class Request:
-    """What a command line asks for; the fields are its options. `arguments` is the line itself, for the document."""
+    """What a command line asks for; the fields are its options, None where `[tool.parity]` decides.
+
+    `arguments` is the line itself, for the document.
+    """
 
     pairs: Sequence[str] = ()
     json: Path | None = None
-    device: Device = "cpu"
-    seed: int = 0
+    device: Device | None = None
+    seed: int | None = None
     loops: str | None = None
     seeds: int | None = None
     traceback: bool = False
+    against: Path | None = None
+    side: Framework | None = None
+    steps: int | None = None
     arguments: Sequence[str] = ()
     version: str = ""
 
@@ -74,23 +82,45 @@ class Session:
             write(self._document(job))
         return self._status()
 
+    @cached_property
+    def configured(self) -> Settings:
+        """`[tool.parity]`, as it holds in the current folder."""
+        return settings(Path.cwd())
+
+    @property
+    def seed(self) -> int:
+        """What the pairs are drawn from."""
+        return self.configured.seed if self.request.seed is None else self.request.seed
+
+    @property
+    def device(self) -> Device:
+        """Where the sides run."""
+        return self.request.device or self.configured.device
+
     def _plan(self) -> tuple[list[Chosen], Job]:
         request = self.request
-        chosen = chosen_pairs(request.pairs, Path.cwd())
+        chosen = chosen_of(request)
+        if request.side and request.against is None:
+            raise NotCheckable("--side says which side runs beside a recording: give --against FILE as well")
         if request.seeds is None:
-            return chosen, checking(request.seed, request.device, loop_names(request.loops, chosen))
-        if request.loops is not None:
-            raise NotCheckable("--loops says nothing to --seeds: the runs are driven by the pair's own scores")
+            loops = self.configured.loops if request.loops is None else loop_names(request.loops, chosen)
+            if request.against is None:
+                return chosen, checking(self.seed, self.device, loops)
+            return chosen, checking_against(request.against, request.side, self.seed, self.device, loops)
+        for option in ("loops", "steps", "against"):
+            if getattr(request, option) is not None:
+                raise NotCheckable(f"--{option} says nothing to --seeds: the runs are driven by the pair's own scores")
         offering = [one for one in chosen if one.pair.torch.scores and one.pair.jax.scores]
         if (request.pairs and len(offering) < len(chosen)) or not offering:
             lacking = next(one.pair.name for one in chosen if one not in offering)
             raise NotCheckable(f"pair {lacking} names no scores on both sides, and --seeds compares scores")
-        return offering, comparing_seeds(request.seeds, request.seed, request.device)
+        return offering, comparing_seeds(request.seeds, self.seed, self.device)
 
     def _one(self, one: Chosen, chosen: Sequence[Chosen], job: Job) -> bool:
         """Check one pair; whether to go on with the next."""
+        files = [other.pair_file for other in chosen if other.pair_file]
         try:
-            with importable(one.file, [other.file for other in chosen]), self._progress(one) as tell:
+            with importable(one.pair_file, files, one.base), self.progress(one) as tell:
                 verdict = job.check(one.pair, tell)
         except NotCheckable as error:
             self.tell_why_not(error, one.pair.name)
@@ -113,7 +143,7 @@ class Session:
         self.out.print(line, soft_wrap=not self.out.is_terminal)
 
     @contextmanager
-    def _progress(self, one: Chosen) -> Iterator[Callable[[str], None]]:
+    def progress(self, one: Chosen) -> Iterator[Callable[[str], None]]:
         """On a terminal what is going on, gone when it is over; elsewhere nothing, so that stderr holds faults only."""
         if not self.err.is_terminal:
             yield lambda _: None
@@ -130,41 +160,60 @@ class Session:
 
     def _document(self, job: Job) -> dict[str, Any]:
         entries = [job.entry(chosen, verdict) for chosen, verdict in self.found]
-        document: dict[str, Any] = {
-            "schema_version": SCHEMA_VERSION,
-            "parity_version": self.request.version,
-            "command": ["parity", *self.request.arguments],
-            "begun_at": self.begun_at.isoformat(timespec="seconds"),
-            "seconds": time.monotonic() - self.started,
-            "exit_status": self._status(),
-            "outcome": worst(verdict.outcome for _, verdict in self.found) if self.found else "not checked",
-            "pairs": [],
-            "seeds": [],
-            "not_checked": self.not_checked,
-        }
-        return document | {job.section: entries}
+        return document(
+            job.section, entries, command=["parity", *self.request.arguments], version=self.request.version,
+            begun_at=self.begun_at, seconds=time.monotonic() - self.started, exit_status=self._status(),
+            not_checked=self.not_checked,
+        )  # fmt: skip
+
+
+def chosen_of(request: Request) -> list[Chosen]:
+    """The pairs that a request names, each with no more steps than it asks for.
+
+    Raises:
+        NotCheckable: as `chosen_pairs` does, or there are fewer steps, or more pairs than can be of one recording.
+    """
+    chosen = chosen_pairs(request.pairs, Path.cwd())
+    if request.against is not None and len(chosen) > 1:
+        named = ", ".join(one.pair.name for one in chosen)
+        raise NotCheckable(
+            f"--against {request.against}: a recording is of one pair, and not of {named}: name one pair"
+        )
+    if request.steps is None:
+        return chosen
+    for one in chosen:
+        if request.steps > one.pair.steps:
+            raise NotCheckable(f"--steps {request.steps}: pair {one.pair.name} has {one.pair.steps} steps, and no more")
+    return [one._replace(pair=replace(one.pair, steps=request.steps)) for one in chosen]
 
 
 def _nowhere(document: Mapping[str, Any]) -> None:
     """Without --json nothing is written."""
 
 
-def loop_names(given: str | None, chosen: Sequence[Chosen]) -> list[str] | None:
-    """The loops that `--loops` names: the usual ones without it, None for all.
+def loop_names(given: str, chosen: Sequence[Chosen]) -> list[str] | None:
+    """The loops that `--loops` names; None for all.
 
     Raises:
         NotCheckable: no side of the chosen pairs knows a loop of that name.
     """
-    if given is None:
-        return ["stepped", "whole_run"]
     if given == "all":
         return None
     names = [name.strip() for name in given.split(",")]
-    known = dict.fromkeys(loop for one in chosen for side in (one.pair.torch, one.pair.jax) for loop in side.loops)
+    hold_loops(names, [one.pair for one in chosen], "--loops")
+    return names
+
+
+def hold_loops(names: Sequence[str], pairs: Sequence[Pair], where: str) -> None:
+    """Refuse loops that nobody knows; `where` they were asked for stands at the beginning of the error.
+
+    Raises:
+        NotCheckable: no side of the pairs knows a loop of that name.
+    """
+    known = dict.fromkeys(loop for pair in pairs for side in (pair.torch, pair.jax) for loop in side.loops)
     if unknown := [name for name in names if name not in known]:
         there_are = f"known are {', '.join(known)}, or all" if known else "the pairs name no loops"
-        raise NotCheckable(f"--loops: no side has a loop called {unknown[0]!r}: {there_are}")
-    return names
+        raise NotCheckable(f"{where}: no side has a loop called {unknown[0]!r}: {there_are}")
 
 
 def tell(err: Console, line: str) -> None:

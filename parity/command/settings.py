@@ -1,13 +1,21 @@
-"""What `[tool.parity]` in pyproject.toml says: the pairs that `parity` checks when it is given none."""
+"""What `[tool.parity]` in pyproject.toml says: a project's pairs, and how they are checked if nothing else is said."""
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from parity.errors import NotCheckable
+from parity.recording import DTYPES, Device
+
+IMPORT_PATH = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
+"""What tells `package.module:name` from a file and from the name of a pair."""
+NAMES = ("pairs", "seed", "device", "loops")
+USUAL_LOOPS = ("stepped", "whole_run")
 
 
 @dataclass(frozen=True)
@@ -16,11 +24,17 @@ class Settings:
 
     Attributes:
         file: the pyproject.toml that it stands in; None where there is none.
-        pairs: the pair files, absolute, in the order written.
+        pairs: the pair files, absolute, and import paths, in the order written.
+        seed: what data, initial parameters and batches are drawn from.
+        device: where both sides run.
+        loops: which of the sides' own loops are driven; None: all.
     """
 
     file: Path | None = None
-    pairs: tuple[Path, ...] = ()
+    pairs: tuple[Path | str, ...] = ()
+    seed: int = 0
+    device: Device = "cpu"
+    loops: tuple[str, ...] | None = USUAL_LOOPS
 
 
 def settings(start: Path) -> Settings:
@@ -33,7 +47,7 @@ def settings(start: Path) -> Settings:
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
         if file.is_file() and (table := _table(file)) is not None:
-            return Settings(file, _pairs(file, table))
+            return _settings(file, table)
     return Settings()
 
 
@@ -46,12 +60,47 @@ def _table(file: Path) -> Any:
     return tools.get("parity") if isinstance(tools, dict) else None
 
 
-def _pairs(file: Path, table: Any) -> tuple[Path, ...]:
+def _settings(file: Path, table: Any) -> Settings:
     if not isinstance(table, dict):
         raise NotCheckable(f'{file}: tool.parity is not a table: write [tool.parity] and below it pairs = ["FILE.py"]')
-    if unknown := sorted(set(table) - {"pairs"}):
-        raise NotCheckable(f"{file}: [tool.parity] has no setting {unknown[0]!r}: the only one is pairs")
-    pairs = table.get("pairs", [])
+    if unknown := sorted(set(table) - set(NAMES)):
+        raise NotCheckable(f"{file}: [tool.parity] has no setting {unknown[0]!r}: there are {', '.join(NAMES)}")
+    pairs = table.pop("pairs", [])
     if not isinstance(pairs, list) or not all(isinstance(pair, str) for pair in pairs):
         raise NotCheckable(f'{file}: [tool.parity] pairs is not a list of pair files: write pairs = ["FILE.py"]')
-    return tuple(file.parent / pair for pair in pairs)
+    named = tuple(pair if IMPORT_PATH.fullmatch(pair) else file.parent / pair for pair in pairs)
+    return Settings(file, named, **conditions(table, f"{file}: [tool.parity]"))
+
+
+def conditions(given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Conditions of a check as `check` takes them; `where` they were given stands at the beginning of the error.
+
+    Raises:
+        NotCheckable: a value is none that its condition can have.
+    """
+    for name, value in given.items():
+        if name not in _VALUES:
+            raise NotCheckable(f"{where} there is no {name!r}: there are {', '.join(_VALUES)}")
+        may_be, expected = _VALUES[name]
+        if not may_be(value):
+            raise NotCheckable(f"{where} {name} is {value!r}: expected {expected}")
+    found = dict(given)
+    if "loops" in found:
+        found["loops"] = None if found["loops"] in ("all", None) else tuple(found["loops"])
+    return found
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+
+
+_VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "seed": (lambda value: type(value) is int and value >= 0, "a whole number, 0 or more"),
+    "device": (lambda value: value in ("cpu", "gpu"), "'cpu' or 'gpu'"),
+    "loops": (lambda value: value in ("all", None) or _are_names(value), "a list of names, or 'all'"),
+    "dtypes": (
+        lambda value: _are_names(value) and "float64" in value and set(value) <= set(DTYPES),
+        "('float64',), or ('float64', 'float32')",
+    ),
+}
+"""Of each condition, which values it can have, and how to say that."""

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax
 import jax
@@ -14,14 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from parity.draws import STREAM
 from parity.errors import NotCheckable
-from parity.jax_side.layers import watch
+from parity.jax_side.dropout import injected
+from parity.jax_side.layers import Layers, arrays_of, watch
+from parity.jax_side.models import ByHand, Held, Models, OfNnx
 from parity.jax_side.optimizer import state_in, state_out
 from parity.live import Gradients, Observation, Step
 from parity.pair import Side
 from parity.parts import Parts, watched
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
 from parity.rounding import cast
+from parity.tree import nested
 
 
 def to_numpy(array: jax.Array) -> Array:
@@ -29,10 +33,19 @@ def to_numpy(array: jax.Array) -> Array:
     return np.array(array)
 
 
+class Passed(NamedTuple):
+    """One traced pass: the loss, its gradients built like what it was differentiated by, and the buffers after it."""
+
+    loss: jax.Array
+    gradients: Any
+    kept: Any
+
+
 class JaxSide:
     """The JAX half of a pair in one dtype on one device. Each of its functions is compiled once."""
 
     framework: Framework = "jax"
+    outline: None = None
 
     def __init__(self, side: Side, dtype: Dtype, device: Device) -> None:
         self.dtype, self.device, self.loops = dtype, device, side.loops
@@ -40,15 +53,16 @@ class JaxSide:
             self._jax_device = jax.devices("cpu" if device == "cpu" else "gpu")[0]
         except RuntimeError as error:
             raise NotCheckable(f"JAX sees no {device}: use --device cpu, or pip install 'jax[cuda13]'") from error
-        self._parts = Parts(side, self.framework)
-        self._held: tuple[Batch, dict[str, jax.Array]] = {}, {}
+        self._parts, self._side, self.drew = Parts(side, self.framework), side, False
+        self._models: Models = ByHand(self._parts, dtype, device) if side.arrays else OfNnx(self._parts, dtype)
+        self._batch: tuple[Batch, dict[str, jax.Array]] = {}, {}
         self._transformation = None if side.optimizer is None else self._parts.optimizer()
         self._fresh = self._compiled("optimizer", self._begin)
         self._seen_forward = self._compiled("predict", self._forward, "bits")
         self._observed = self._compiled("loss or its gradient", self._observe, "bits")
         self._differentiated = self._compiled("loss or its gradient", self._differentiate, "bits")
         self._applied = self._compiled("update", self._apply)
-        self._predicted = self._compiled("predict", lambda model, batch: jnp.asarray(self._parts.predict(model, batch)))
+        self._predicted = self._compiled("predict", self._predict)
 
     def _compiled(self, label: str, function: Callable[..., Any], *static: str) -> Callable[..., Any]:
         return watched(self.framework, label, jax.jit(function, static_argnames=static))
@@ -77,9 +91,17 @@ class JaxSide:
                 x64=bool(jax.config.values["jax_enable_x64"]),
             )
 
+    @property
+    def unmatched(self) -> frozenset[str]:
+        return self._models.unmatched
+
+    @property
+    def apart(self) -> frozenset[str]:
+        return self._models.apart
+
     def initial(self, seed: int) -> Arrays:
         with self._settings():
-            return self._arrays(self._model(cast(self._parts.parameters(seed), self.dtype)))
+            return self._arrays(self._models.held(cast(self._parts.initial(seed), self.dtype)))
 
     def batches(self, seed: int, steps: int) -> Sequence[Batch]:
         return self._parts.batches_of(seed, steps)
@@ -92,54 +114,60 @@ class JaxSide:
 
     def forward(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Arrays:
         with self._settings():
-            found = self._seen_forward(self._model(parameters), self._device_batch(batch), bits=bits)
+            found = self._seen_forward(self._models.held(parameters), self._device_batch(batch), bits=bits)
             return {name: to_numpy(found[name]) for name in self._order}
 
     def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
         with self._settings():
-            found = self._observed(self._model(parameters), self._device_batch(batch), bits=bits)
-            loss, forward, gradients, cotangents = found
+            found = self._observed(self._models.held(parameters), self._device_batch(batch), bits=bits)
+            passed, forward, cotangents = found
             return Observation(
                 {name: to_numpy(forward[name]) for name in self._order},
-                Gradients(to_numpy(loss), self._arrays(gradients)),
+                self._gradients(passed),
                 {name: to_numpy(cotangents[name]) for name in self._order if name in cotangents},
             )
 
     def gradients(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Gradients:
         with self._settings():
-            return self._gradients(self._differentiated(self._model(parameters), self._device_batch(batch), bits=bits))
+            return self._gradients(
+                self._differentiated(self._models.held(parameters), self._device_batch(batch), bits=bits)
+            )
 
     def update(self, state: State, gradients: Arrays) -> State:
         with self._settings():
-            model = self._model(state.parameters)
-            optimizer = self._optimizer(model, state.optimizer)
-            return self._state(*self._applied(model, optimizer, self._model(gradients)))
+            held = self._models.held(state.parameters)
+            optimizer = self._optimizer(held.trained, state.optimizer)
+            trained, optimizer = self._applied(held.trained, optimizer, self._models.trained_from(gradients))
+            return self._state(Held(trained, held.kept), optimizer)
 
     def run(self, parameters: Arrays, batches: Iterable[Batch]) -> Iterator[Step]:
         with self._settings():
-            model = self._model(parameters)
-            optimizer = self._optimizer(model, {})
+            held = self._models.held(parameters)
+            optimizer = self._optimizer(held.trained, {})
         for batch in batches:
             with self._settings():
-                found = self._differentiated(model, self._device_batch(batch), bits=None)
-                model, optimizer = self._applied(model, optimizer, found[1])
-                step = Step(self._gradients(found), self._state(model, optimizer))
+                passed = self._differentiated(held, self._device_batch(batch), bits=None)
+                trained, optimizer = self._applied(held.trained, optimizer, passed.gradients)
+                held = Held(trained, passed.kept)
+                step = Step(self._gradients(passed), self._state(held, optimizer))
             yield step
 
     def losses(self, parameters: Arrays, batches: Iterable[Batch]) -> list[float]:
         found = []
         with self._settings():
-            model = self._model(parameters)
-            optimizer = self._optimizer(model, {})
+            held = self._models.held(parameters)
+            optimizer = self._optimizer(held.trained, {})
             for batch in batches:
-                loss, gradients = self._differentiated(model, self._device_batch(batch), bits=None)
-                model, optimizer = self._applied(model, optimizer, gradients)
-                found.append(loss)
+                passed = self._differentiated(held, self._device_batch(batch), bits=None)
+                trained, optimizer = self._applied(held.trained, optimizer, passed.gradients)
+                held = Held(trained, passed.kept)
+                found.append(passed.loss)
             return [float(loss) for loss in found]
 
-    def predict(self, parameters: Arrays, batch: Batch) -> Array:
+    def predict(self, parameters: Arrays, batch: Batch) -> Arrays:
         with self._settings():
-            return to_numpy(self._predicted(self._model(parameters), self._device_batch(batch)))
+            found = self._predicted(self._models.held(parameters), self._device_batch(batch))
+            return {name: to_numpy(array) for name, array in found.items()}
 
     def scored(self, seed: int) -> dict[str, Batch]:
         return self._parts.scored_of(seed)
@@ -150,60 +178,89 @@ class JaxSide:
         )  # fmt: skip
         return losses, State(parameters, optimizer)
 
-    def _forward(self, model: Any, batch: dict[str, jax.Array], bits: int | None) -> dict[str, jax.Array]:
-        with watch(model, bits) as layers:
-            output = jnp.asarray(self._parts.predict(model, batch))
-        forward = layers.forward | {"output": output}
+    @contextmanager
+    def _pass(
+        self, held: Held, batch: dict[str, jax.Array], bits: int | None, probes: dict[str, jax.Array] | None = None, *,
+        layers: bool = True, training: bool | None = None,
+    ) -> Iterator[tuple[Any, dict[str, Any], Layers]]:  # fmt: skip
+        """One traced call of the side's own code: its layers watched, or only its output, and dropout from the batch.
+
+        Gives the model and the batch as that code takes them.
+        """
+        given = {name: array for name, array in batch.items() if name != STREAM}
+        model = self._models.bound(held, training=self._side.tie.training if training is None else training)
+        places = self._models.places(model) if layers else {}
+        with watch(model, places, bits, probes) as watched, injected(batch.get(STREAM)) as drawn:
+            yield model, nested(given), watched
+        self.drew = self.drew or drawn.own
+
+    def _forward(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> dict[str, jax.Array]:
+        with self._pass(held, batch, bits) as (model, given, layers):
+            output = self._output(model, given, layers)
+        forward = layers.forward | output
         self._order = list(forward)
         return forward
 
-    def _observe(self, model: Any, batch: dict[str, jax.Array], bits: int | None) -> tuple[Any, ...]:
-        def watched_loss(model: Any, probes: dict[str, jax.Array] | None) -> tuple[jax.Array, dict[str, jax.Array]]:
-            with watch(model, bits, probes) as layers:
-                loss = self._parts.loss(model, batch)
+    def _observe(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> tuple[Passed, Any, Any]:
+        def watched_loss(trained: Any, probes: dict[str, jax.Array] | None) -> tuple[jax.Array, tuple[Any, ...]]:
+            with self._pass(Held(trained, held.kept), batch, bits, probes) as (model, given, layers):
+                loss = self._parts.loss(model, given)
             self._inputs = layers.inputs
-            return loss, layers.forward
+            # What the model gave the loss, where nobody says otherwise.
+            output = arrays_of(layers.outputs) if self._side.predict is None else {}
+            return loss, (layers.forward, output, self._models.kept_after(model))
 
-        _, shapes = jax.eval_shape(partial(watched_loss, probes=None), model)
+        _, (shapes, _, _) = jax.eval_shape(partial(watched_loss, probes=None), held.trained)
         probes = {name: jnp.zeros(shapes[name].shape, shapes[name].dtype) for name in self._inputs}
-        passed = jax.value_and_grad(watched_loss, argnums=(0, 1), has_aux=True)(model, probes)
-        (loss, forward), (gradients, cotangents) = passed
-        forward = forward | {"output": self._parts.predict(model, batch)}
-        self._order = list(forward)
-        return loss, forward, gradients, cotangents
+        passed = jax.value_and_grad(watched_loss, argnums=(0, 1), has_aux=True)(held.trained, probes)
+        (loss, (forward, output, kept)), (gradients, cotangents) = passed
+        if self._side.predict is not None:
+            with self._pass(held, batch, None, layers=False) as (model, given, layers):
+                output = self._output(model, given, layers)
+        self._order = [*forward, *output]
+        return Passed(loss, gradients, kept), forward | output, cotangents
 
-    def _differentiate(self, model: Any, batch: dict[str, jax.Array], bits: int | None) -> tuple[jax.Array, Any]:
-        def loss(model: Any) -> jax.Array:
-            with watch(model if bits is not None else None, bits):
-                found: jax.Array = self._parts.loss(model, batch)
-            return found
+    def _differentiate(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> Passed:
+        def loss(trained: Any) -> tuple[jax.Array, Any]:
+            with self._pass(Held(trained, held.kept), batch, bits, layers=bits is not None) as (model, given, _):
+                found: jax.Array = self._parts.loss(model, given)
+            return found, self._models.kept_after(model)
 
-        return jax.value_and_grad(loss)(model)
+        (found, kept), gradients = jax.value_and_grad(loss, has_aux=True)(held.trained)
+        return Passed(found, gradients, kept)
 
-    def _begin(self, model: Any) -> Any:
-        return () if self._transformation is None else self._transformation.init(model)
+    def _predict(self, held: Held, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        with self._pass(held, batch, None, layers=False, training=False) as (model, given, layers):
+            return self._output(model, given, layers)
 
-    def _apply(self, model: Any, optimizer: Any, gradients: Any) -> tuple[Any, Any]:
+    def _output(self, model: Any, given: dict[str, Any], layers: Layers) -> dict[str, jax.Array]:
+        """What `predict` gives; without one, what the model gave when the loss called it."""
+        if self._side.predict is not None:
+            part, found = "predict", self._parts.predict(model, given)
+        else:
+            self._parts.loss(model, given)
+            part, found = "model", layers.outputs
+        if not (arrays := arrays_of(found)):
+            raise NotCheckable(f"the jax side's {part} gave no array: `predict` is (model, batch) -> output")
+        return arrays
+
+    def _begin(self, trained: Any) -> Any:
+        return () if self._transformation is None else self._transformation.init(trained)
+
+    def _apply(self, trained: Any, optimizer: Any, gradients: Any) -> tuple[Any, Any]:
         if self._transformation is None:
-            return self._parts.update(model, gradients), optimizer
-        updates, optimizer = self._transformation.update(gradients, optimizer, model)
-        return optax.apply_updates(model, updates), optimizer
+            return self._parts.update(trained, gradients), optimizer
+        updates, optimizer = self._transformation.update(gradients, optimizer, trained)
+        return optax.apply_updates(trained, updates), optimizer
 
     def missing(self, loop: str) -> str:
         return self._parts.why_not(loop, self.device)
 
-    def _model(self, parameters: Arrays) -> Any:
-        return self._parts.model_of(parameters, self.dtype, self.device)
-
-    def _arrays(self, model: Any) -> Arrays:
-        arrays: Arrays = self._parts.arrays(model)
-        return {name: np.array(array) for name, array in arrays.items()}
-
     def _device_batch(self, batch: Batch) -> dict[str, jax.Array]:
         """The batch on the device, where it stays until another is asked for: nothing can change it there."""
-        if batch is not self._held[0]:
-            self._held = batch, self._put(batch)
-        return self._held[1]
+        if batch is not self._batch[0]:
+            self._batch = batch, self._put(batch)
+        return self._batch[1]
 
     def _put(self, batch: Batch) -> dict[str, jax.Array]:
         whole = np.int64 if self.dtype == "float64" else np.int32
@@ -214,12 +271,16 @@ class JaxSide:
         )
         return tensors
 
-    def _optimizer(self, model: Any, arrays: Arrays) -> Any:
-        return state_in(self._fresh(model), model, arrays, self._model)
+    def _optimizer(self, trained: Any, arrays: Arrays) -> Any:
+        return state_in(self._fresh(trained), trained, arrays, self._models.trained_from)
 
-    def _gradients(self, found: tuple[jax.Array, Any]) -> Gradients:
-        loss, gradients = found
-        return Gradients(to_numpy(loss), self._arrays(gradients))
+    def _arrays(self, held: Held) -> Arrays:
+        return self._models.trained_arrays(held.trained) | self._models.kept_arrays(held.kept)
 
-    def _state(self, model: Any, optimizer: Any) -> State:
-        return State(self._arrays(model), state_out(optimizer, model, self._arrays))
+    def _gradients(self, passed: Passed) -> Gradients:
+        return Gradients(
+            to_numpy(passed.loss), self._models.trained_arrays(passed.gradients), self._models.kept_arrays(passed.kept)
+        )
+
+    def _state(self, held: Held, optimizer: Any) -> State:
+        return State(self._arrays(held), state_out(optimizer, held.trained, self._models.trained_arrays))

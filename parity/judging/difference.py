@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from parity.judging.factors import NULL
-from parity.recording import Array, Key, Recording, keys_of
+from parity.recording import Array, Key, Recording
 
 BIT_EXACT = ("data", "init")
 
@@ -43,15 +43,23 @@ class Scales:
 
 def scales(recordings: Sequence[Recording]) -> Scales:
     """Scales over the tensors of all `recordings` together."""
+    return scales_of([sizes(recording) for recording in recordings])
+
+
+def sizes(recording: Recording) -> dict[Key, float]:
+    """The largest absolute value of every tensor that has a scale."""
+    arrays = ((key, recording.of(key.stage, key.step)[key.tensor]) for key in recording.flow())
+    return {key: largest(array) for key, array in arrays if not exact(key, array)}
+
+
+def scales_of(found: Sequence[Mapping[Key, float]]) -> Scales:
+    """Scales over the `sizes` of all recordings together."""
     running: dict[tuple[str, str], float] = {}
     stage_running: dict[str, float] = {}
     stage_until: dict[tuple[str, int], float] = {}
     own: dict[Key, float] = {}
-    for key in keys_of(*recordings):
-        found = [array for recording in recordings if (array := recording.get(key)) is not None]
-        if exact(key, found[0]):
-            continue
-        here = max((largest(array) for array in found), default=0.0)
+    for key in sorted(dict.fromkeys(key for here in found for key in here), key=Key.flow):
+        here = max(of_side[key] for of_side in found if key in of_side)
         name = (key.stage, key.tensor)
         own[key] = running[name] = max(running.get(name, 0.0), here)
         if is_gradient(key):
@@ -71,7 +79,16 @@ def difference(a: Array, b: Array, scale: float) -> float:
 
     Both are taken to float64 first. Shapes are equal.
     """
-    apart = largest(np.asarray(a, np.float64) - np.asarray(b, np.float64))
+    return scaled(apart(a, b), scale)
+
+
+def apart(a: Array, b: Array) -> float:
+    """The largest absolute value of a - b, both taken to float64 first. Shapes are equal."""
+    return largest(np.asarray(a, np.float64) - np.asarray(b, np.float64))
+
+
+def scaled(apart: float, scale: float) -> float:
+    """So far apart, told in the scale; 0 where it is 0, infinite where only the scale is."""
     return 0.0 if apart == 0 else apart / scale if scale > 0 else float("inf")
 
 

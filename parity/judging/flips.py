@@ -8,12 +8,12 @@ float32 until nothing flips. The limit stays. A flip outside the limit is a diff
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from parity.judging.difference import difference, largest
+from parity.judging.difference import difference, largest, scaled
 from parity.judging.factors import FEW_EPS, FLOAT32_FACTOR, MOVED_ASIDE_ULPS, MOVES
 from parity.judging.float32 import OTHER, Float32
 from parity.live import LiveSide, Observation
@@ -45,16 +45,28 @@ def flips(side: Observation, judge: Observation) -> Flips:
     return Flips(inside, outside)
 
 
+class Aside(NamedTuple):
+    """What every side that runs and the judge showed at a state moved aside, and how many activations had flipped."""
+
+    flipped: int
+    observed: Mapping[Framework, Observation]
+    judged: Observation
+
+
 @dataclass(frozen=True)
 class Rejudge:
     """Judges failed gradients again where an activation flipped.
 
     Attributes:
         float32: what the float32 pass judges by.
-        judge: the judge's side, live in float64.
-        sides: both sides, live in float32.
+        judge: the judge's side, live in float64. Where the judge is recorded, and cannot be asked about another state,
+            the other side's float64 run stands in for it, which has agreed with it by then: a fault that shows in
+            float32 only is not in it.
+        sides: the sides that run, live in float32.
         batches: of the judge, float64.
         seed: of the run; the states moved aside are drawn from it.
+        recorded: of a side that does not run: how many activations of it flipped at the step of a gradient, and how far
+            the gradient was from the judge's at a state moved aside, in absolute values.
     """
 
     float32: Float32
@@ -62,25 +74,33 @@ class Rejudge:
     sides: Mapping[Framework, LiveSide]
     batches: Sequence[Batch]
     seed: int
+    recorded: Mapping[Key, Sequence[float]] = field(default_factory=dict)
 
     def __call__(self, comparison: Comparison) -> Comparison:
         """The comparison as it is, or as it comes out aside where a flip explains it."""
-        key = comparison.key
-        if comparison.side is None or not _gradient_name(key):
+        key, side = comparison.key, comparison.side
+        if side is None or not _gradient_name(key):
             return comparison
-        exact = self.float32.judge.state_before(key.step).parameters
+        if side not in self.sides:
+            return self._as_recorded(comparison)
+        aside = self.aside(side, key.step)
+        return comparison if aside is None else self._again(comparison, aside)
+
+    def aside(self, side: Framework, step: int) -> Aside | None:
+        """All sides at a state moved aside, where a flip of this side's near zero asks for one and none flips there."""
+        exact = self.float32.judge.state_before(step).parameters
         parameters = cast(exact, "float32")
         # Against the judge as it was: already the rounding of its parameters to float32 may flip an activation.
-        here = flips(self._observe(comparison.side, parameters, key.step), self._judged(exact, key.step))
+        here = flips(self._observe(side, parameters, step), self._judged(exact, step))
         if here.outside or not here.inside:
-            return comparison
+            return None
         for move in range(MOVES):
-            aside = moved(parameters, MOVED_ASIDE_ULPS, self.seed + move)
-            observed = {framework: self._observe(framework, aside, key.step) for framework in self.sides}
-            judged = self._judged(aside, key.step)
+            state = moved(parameters, MOVED_ASIDE_ULPS, self.seed + move)
+            observed = {framework: self._observe(framework, state, step) for framework in self.sides}
+            judged = self._judged(state, step)
             if not any(any(flips(seen, judged)) for seen in observed.values()):
-                return self._again(comparison, observed, judged, here.inside)
-        return comparison
+                return Aside(here.inside, observed, judged)
+        return None
 
     def _observe(self, framework: Framework, parameters: Arrays, step: int) -> Observation:
         return self.sides[framework].observe(parameters, self.batches[step])
@@ -88,19 +108,29 @@ class Rejudge:
     def _judged(self, parameters: Arrays, step: int) -> Observation:
         return self.judge.observe(cast(parameters, "float64"), self.batches[step])
 
-    def _again(
-        self, comparison: Comparison, observed: Mapping[Framework, Observation], judged: Observation, count: int
-    ) -> Comparison:
+    def _again(self, comparison: Comparison, aside: Aside) -> Comparison:
         key, side = comparison.key, comparison.side
         assert side is not None
-        expected = _gradient(judged, key)
-        scale = self.float32.scales.of[key]
-        distances = {fw: difference(_gradient(seen, key), expected, scale) for fw, seen in observed.items()}
-        limit = self.float32.limit(key, distances[OTHER[side]], 0.0).limit
+        expected, scale = gradient(aside.judged, key), self.float32.scales.of[key]
+        distances = {fw: difference(gradient(seen, key), expected, scale) for fw, seen in aside.observed.items()}
+        # A side that was recorded is not at this state: then the limit is the narrowest that there is.
+        return self._within(comparison, distances[side], distances.get(OTHER[side], 0.0), aside.flipped)
+
+    def _as_recorded(self, comparison: Comparison) -> Comparison:
+        """From how far the recorded side came aside when it was recorded, within the narrowest limit that there is.
+
+        The other side is not taken to that state: what is not there cannot widen a limit, only leave it narrow.
+        """
+        if comparison.key not in self.recorded:
+            return comparison
+        count, apart = self.recorded[comparison.key]
+        return self._within(comparison, scaled(apart, self.float32.scales.of[comparison.key]), 0.0, int(count))
+
+    def _within(self, comparison: Comparison, distance: float, other: float, count: int) -> Comparison:
+        limit = self.float32.limit(comparison.key, other, 0.0).limit
         word = "activation" if count == 1 else "activations"
         return replace(
-            comparison, difference=distances[side], limit=limit,
-            outcome="agree" if distances[side] <= limit else "differ",
+            comparison, difference=distance, limit=limit, outcome="agree" if distance <= limit else "differ",
             note=f"{count} {word} flipped at zero: judged again from a state moved aside",
         )  # fmt: skip
 
@@ -109,6 +139,7 @@ def _gradient_name(key: Key) -> bool:
     return key.stage == "backward" or key.tensor.startswith("gradient.")
 
 
-def _gradient(seen: Observation, key: Key) -> Array:
+def gradient(seen: Observation, key: Key) -> Array:
+    """The gradient that a key of the backward stage, or of the trajectory, names."""
     name = key.tensor.removeprefix("gradient.")
     return (seen.gradients.parameters | seen.cotangents)[name]

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from parity.judging.difference import Scales, difference, exact, fault
+from parity.judging.difference import Scales, difference, exact, fault, scaled
 from parity.judging.float64 import compare_exact
 from parity.judging.limits import Float32Limit, capped, float32_limit
+from parity.judging.measured import distance_told
 from parity.judging.noise import Noise
 from parity.recording import Array, Framework, Key, Recording, keys_of
 from parity.verdict import Comparison, Outcome
@@ -26,6 +27,7 @@ class Float32:
         coarse: the coarse distance of each tensor that the cap applies to.
         noise_of: a side's float32 noise, drawn when first asked for.
         rejudge: judges a difference again where there is a reason for it that is not the side's: a flipped activation.
+        unshown: names of tensors of layers that only one side can show, which are not compared.
         without_power: tensors whose yardstick exceeds the cap: judged without it, and listed.
     """
 
@@ -34,6 +36,7 @@ class Float32:
     coarse: Mapping[Key, float]
     noise_of: Callable[[Framework], Noise]
     rejudge: Callable[[Comparison], Comparison] = lambda comparison: comparison
+    unshown: frozenset[str] = frozenset()
     without_power: set[Key] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -41,24 +44,31 @@ class Float32:
 
     def compare(self, sides: Mapping[Framework, Recording], loop: str | None = None) -> list[Comparison]:
         """Every tensor of both sides' recordings against the judge; data, init and whole numbers against each other."""
-        keys = keys_of(*sides.values())
+        keys = [key for key in keys_of(*sides.values()) if key.tensor not in self.unshown]
         found: list[Comparison] = []
         for key in keys:
-            arrays = {framework: recording.get(key) for framework, recording in sides.items()}
-            found.extend(self._compare(key, arrays, loop))
+            found.extend(self._compare(key, sides, loop))
         return found
 
-    def _compare(self, key: Key, arrays: Mapping[Framework, Array | None], loop: str | None) -> list[Comparison]:
-        notes = {framework: self._fault(key, array, framework) for framework, array in arrays.items()}
+    def _compare(self, key: Key, sides: Mapping[Framework, Recording], loop: str | None) -> list[Comparison]:
+        told = {framework: distance_told(recording, key) for framework, recording in sides.items()}
+        arrays = {framework: recording.get(key) for framework, recording in sides.items()}
+        notes = {
+            framework: self._fault(key, array, framework)
+            for framework, array in arrays.items() if told[framework] is None
+        }  # fmt: skip
         if any(notes.values()):
             return [
                 Comparison(key, "float32", framework, loop, float("inf"), 0.0, None, "differ", note)
                 for framework, note in notes.items() if note
             ]  # fmt: skip
-        array = arrays["torch"]
-        if array is not None and exact(key, array):
-            return [compare_exact(key, array, arrays["jax"], "float32", loop)]
-        distances = {framework: self._distance(key, array) for framework, array in arrays.items()}
+        first = next((array for array in arrays.values() if array is not None), None)
+        if first is not None and exact(key, first):
+            return [compare_exact(key, arrays["torch"], arrays["jax"], "float32", loop)]
+        distances = {
+            framework: self._distance(key, arrays[framework]) if apart is None else scaled(apart, self.scales.of[key])
+            for framework, apart in told.items()
+        }
         return [self._judged(key, framework, distances, loop) for framework in distances]
 
     def _fault(self, key: Key, array: Array | None, framework: Framework) -> str:

@@ -73,7 +73,7 @@ def _against_neighbours(key: Key, expected: Recording, found: Recording) -> Iter
 def _of_change(key: Key, expected: Recording, found: Recording) -> Iterator[str]:
     if key.stage not in ("update", "trajectory"):
         return
-    start, start_found = (side.state_before(key.step).parameters.get(key.tensor) for side in (expected, found))
+    start, start_found = (_parameter_before(key, side) for side in (expected, found))
     here, there = expected.get(key), found.get(key)
     if start is None or start_found is None or here is None or there is None or here.shape != there.shape:
         return
@@ -83,7 +83,15 @@ def _of_change(key: Key, expected: Recording, found: Recording) -> Iterator[str]
     elif not change.any():
         yield "moved, where the other did not"
     elif scaled := _scaled(change, change_found):
-        yield f"its change is {scaled}"
+        yield f"{scaled} in its change"
+
+
+def _parameter_before(key: Key, recording: Recording) -> Array | None:
+    """A parameter as it stood before a step; None where there is none of that name, or it was not kept."""
+    if key.tensor not in recording.of("init", 0):
+        return None
+    before = ("init", 0) if key.step == 0 else ("trajectory", key.step - 1)
+    return recording.of(*before).get(key.tensor)
 
 
 def looks_like(key: Key, expected: Recording, found: Recording, side: Framework) -> str:
@@ -131,6 +139,14 @@ def looks_like_data(key: Key, live: Mapping[Framework, LiveSide], seed: int, ste
             return f"on the jax side it is {words}"
     scaled = _scaled(here.astype(np.float64), there.astype(np.float64))
     return f"on the jax side it is {scaled}" if scaled else ""
+
+
+def looks_like_another_batch(key: Key, expected: Recording, found: Recording, side: Framework) -> str:
+    """The same from the digests alone, where a side was recorded: whether `side` found the batch of another step."""
+    for by, words in ((-1, "before"), (1, "later")):
+        if _same(found.get(key), expected.get(key._replace(step=key.step + by))):
+            return f"on the {side} side it is the batch of one step {words}"
+    return ""
 
 
 def _same(a: Array | None, b: Array | None) -> bool:

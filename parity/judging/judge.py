@@ -1,22 +1,31 @@
 """What makes the float64 run a judge beyond the agreement of two free-running sides.
 
 A parameter whose gradient is null is moved by nothing but rounding, which Adam turns into steps of full size: two free
-runs part there, and neither is wrong. Such parameters, and the optimizer's memory of them, are judged in lockstep.
+runs part there, and neither is wrong. Such parameters, and the optimizer's memory of them, are judged in lockstep. So
+is whatever a unit in the last place of the initial parameters moves by more than any float64 limit: training deep nets
+is chaotic in float64 too, some steps later than in float32.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from math import isfinite
+from typing import NamedTuple
+
 from parity.judging.difference import Scales, is_gradient
+from parity.judging.factors import FLOAT64_CEILING
+from parity.judging.float32 import OTHER
 from parity.judging.float64 import NoiseOf, compare_float64
 from parity.judging.noise import Noise
-from parity.live import LiveSide, live_side
-from parity.pair import Pair
 from parity.recording import Framework, Key, Recording, keys_of
-from parity.runs import free_run, lockstep
 from parity.verdict import Comparison
 
-ON_CPU = "torch on the CPU"
+ON_CPU = "{} on the CPU"
 """Where the judge of a run on a GPU is compared with the same run on the CPU, this stands in place of a loop."""
+
+
+BEFORE_UPDATES = ("data", "init", "forward", "loss", "backward")
+"""What the first step shows before anything is updated."""
 
 
 def rests_on_null(key: Key, judge: Recording, scales: Scales) -> bool:
@@ -28,23 +37,79 @@ def rests_on_null(key: Key, judge: Recording, scales: Scales) -> bool:
 
 
 def compare_null_in_lockstep(
-    judge: Recording, jax: LiveSide, scales: Scales, seed: int, steps: int
+    judge: Recording, judging: Framework, other: Callable[[], Recording], scales: Scales
 ) -> list[Comparison]:
-    """Everything that rests on null gradients: JAX's steps from the judge's states, fed the judge's gradients."""
+    """Everything that rests on null gradients, in the other side's steps from the judge's states and gradients.
+
+    `judging` is the judge's side; `other` gives the other's float64 recording in lockstep, where one is needed.
+    """
     keys = [key for key in judge.flow() if rests_on_null(key, judge, scales)]
     if not keys:
         return []
-    found = lockstep(jax, judge, seed, steps)
+    found = other()
+    # Of a judge that is not recorded whole, only what was taken from a state that is there.
+    keys = [key for key in keys if found.of(key.stage, key.step)]
+    sides = {judging: judge, OTHER[judging]: found}
 
     def noise_of(framework: Framework, _: int | None) -> Noise:
         # From one state, and fed one gradient, two optimizers have nothing to amplify: the floor suffices.
-        return Noise(judge if framework == "torch" else found, lambda move: found, scales, seed)
+        return Noise(sides[framework], lambda move: sides[framework], scales, 0)
 
-    return compare_float64(judge, found, scales, noise_of, keys=keys)
+    return compare_float64(sides["torch"], sides["jax"], scales, noise_of, keys=keys)
 
 
-def compare_with_cpu(pair: Pair, judge: Recording, scales: Scales, noise_of: NoiseOf, seed: int) -> list[Comparison]:
+class Lockstep(NamedTuple):
+    """Comparisons, those of them that were made in lockstep, and the run that these were made with, if there are any.
+
+    `listed` says in one line what the free run could not be judged in.
+    """
+
+    comparisons: list[Comparison]
+    keys: frozenset[Key] = frozenset()
+    run: Recording | None = None
+    listed: str = ""
+
+
+def judged_beyond_noise(
+    free: list[Comparison], sides: Mapping[Framework, Recording], judging: Framework, scales: Scales,
+    noise_of: NoiseOf, lockstep_noise_of: Callable[[Framework], Noise], lockstep: Callable[[], Recording],
+) -> Lockstep:  # fmt: skip
+    """The comparisons of the free runs, those that noise leaves nothing to be judged in made again in lockstep.
+
+    That is where each side is moved from itself by more than the ceiling of the limits. Before the first update there
+    is no such thing: a difference there stands, and nothing more is run.
+    """
+    wrong = [c for c in free if c.outcome == "differ" and isfinite(c.difference)]
+    if not wrong or any(c.key.step == 0 and c.key.stage in BEFORE_UPDATES for c in free if c.outcome == "differ"):
+        return Lockstep(free)
+    noises = noise_of("torch", None), noise_of("jax", None)
+    keys = frozenset(c.key for c in wrong if _chaotic(c.key, *noises))
+    if not keys:
+        return Lockstep(free)
+    run, judge = lockstep(), sides[judging]
+    stepped = {judging: judge, OTHER[judging]: run}
+    found = compare_float64(
+        stepped["torch"], stepped["jax"], scales, lambda framework, _: lockstep_noise_of(framework),
+        keys=sorted(keys, key=Key.flow),
+    )  # fmt: skip
+    again = {c.key: c for c in found}
+    first, tensors = min(keys, key=Key.flow), len({key.tensor for key in keys})
+    said = (
+        f"float64: {tensors} tensors, first {first}, are moved from themselves by more than {FLOAT64_CEILING:g} "
+        "where the start moves by a unit in the last place: judged in lockstep from there on"
+    )
+    return Lockstep([again.get(c.key, c) for c in free], keys, run, said)
+
+
+def _chaotic(key: Key, torch: Noise, jax: Noise) -> bool:
+    while min(torch.of(key), jax.of(key)) <= FLOAT64_CEILING:
+        if not (torch.draw() and jax.draw()):
+            return False
+    return True
+
+
+def compare_with_cpu(judge: Recording, cpu: Recording, scales: Scales, noise_of: NoiseOf) -> list[Comparison]:
     """The judge of a run on a GPU against the same run on the CPU."""
-    cpu = free_run(live_side(pair.torch, "torch", "float64", "cpu"), seed, pair.steps, stages=pair.stages)
     keys = [key for key in keys_of(judge, cpu) if not rests_on_null(key, judge, scales)]
-    return compare_float64(judge, cpu, scales, noise_of, keys=keys, loop=ON_CPU)
+    loop = ON_CPU.format(cpu.provenance.framework)
+    return compare_float64(judge, cpu, scales, noise_of, keys=keys, loop=loop)

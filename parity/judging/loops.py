@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from parity.errors import NotCheckable
 from parity.judging.difference import Scales
@@ -10,10 +10,9 @@ from parity.judging.float32 import Float32
 from parity.judging.float64 import NoiseOf, compare_float64
 from parity.judging.judge import rests_on_null
 from parity.judging.noise import Noise
-from parity.live import LiveSide
-from parity.recording import Arrays, Framework, Key, Recording, State
-from parity.rounding import cast
-from parity.runs import Progress, engine_step, loop_run
+from parity.recording import Framework, Key, Recording
+from parity.runs import Progress
+from parity.shown import Shown
 from parity.verdict import Comparison
 
 FLOAT32_STARTS = (0, 1, 10, 50)
@@ -22,21 +21,23 @@ FLOAT32_STARTS = (0, 1, 10, 50)
 ENGINE = "the engine's step"
 """Stands for a loop on a side that has none."""
 
-Live = Mapping[Framework, LiveSide]
+Sides = Mapping[Framework, Shown]
+Loops = Mapping[Framework, Mapping[str, str]]
+"""The loops of each side, each with why it cannot run here, empty where it can."""
 
 
-def chosen(live: Live, wanted: Sequence[str] | None) -> dict[Framework, dict[str, str]]:
+def chosen(sides: Sides, wanted: Sequence[str] | None) -> dict[Framework, dict[str, str]]:
     """The loops of each side that were asked for (None: all), each with why it cannot run here, empty where it can.
 
     Raises:
         NotCheckable: no side has a loop that was asked for, where the sides have loops at all; or none of them runs.
     """
-    offered = {loop for side in live.values() for loop in side.loops}
+    offered = {loop for side in sides.values() for loop in side.loops}
     if isinstance(wanted, str):
         raise NotCheckable(f"loops are {wanted!r}: expected a sequence of names")
     names = {
         framework: {loop: side.missing(loop) for loop in side.loops if wanted is None or loop in wanted}
-        for framework, side in live.items()
+        for framework, side in sides.items()
     }
     reasons = [why for found in names.values() for why in found.values()]
     if offered and wanted and (not reasons or all(reasons)):
@@ -46,36 +47,27 @@ def chosen(live: Live, wanted: Sequence[str] | None) -> dict[Framework, dict[str
 
 
 def compare_loops_float64(
-    live: Live, loops: Mapping[Framework, Mapping[str, str]], judge: Recording, scales: Scales, noise_of: NoiseOf,
-    seed: int, steps: int, progress: Progress,
-) -> tuple[list[Comparison], dict[str, Recording]]:  # fmt: skip
+    sides: Sides, loops: Loops, judge: Recording, scales: Scales, noise_of: NoiseOf, steps: int
+) -> tuple[list[Comparison], dict[str, Recording]]:
     """Loss of every step, and parameters and optimizer state at the end, of every loop that runs here; and its run."""
     found: list[Comparison] = []
     runs: dict[str, Recording] = {}
-    for framework, side in live.items():
-        for loop, why in loops[framework].items():
-            if why:
-                continue
-            progress(f"float64, {framework}: loop {loop}")
-            run = runs[f"{framework} {loop}"] = loop_run(side, loop, seed, 0, steps, None)
-            sides = (run, judge) if framework == "torch" else (judge, run)
+    for framework, side in sides.items():
+        for loop in (loop for loop, why in loops[framework].items() if not why):
+            run = runs[f"{framework} {loop}"] = side.driven(loop)
+            both = (run, judge) if framework == "torch" else (judge, run)
             losses = [Key("trajectory", step, "loss") for step in range(steps)]
             last = judge.state_before(steps)
             expected = [Key("trajectory", steps - 1, name) for name in (*last.parameters, *last.optimizer)]
             # Also what the loop gave back beyond that, such as one loss too many.
             named = dict.fromkeys([*losses, *expected, *run.flow()])
             keys = [key for key in named if not rests_on_null(key, judge, scales)]
-            found += compare_float64(*sides, scales, noise_of, keys=keys, loop=f"{framework} {loop}")
+            found += compare_float64(*both, scales, noise_of, keys=keys, loop=f"{framework} {loop}")
     return found, runs
 
 
 def compare_loops_float32(
-    live: Live,
-    loops: Mapping[Framework, Mapping[str, str]],
-    float32: Float32,
-    seed: int,
-    steps: int,
-    progress: Progress,
+    sides: Sides, loops: Loops, float32: Float32, steps: int, progress: Progress
 ) -> list[Comparison]:
     """One step of every loop from the judge's state at the steps of `FLOAT32_STARTS`.
 
@@ -89,43 +81,28 @@ def compare_loops_float32(
     found: list[Comparison] = []
     for start in (start for start in FLOAT32_STARTS if start < steps):
         progress(f"float32: every loop from step {start}")
-        state = float32.judge.state_before(start)
         runs = {
-            framework: {loop: _one_step(side, loop, seed, start, state) for loop in running[framework]}
-            for framework, side in live.items()
+            framework: {loop: side.loop_step(loop, start, float32.judge) for loop in running[framework]}
+            for framework, side in sides.items()
         }
         for loop in dict.fromkeys(name for names in running.values() for name in names if name != ENGINE):
-            sides = {
-                framework: runs[framework].get(loop) or runs[framework][names[0]]
-                for framework, names in running.items()
-            }
-            judged = _against(float32, sides, live, running, loop, seed, start)
+            driven = {framework: loop if loop in names else names[0] for framework, names in running.items()}
+            judged = _against(float32, sides, driven, runs, loop, start)
             found += [c for c in judged if c.side is None or (loop in running[c.side] and loop != ENGINE)]
     return found
 
 
-def _one_step(
-    side: LiveSide, loop: str, seed: int, start: int, state: State, move: Callable[[Arrays], Arrays] | None = None
-) -> Recording:
-    parameters = cast(state.parameters, side.dtype)
-    given = State(parameters if move is None else move(parameters), cast(state.optimizer, side.dtype))
-    return engine_step(side, seed, start, given) if loop == ENGINE else loop_run(side, loop, seed, start, 1, given)
-
-
 def _against(
-    float32: Float32, sides: Mapping[Framework, Recording], live: Live, running: Mapping[Framework, list[str]],
-    loop: str, seed: int, start: int,
+    float32: Float32, sides: Sides, driven: Mapping[Framework, str],
+    runs: Mapping[Framework, Mapping[str, Recording]], loop: str, start: int,
 ) -> list[Comparison]:  # fmt: skip
-    state = float32.judge.state_before(start)
+    """One loop, on each side by the loop that is driven there for it."""
+    judge, scales = float32.judge, float32.scales
+    bases = {framework: runs[framework][name] for framework, name in driven.items()}
 
     def noise_of(framework: Framework) -> Noise:
-        name = loop if loop in running[framework] else running[framework][0]
-
-        def rerun(move: Callable[[Arrays], Arrays]) -> Recording:
-            return _one_step(live[framework], name, seed, start, state, move)
-
-        return Noise(sides[framework], rerun, float32.scales, seed)
+        return sides[framework].loop_step_noise(bases[framework], driven[framework], start, judge, scales)
 
     # The cap is taken from the lockstep run, whose update is fed the judge's gradient: a loop computes its own.
-    one = Float32(float32.judge, float32.scales, {}, noise_of)
-    return one.compare(sides, loop=loop)
+    one = Float32(judge, scales, {}, noise_of)
+    return one.compare(bases, loop=loop)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from parity.judging.difference import Scales, difference, exact
+from parity.judging.difference import Scales, apart, exact, scaled
 from parity.judging.factors import NOISE_DRAWS
 from parity.recording import Arrays, Key, Recording
 from parity.rounding import moved
@@ -35,14 +35,37 @@ class Noise:
         if self._draws == NOISE_DRAWS:
             return False
         self._draws += 1
-        ulps = 0 if self._draws == NOISE_DRAWS else 1
-        again = self._rerun(partial(moved, ulps=ulps, seed=self._seed + self._draws))
         running: dict[tuple[str, str], float] = {}
-        for key in again.flow():
-            array, before = again.get(key), self._base.get(key)
-            if array is None or before is None or exact(key, array) or key not in self._scales.of:
+        for key, aside in self._drawn(self._draws).items():
+            if key not in self._scales.of:
                 continue
             name = (key.stage, key.tensor)
-            here = max(self.of(key), difference(array, before, self._scales.of[key]))
+            here = max(self.of(key), scaled(aside, self._scales.of[key]))
             self._found[key] = running[name] = max(running.get(name, 0.0), here)
         return True
+
+    def _drawn(self, draw: int) -> Mapping[Key, float]:
+        return aside(self._base, self._rerun, self._seed, draw)
+
+
+class RecordedNoise(Noise):
+    """The noise of a side that was recorded, from what `aside` found in each draw."""
+
+    def __init__(self, draws: Sequence[Mapping[Key, float]], scales: Scales) -> None:
+        self._draws_made, self._scales = draws, scales
+        self._found: dict[Key, float] = {}
+        self._draws = 0
+
+    def _drawn(self, draw: int) -> Mapping[Key, float]:
+        return self._draws_made[draw - 1]
+
+
+def aside(base: Recording, rerun: Rerun, seed: int, draw: int) -> dict[Key, float]:
+    """How far every tensor came from the `base` in a draw, 1 to `NOISE_DRAWS`, in absolute values."""
+    again = rerun(partial(moved, ulps=0 if draw == NOISE_DRAWS else 1, seed=seed + draw))
+    found: dict[Key, float] = {}
+    for key in again.flow():
+        array, before = again.get(key), base.get(key)
+        if array is not None and before is not None and not exact(key, array):
+            found[key] = apart(array, before)
+    return found

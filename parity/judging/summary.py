@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from parity.judging.difference import BIT_EXACT
+from parity.judging.excerpt import kept
 from parity.judging.factors import MINIMUM_POWER
-from parity.judging.hints import looks_like, looks_like_data
+from parity.judging.float32 import OTHER
+from parity.judging.hints import looks_like, looks_like_another_batch, looks_like_data
 from parity.judging.power import by_kind, multiplies_matrices, wrong_answers
 from parity.judging.score import score
-from parity.live import LiveSide
 from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, Dtype, Framework, Key, Recording
 from parity.verdict import Comparison, Curves, FirstDifference, Score, StageVerdict, Verdict, worst
 
@@ -25,20 +26,19 @@ LOWER_PRECISION = ("forward", "backward")
 """The stages that are asked for power against lower precision, where there is a product of matrices."""
 
 
-def summarised(
-    findings: Findings, live: Mapping[Framework, LiveSide], loops: dict[Framework, dict[str, str]], curves: Curves,
-    seconds: float,
-) -> Verdict:  # fmt: skip
+def summarised(findings: Findings, loops: dict[Framework, dict[str, str]], curves: Curves, seconds: float) -> Verdict:
     """The verdict on everything that was found."""
     kinds, comparisons = _powers(findings)
     stages = [_stage(stage, comparisons, kinds, findings) for stage in findings.pair.stages]
     outcome = worst(stage.outcome for stage in stages)
+    first = _first_difference(findings, comparisons)
     return Verdict(
         pair=findings.pair.name, outcome=outcome, stages=stages,
-        first_difference=_first_difference(findings, comparisons, live),
-        listed=findings.listed, scores=_scores(findings, live), curves=curves, comparisons=comparisons,
+        first_difference=first, excerpt=kept(findings, first.comparison) if first else None,
+        listed=findings.listed, scores=_scores(findings), curves=curves, comparisons=comparisons,
         provenances=[recording.provenance for sides in findings.recordings.values() for recording in sides.values()],
-        loops=loops, seed=findings.seed, steps=findings.pair.steps, device=findings.device, seconds=seconds,
+        loops=loops, seed=findings.seed, steps=findings.pair.steps, device=findings.device, dtypes=findings.dtypes,
+        seconds=seconds, against=findings.against,
     )  # fmt: skip
 
 
@@ -64,8 +64,10 @@ def _stage(stage: str, comparisons: Iterable[Comparison], kinds: Kinds, findings
     here = [comparison for comparison in comparisons if comparison.key.stage == stage]
     shown = {dtype: kinds.get(dtype, {}).get(stage, {}) for dtype in DTYPES}
     power = {dtype: min(shown[dtype].values(), default=None) for dtype in DTYPES}
-    reason = _differing(here) or _unproven(stage, here, shown, findings)
-    outcome = worst(comparison.outcome for comparison in here)
+    unproven = _unproven(stage, here, shown, findings)
+    drew = bool(findings.drew) and stage not in BIT_EXACT
+    reason = unproven if drew else _differing(here) or unproven
+    outcome = "inconclusive" if drew else worst(comparison.outcome for comparison in here)
     float32 = {side: [c for c in here if c.dtype == "float32" and c.side in (side, None)] for side in FRAMEWORKS}
     return StageVerdict(
         stage=stage, outcome="inconclusive" if outcome == "agree" and reason else outcome,
@@ -89,7 +91,13 @@ def _differing(here: list[Comparison]) -> str:
 
 def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, float]], findings: Findings) -> str:
     """Why a stage in which nothing differs is not green; empty where it is."""
-    for dtype in DTYPES:
+    if stage not in BIT_EXACT and findings.drew:
+        names = " and ".join(findings.drew)
+        return (
+            f"not comparable: the {names} side draws random numbers of its own; let it take them from the batch "
+            "(dropout modules are handed theirs)"
+        )
+    for dtype in findings.dtypes:
         if not any(comparison.dtype == dtype for comparison in here):
             return "not judged: float64 differs" if findings.differs else f"nothing was compared in {dtype}"
     if reason := _unequal_conditions(findings):
@@ -98,7 +106,8 @@ def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, f
         return reason
     if stage in BIT_EXACT:
         return ""
-    for dtype, kinds in shown.items():
+    for dtype in findings.dtypes:
+        kinds = shown[dtype]
         for kind, power in kinds.items():
             if kind == "coarse" and not _asks_lower_precision(stage, dtype, findings.judge):
                 continue
@@ -140,30 +149,39 @@ def _unmoved(findings: Findings) -> str:
     return f"parameters that did not move: {', '.join(still)}" if still else ""
 
 
-def _first_difference(
-    findings: Findings, comparisons: Iterable[Comparison], live: Mapping[Framework, LiveSide]
-) -> FirstDifference | None:
+def _first_difference(findings: Findings, comparisons: Iterable[Comparison]) -> FirstDifference | None:
     wrong = [comparison for comparison in comparisons if comparison.outcome == "differ"]
     if not wrong:
         return None
     first = min(wrong, key=lambda c: (c.dtype != "float64", c.loop is not None, c.key.flow()))
-    return FirstDifference(first, _hint(findings, first, live))
+    return FirstDifference(first, _hint(findings, first))
 
 
-def _hint(findings: Findings, first: Comparison, live: Mapping[Framework, LiveSide]) -> str:
+def _hint(findings: Findings, first: Comparison) -> str:
     if first.key.stage == "data":
-        return looks_like_data(first.key, live, findings.seed, findings.pair.steps)
+        return _hint_of_data(findings, first)
     if first.loop in findings.runs:
         side: Framework = "torch" if first.loop.startswith("torch") else "jax"
         return looks_like(first.key, findings.judge, findings.runs[first.loop], side)
-    side = first.side or "jax"
+    if first.dtype == "float64" and first.key in findings.lockstep.keys and findings.lockstep.run is not None:
+        return looks_like(first.key, findings.judge, findings.lockstep.run, OTHER[findings.judging])
+    side = first.side or OTHER[findings.judging]
     return looks_like(first.key, findings.judge, findings.recordings[first.dtype][side], side)
 
 
-def _scores(findings: Findings, live: Mapping[Framework, LiveSide]) -> list[Score]:
+def _hint_of_data(findings: Findings, first: Comparison) -> str:
+    live = {framework: side.float64 for framework, side in findings.running.items()}
+    if len(live) == len(FRAMEWORKS):
+        return looks_like_data(first.key, live, findings.seed, findings.pair.steps)
+    other = OTHER[findings.judging]
+    return looks_like_another_batch(first.key, findings.judge, findings.recordings[first.dtype][other], other)
+
+
+def _scores(findings: Findings) -> list[Score]:
     if findings.pair.labels is None or "score" not in findings.pair.stages:
         return []
     which = {
         (side, dtype): recording for dtype, sides in findings.recordings.items() for side, recording in sides.items()
     }
-    return score(live["torch"].scored(findings.seed), findings.pair.labels, which)
+    live = next(iter(findings.running.values())).float64
+    return score(live.scored(findings.seed), findings.pair.labels, which)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
 
 from parity.rounding import splitter
 
@@ -24,29 +25,48 @@ def rounded(tensor: Tensor, bits: int | None) -> Tensor:
 
 
 class Layers:
-    """Tensors of one pass: `forward` in the order of the calls, `inputs` those to differentiate by."""
+    """Tensors of one pass: `forward` in the order of the calls, `inputs` those to differentiate by.
+
+    `outputs` are the model's own, as its last call gave them.
+    """
 
     def __init__(self, bits: int | None) -> None:
         self.forward: dict[str, Tensor] = {}
         self.inputs: dict[str, Tensor] = {}
+        self.outputs: Any = None
         self._bits = bits
         self._calls: Counter[str] = Counter()
 
-    def enter(self, name: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Before a layer is called: hand it clones of its inputs, which an operation in place cannot overwrite."""
+    def enter(self, name: str, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Before a layer is called: hand it clones of its inputs, which an operation in place cannot overwrite.
+
+        An input that is given twice, such as the one of self-attention, is one input.
+        """
         self._calls[name] += 1
-        return tuple(
-            self._input(f"{self._call(name)}.input{index or ''}", argument) if _floating(argument) else argument
-            for index, argument in enumerate(arguments)
-        )
+        clones: dict[int, Tensor] = {}
+
+        def taken(argument: Any) -> Any:
+            if not _floating(argument):
+                return argument
+            if id(argument) not in clones:
+                clones[id(argument)] = self._input(f"{self._call(name)}.input{len(clones) or ''}", argument)
+            return clones[id(argument)]
+
+        return tuple(map(taken, given)), {key: taken(argument) for key, argument in named.items()}
 
     def leave(self, name: str, output: Any) -> Any:
-        """After a layer was called: keep its output, and hand on a clone."""
-        if not _floating(output):
-            return output
-        output = rounded(output.clone(), self._bits)
-        self.forward[f"{self._call(name)}.output"] = output
-        return output.clone()
+        """After a layer was called: keep what came out, and hand on clones."""
+        found: list[Tensor] = []
+
+        def kept(leaf: Any) -> Any:
+            if not _floating(leaf):
+                return leaf
+            leaf = rounded(leaf.clone(), self._bits)
+            self.forward[f"{self._call(name)}.output{len(found) or ''}"] = leaf
+            found.append(leaf)
+            return leaf.clone()
+
+        return tree_map(kept, output)
 
     def _input(self, name: str, tensor: Tensor) -> Tensor:
         tensor = rounded(tensor.clone(), self._bits)
@@ -63,19 +83,35 @@ def _floating(value: object) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
+def tensors_of(output: Any) -> dict[str, Tensor]:
+    """The tensors of a model's output: `output`, and where there are more `output1` and so on."""
+    found = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+    return {f"output{index or ''}": leaf for index, leaf in enumerate(found)}
+
+
 @contextmanager
-def watch(model: object, bits: int | None) -> Iterator[Layers]:
-    """Watch every submodule that owns parameters while the model runs. A model that is no `nn.Module` has no layers."""
-    layers = Layers(bits)
+def watch(model: object, bits: int | None, *, layers: bool = True, root: bool = True) -> Iterator[Layers]:
+    """Watch every submodule that owns parameters while the model runs, and what the model gives.
+
+    A model that is no `nn.Module` has no layers. Without `layers` only its output is watched; without `root` the model
+    itself is no layer, also where it owns parameters.
+    """
+    watched = Layers(bits)
     hooks = []
-    modules = model.named_modules() if isinstance(model, nn.Module) else ()
+    modules = model.named_modules() if layers and isinstance(model, nn.Module) else ()
     for name, module in modules:
-        if next(module.parameters(recurse=False), None) is not None:
+        if (name or root) and next(module.parameters(recurse=False), None) is not None:
             call = name or "model"
-            hooks.append(module.register_forward_pre_hook(lambda _, inputs, call=call: layers.enter(call, inputs)))
-            hooks.append(module.register_forward_hook(lambda _, __, output, call=call: layers.leave(call, output)))
+            hooks += [
+                module.register_forward_pre_hook(
+                    lambda _, given, named, call=call: watched.enter(call, given, named), with_kwargs=True
+                ),
+                module.register_forward_hook(lambda _, __, output, call=call: watched.leave(call, output)),
+            ]
+    if isinstance(model, nn.Module):
+        hooks.append(model.register_forward_hook(lambda _, __, output: setattr(watched, "outputs", output)))
     try:
-        yield layers
+        yield watched
     finally:
         for hook in hooks:
             hook.remove()

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
+from parity.draws import STREAM
 from parity.errors import NotCheckable
 from parity.live import Gradients, Observation, Step
 from parity.pair import Side
 from parity.parts import Parts, blame
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
 from parity.rounding import cast
-from parity.torch_side.layers import watch
+from parity.torch_side.dropout import injected
+from parity.torch_side.layers import Layers, tensors_of, watch
+from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, to_numpy
 from parity.torch_side.optimizer import state_in, state_out
-
-
-def to_numpy(tensor: Tensor) -> Array:
-    """A tensor as an array of its own memory, so that a later step cannot overwrite it."""
-    return np.array(tensor.detach().cpu().numpy())
+from parity.tree import nested
+from parity.weight_map.outline import Outline
 
 
 @contextmanager
@@ -41,14 +42,24 @@ class TorchSide:
     """The torch half of a pair in one dtype on one device."""
 
     framework: Framework = "torch"
+    unmatched: frozenset[str] = frozenset()
+    apart: frozenset[str] = frozenset()
 
     def __init__(self, side: Side, dtype: Dtype, device: Device) -> None:
         if device == "gpu" and not torch.cuda.is_available():
             raise NotCheckable("torch sees no CUDA device: use --device cpu, or install a CUDA build of torch")
         self.dtype, self.device, self.loops = dtype, device, side.loops
         self._parts = Parts(side, self.framework)
-        self._by_hand = side.update is not None
+        self._side = side
         self._torch_device = torch.device("cuda" if device == "gpu" else "cpu")
+        self._models: Models = (
+            ByHand(self._parts, dtype, device) if side.arrays else OfModule(self._parts, dtype, self._torch_device)
+        )
+        self.drew = False
+
+    @property
+    def outline(self) -> Outline | None:
+        return None if self._side.arrays else self._parts.torch_outline
 
     def provenance(self) -> Provenance:
         with full_float32():
@@ -63,8 +74,8 @@ class TorchSide:
             )
 
     def initial(self, seed: int) -> Arrays:
-        drawn: Arrays = cast(self._parts.parameters(seed), self.dtype)
-        return self._arrays(self._model(drawn))
+        drawn: Arrays = cast(self._parts.initial(seed), self.dtype)
+        return self._models.arrays(self._models.built(drawn, training=self._side.tie.training))
 
     def batches(self, seed: int, steps: int) -> Sequence[Batch]:
         return self._parts.batches_of(seed, steps)
@@ -73,65 +84,65 @@ class TorchSide:
         return {name: tensor.cpu().numpy() for name, tensor in self._tensors(batch).items()}
 
     def forward(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Arrays:
-        with full_float32(), torch.no_grad():
-            model, tensors = self._model(parameters), self._tensors(batch)
-            with watch(model, bits) as layers:
-                output = self._output(model, tensors)
-            return {name: to_numpy(tensor) for name, tensor in (layers.forward | {"output": output}).items()}
+        model = self._built(parameters)
+        with torch.no_grad(), self._pass(model, batch, bits) as (layers, tensors):
+            output = self._output(model, tensors, layers)
+        return {name: to_numpy(tensor) for name, tensor in (layers.forward | output).items()}
 
     def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
-        with full_float32():
-            model, tensors = self._model(parameters), self._tensors(batch)
-            with watch(model, bits) as layers:
-                loss = self._loss(model, tensors)
-            with torch.no_grad():
-                output = self._output(model, tensors)
-            named = self._parameters(model)
-            wanted = [*named.values(), *layers.inputs.values()]
+        model = self._built(parameters)
+        with self._pass(model, batch, bits) as (layers, tensors):
+            loss = self._loss(model, tensors)
+        buffers = self._models.buffers(model)
+        output = tensors_of(layers.outputs)
+        if self._side.predict is not None:
+            with torch.no_grad(), self._pass(model, batch, None) as (_, tensors):
+                output = self._output(model, tensors, layers)
+        named = self._models.trained(model)
+        wanted = [*named.values(), *layers.inputs.values()]
+        with self._settings():
             found = [to_numpy(g) for g in torch.autograd.grad(loss, wanted, materialize_grads=True)]
-            forward = {name: to_numpy(tensor) for name, tensor in (layers.forward | {"output": output}).items()}
-            gradients = Gradients(to_numpy(loss), dict(zip(named, found, strict=False)))
-            return Observation(forward, gradients, dict(zip(layers.inputs, found[len(named) :], strict=True)))
+        forward = {name: to_numpy(tensor) for name, tensor in (layers.forward | output).items()}
+        gradients = Gradients(to_numpy(loss), dict(zip(named, found, strict=False)), buffers)
+        return Observation(forward, gradients, dict(zip(layers.inputs, found[len(named) :], strict=True)))
 
     def gradients(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Gradients:
-        with full_float32():
-            model = self._model(parameters)
-            with watch(model if bits is not None else None, bits):
-                loss = self._loss(model, self._tensors(batch))
-            return self._differentiated(loss, self._parameters(model))
+        model = self._built(parameters)
+        loss, slopes = self._differentiated(model, batch, bits)
+        named = {name: to_numpy(slope) for name, slope in slopes.items()}
+        return Gradients(to_numpy(loss), named, self._models.buffers(model))
 
     def update(self, state: State, gradients: Arrays) -> State:
-        with full_float32():
-            model = self._model(state.parameters)
-            optimizer = self._optimizer(model, state.optimizer)
-            return self._updated(model, optimizer, gradients)[1]
+        model = self._built(state.parameters)
+        optimizer = self._optimizer(model, state.optimizer)
+        slopes = {name: torch.from_numpy(array.copy()).to(self._torch_device) for name, array in gradients.items()}
+        return self._state(self._moved(model, optimizer, slopes), optimizer)
 
     def run(self, parameters: Arrays, batches: Iterable[Batch]) -> Iterator[Step]:
-        model = self._model(parameters)
+        model = self._built(parameters)
         optimizer = self._optimizer(model, {})
         for batch in batches:
-            with full_float32():
-                loss = self._loss(model, self._tensors(batch))
-                gradients = self._differentiated(loss, self._parameters(model))
-                model, state = self._updated(model, optimizer, gradients.parameters)
-            yield Step(gradients, state)
+            loss, slopes = self._differentiated(model, batch)
+            named = {name: to_numpy(slope) for name, slope in slopes.items()}
+            gradients = Gradients(to_numpy(loss), named, self._models.buffers(model))
+            model = self._moved(model, optimizer, slopes)
+            yield Step(gradients, self._state(model, optimizer))
 
     def losses(self, parameters: Arrays, batches: Iterable[Batch]) -> list[float]:
         found = []
-        with full_float32():
-            model = self._model(parameters)
-            optimizer = self._optimizer(model, {})
-            for batch in batches:
-                loss = self._loss(model, self._tensors(batch))
-                named = self._parameters(model)
-                slopes = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
-                model = self._moved(model, optimizer, dict(zip(named, slopes, strict=True)))
-                found.append(loss.detach())
-            return [float(loss) for loss in found]
+        model = self._built(parameters)
+        optimizer = self._optimizer(model, {})
+        for batch in batches:
+            loss, slopes = self._differentiated(model, batch)
+            model = self._moved(model, optimizer, slopes)
+            found.append(loss.detach())
+        return [float(loss) for loss in found]
 
-    def predict(self, parameters: Arrays, batch: Batch) -> Array:
-        with full_float32(), torch.no_grad():
-            return to_numpy(self._output(self._model(parameters), self._tensors(batch)))
+    def predict(self, parameters: Arrays, batch: Batch) -> Arrays:
+        model = self._models.built(parameters, training=False)
+        with torch.no_grad(), self._pass(model, batch, None, layers=False) as (layers, tensors):
+            output = self._output(model, tensors, layers)
+        return {name: to_numpy(tensor) for name, tensor in output.items()}
 
     def scored(self, seed: int) -> dict[str, Batch]:
         return self._parts.scored_of(seed)
@@ -145,12 +156,27 @@ class TorchSide:
     def missing(self, loop: str) -> str:
         return self._parts.why_not(loop, self.device)
 
-    def _model(self, parameters: Arrays) -> Any:
-        return self._parts.model_of(parameters, self.dtype, self.device)
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
+        """Full float32 products; for a module of the user's also its dtype as torch's default."""
+        with full_float32(), nullcontext() if self._side.arrays else default_dtype(self.dtype):
+            yield
 
-    def _arrays(self, model: Any) -> Arrays:
-        arrays: Arrays = self._parts.arrays(model)
-        return {name: np.array(array) for name, array in arrays.items()}
+    @contextmanager
+    def _pass(
+        self, model: Any, batch: Batch, bits: int | None, *, layers: bool = True
+    ) -> Iterator[tuple[Layers, dict[str, Tensor]]]:
+        """One call of the side's own code: its layers watched, or only its output, and dropout from the batch."""
+        tensors = self._tensors(batch)
+        tensors.pop(STREAM, None)
+        # What goes into a module of the user's is laid out as its framework has it, and its output is recorded anyway.
+        watching = watch(model, bits, layers=layers, root=self._side.arrays is not None)
+        with self._settings(), watching as watched, injected(batch.get(STREAM)) as drawn:
+            yield watched, nested(tensors)
+        self.drew = self.drew or drawn.own
+
+    def _built(self, parameters: Arrays) -> Any:
+        return self._models.built(parameters, training=self._side.tie.training)
 
     def _loss(self, model: Any, tensors: dict[str, Tensor]) -> Tensor:
         loss = self._parts.loss(model, tensors)
@@ -161,20 +187,14 @@ class TorchSide:
             f"the torch side's loss gave {what}: expected a single number that depends on the parameters"
         )
 
-    def _output(self, model: Any, tensors: dict[str, Tensor]) -> Tensor:
-        output = self._parts.predict(model, tensors)
-        if isinstance(output, Tensor) and output.dtype is not torch.bfloat16:
-            return output
-        what = f"a {output.dtype} tensor" if isinstance(output, Tensor) else f"a {type(output).__name__}"
-        raise NotCheckable(f"the torch side's predict gave {what}: expected a tensor of a dtype that NumPy has")
-
-    def _parameters(self, model: Any) -> dict[str, Tensor]:
-        named = dict(model.named_parameters()) if isinstance(model, nn.Module) else dict(model)
-        if frozen := [name for name, parameter in named.items() if not parameter.requires_grad]:
-            raise NotCheckable(
-                f"the torch side's parameter {frozen[0]} has requires_grad off: a frozen one has no gradient"
-            )
-        return named
+    def _output(self, model: Any, tensors: dict[str, Tensor], layers: Layers) -> dict[str, Tensor]:
+        """What `predict` gives; without one, what the model gave when the loss called it."""
+        if self._side.predict is not None:
+            found = self._parts.predict(model, tensors)
+        else:
+            self._parts.loss(model, tensors)
+            found = layers.outputs
+        return checked_output("predict" if self._side.predict is not None else "model", found)
 
     def _tensors(self, batch: Batch) -> dict[str, Tensor]:
         # Copied, so that nothing the model does to a batch comes back to the array.
@@ -182,30 +202,48 @@ class TorchSide:
         copies = {name: np.array(array, held.get(array.dtype.kind)) for name, array in batch.items()}
         return {name: torch.from_numpy(array).to(self._torch_device) for name, array in copies.items()}
 
-    def _differentiated(self, loss: Tensor, parameters: dict[str, Tensor]) -> Gradients:
-        found = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
-        return Gradients(to_numpy(loss), {name: to_numpy(g) for name, g in zip(parameters, found, strict=True)})
+    def _differentiated(self, model: Any, batch: Batch, bits: int | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        with self._pass(model, batch, bits, layers=bits is not None) as (_, tensors):
+            loss = self._loss(model, tensors)
+        named = self._models.trained(model)
+        with self._settings():
+            found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
+        return loss, dict(zip(named, found, strict=True))
 
     def _optimizer(self, model: Any, arrays: Arrays) -> torch.optim.Optimizer | None:
-        if self._by_hand:
+        if self._side.update is not None:
             return None
-        parameters = self._parameters(model)
+        parameters = self._models.trained(model)
         optimizer: torch.optim.Optimizer = self._parts.optimizer(list(parameters.values()))
         state_in(optimizer, parameters, arrays)
         return optimizer
 
-    def _updated(self, model: Any, optimizer: torch.optim.Optimizer | None, gradients: Arrays) -> tuple[Any, State]:
-        parameters = self._parameters(model)
-        tensors = {name: torch.from_numpy(gradients[name].copy()).to(self._torch_device) for name in parameters}
-        model = self._moved(model, optimizer, tensors)
-        return model, State(self._arrays(model), {} if optimizer is None else state_out(optimizer, parameters))
+    def _state(self, model: Any, optimizer: torch.optim.Optimizer | None) -> State:
+        held = {} if optimizer is None else state_out(optimizer, self._models.trained(model))
+        return State(self._models.arrays(model), held)
 
     def _moved(self, model: Any, optimizer: torch.optim.Optimizer | None, gradients: dict[str, Tensor]) -> Any:
         """The model after one step: another one where the update is by hand, the same one with an optimizer."""
-        if optimizer is None:
-            return self._parts.update(model, gradients)
-        for name, parameter in self._parameters(model).items():
-            parameter.grad = gradients[name]
-        with blame(self.framework, "optimizer"):
-            optimizer.step()
+        with self._settings():
+            if optimizer is None:
+                return self._parts.update(model, gradients)
+            for name, parameter in self._models.trained(model).items():
+                parameter.grad = gradients[name]
+            with blame(self.framework, "optimizer"):
+                optimizer.step()
         return model
+
+
+def checked_output(part: str, found: Any) -> dict[str, Tensor]:
+    """The tensors of an output by name.
+
+    Raises:
+        NotCheckable: there are none, something beside them, or a dtype that NumPy lacks.
+    """
+    leaves = [leaf for leaf in tree_leaves(found) if leaf is not None]
+    if odd := [leaf for leaf in leaves if not isinstance(leaf, Tensor) or leaf.dtype is torch.bfloat16]:
+        what = f"a {odd[0].dtype} tensor" if isinstance(odd[0], Tensor) else f"a {type(odd[0]).__name__}"
+        raise NotCheckable(f"the torch side's {part} gave {what}: expected a tensor of a dtype that NumPy has")
+    if not leaves:
+        raise NotCheckable(f"the torch side's {part} gave no tensor: `predict` is (model, batch) -> output")
+    return tensors_of(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from parity.pair import Pair, Side
 from parity.recording import FRAMEWORKS, STAGES, Device, Dtype, Framework, Key, Provenance
@@ -17,9 +18,11 @@ def never(*_: object, **__: object) -> None:
 
 def pair(name: str = "made", **others: object) -> Pair:
     """A pair of whose sides nothing is used."""
-    side = Side(never, never, never, never, never, never, never, update=never)
+    parts = ("parameters", "model", "arrays", "batches", "predict", "loss", "scored", "update")
+    named: dict[str, Any] = dict.fromkeys(parts, never)
+    side = Side(**named)
     told = {"labels": "labels", "scored_on": {"seen": "the images that were seen"}, "published": {"seen": 0.9}}
-    return Pair(name, side, side, **(told | others))  # type: ignore[arg-type]
+    return Pair(name=name, torch=side, jax=side, **(told | others))
 
 
 def float64(stage: str, tensor: str, step: int = 0, difference: float = 2e-16, loop: str | None = None) -> Comparison:

@@ -102,7 +102,7 @@ def test_steps_too_small_to_be_seen_on_both_sides_are_inconclusive() -> None:
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "too few batches": ({"batches": lambda seed, steps: batches(seed, 1)}, "batches are 1: expected one for each of 2"),
     "a batch that is a list": ({"batches": lambda seed, steps: [[1]] * steps}, "gave a list: expected a dict"),
-    "a batch of lists": ({"batches": lambda seed, steps: [{"inputs": [1.0]}] * steps}, "gave inputs as list"),
+    "a batch of lists": ({"batches": lambda seed, steps: [{"inputs": [1.0]}] * steps}, "gave inputs/#0 as float"),
     "no loss": ({"loss": lambda model, batch: None}, "loss"),
     "no output": ({"predict": lambda model, batch: None}, "predict"),
     "no run": ({"train": lambda *a, **k: None, "loops": ("stepped",)}, "loop stepped failed: TypeError"),

@@ -174,7 +174,9 @@ def test_a_step_that_was_given_out_is_not_overwritten_by_the_next(framework: Fra
 @both_sides
 def test_a_prediction_is_the_output_of_the_pass(framework: Framework) -> None:
     parameters, batch = draw_parameters(6), scored(6)["held out"]
-    assert right(framework).predict(parameters, batch) == pytest.approx(by_hand(parameters, batch)[1]["outer.output"])
+    assert right(framework).predict(parameters, batch)["output"] == pytest.approx(
+        by_hand(parameters, batch)[1]["outer.output"]
+    )
 
 
 @both_dtypes

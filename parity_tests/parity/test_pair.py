@@ -249,5 +249,5 @@ def test_pairs_of_one_folder_share_its_modules(tmp_path: Path) -> None:
 
 def test_what_a_pair_says_of_its_scores_is_empty_unless_said() -> None:
     side = Side.from_module("anything", update=never)
-    made = Pair("quiet", side, side)
+    made = Pair(name="quiet", torch=side, jax=side)
     assert (made.scored_on, made.published, made.labels) == ({}, {}, None)

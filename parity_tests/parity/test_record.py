@@ -10,7 +10,7 @@ from parity.recording import STAGES, Dtype, Framework
 
 TINY = {side: f"parity_tests.parity.tiny_{side}" for side in ("torch", "jax")}
 SIDES = {side: Side.from_module(module, optimizer=f"{module}:optimizer") for side, module in TINY.items()}
-PAIR = Pair("tiny", SIDES["torch"], SIDES["jax"], steps=2, labels="labels")
+PAIR = Pair(name="tiny", torch=SIDES["torch"], jax=SIDES["jax"], steps=2, labels="labels")
 
 
 @pytest.mark.parametrize(("framework", "dtype"), [("torch", "float32"), ("jax", "float64")])

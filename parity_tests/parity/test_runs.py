@@ -96,7 +96,7 @@ def test_a_free_run_begins_at_the_draws_and_each_step_at_the_end_of_the_last(fra
     assert same(found.of("init", 0), draw_parameters(SEED))
     for step, batch in enumerate(batches(SEED, STEPS)):
         before = found.state_before(step)
-        loss, gradients = side(framework).gradients(before.parameters, batch)
+        loss, gradients, _ = side(framework).gradients(before.parameters, batch)
         after = side(framework).update(before, gradients)
         assert at(found, "trajectory", step, "loss") == loss
         assert same(judge_gradients(found, step), gradients)
@@ -123,7 +123,7 @@ def test_the_stages_of_a_step_tell_the_same_as_the_trajectory() -> None:
 def test_the_score_is_of_the_parameters_at_the_end() -> None:
     batch = side("torch").scored(SEED)["held out"]
     output = side("torch").predict(judge().state_before(STEPS).parameters, batch)
-    assert same(judge().of("score", 0), {"held out.output": output})
+    assert same(judge().of("score", 0), {"held out.output": output["output"]})
 
 
 # In lockstep

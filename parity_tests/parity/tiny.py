@@ -24,7 +24,7 @@ _SIDES = {name: Side.from_module(module, optimizer=f"{module}:optimizer") for na
 def tiny(steps: int = 2, torch: dict[str, Any] | None = None, jax: dict[str, Any] | None = None) -> Pair:
     """The tiny pair, some parts of its sides replaced."""
     sides = replace(_SIDES["torch"], **(torch or {})), replace(_SIDES["jax"], **(jax or {}))
-    return Pair("tiny", *sides, steps=steps, labels="labels")
+    return Pair(name="tiny", torch=sides[0], jax=sides[1], steps=steps, labels="labels")
 
 
 def planted(framework: Framework, steps: int = 2, **parts: Any) -> Pair:
@@ -58,7 +58,7 @@ def _train(
     side, losses = _right(framework, dtype), []
     reached = state or State(side.initial(seed), {})
     for batch in side.batches(seed, start + count)[start:]:
-        loss, gradients = side.gradients(reached.parameters, batch)
+        loss, gradients, _ = side.gradients(reached.parameters, batch)
         reached = side.update(reached, gradients)
         losses.append(loss)
     return np.array(losses), reached

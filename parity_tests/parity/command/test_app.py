@@ -84,7 +84,7 @@ def test_without_arguments_all_configured_pairs_are_checked(engine: Engine, fold
     assert [line.split()[0] for line in out.splitlines() if "steps, seed" in line] == ["a", "b"]
     assert out.splitlines()[-1].startswith("AGREE: the same in PyTorch and in JAX: a and b (2 of 2 pairs, ")
     asked = engine.asked[0] | {"progress": None}
-    assert asked == {"pair": "a", "seed": 0, "device": "cpu", "loops": ["stepped", "whole_run"], "progress": None}
+    assert asked == {"pair": "a", "seed": 0, "device": "cpu", "loops": ("stepped", "whole_run"), "progress": None}
 
 
 def test_a_pair_by_name_and_one_by_file(engine: Engine, folder: Path) -> None:
@@ -96,6 +96,21 @@ def test_a_pair_by_name_and_one_by_file(engine: Engine, folder: Path) -> None:
 def test_settings_reach_the_engine(engine: Engine, folder: Path) -> None:
     assert main(["a", "--seed", "3", "--device", "gpu", "--loops", "all"]) == 0
     assert (engine.asked[0]["seed"], engine.asked[0]["device"], engine.asked[0]["loops"]) == (3, "gpu", None)
+
+
+def test_what_the_line_leaves_open_the_settings_say(engine: Engine, folder: Path) -> None:
+    configured = (folder / "pyproject.toml").read_text() + '\nseed = 3\ndevice = "gpu"\nloops = ["many_seeds"]'
+    (folder / "pyproject.toml").write_text(configured)
+    assert main(["a"]) == 0
+    assert main(["a", "--seed", "0", "--device", "cpu", "--loops", "all"]) == 0
+    asked = [(asked["seed"], asked["device"], asked["loops"]) for asked in engine.asked]
+    assert asked == [(3, "gpu", ("many_seeds",)), (0, "cpu", None)]
+
+
+def test_a_pair_by_its_import_path(engine: Engine, folder: Path) -> None:
+    assert main(["a:pair", "b"]) == 0
+    del sys.modules["a"]
+    assert [asked["pair"] for asked in engine.asked] == ["a", "b"]
 
 
 @pytest.mark.parametrize(("given", "loops"), [("stepped", ["stepped"]), ("many_seeds, stepped", None)])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
+from parity.check import check
 from parity.command.settings import Settings, settings
 from parity.errors import NotCheckable
 
@@ -22,8 +24,8 @@ def write(folder: Path, content: str) -> Path:
 def test_the_project_lists_its_three_pairs() -> None:
     found = settings(ROOT / "parity_tests" / "pairs")
     assert found.file == ROOT / "pyproject.toml"
-    assert [pair.name for pair in found.pairs] == ["line_fit.py", "mlp.py", "mnist.py"]
-    assert all(pair.is_file() for pair in found.pairs)
+    files = [pair for pair in found.pairs if isinstance(pair, Path) and pair.is_file()]
+    assert [file.name for file in files] == ["line_fit.py", "mlp.py", "mnist.py"]
 
 
 def test_the_nearest_table_counts_and_files_without_one_do_not(tmp_path: Path) -> None:
@@ -37,8 +39,25 @@ def test_the_nearest_table_counts_and_files_without_one_do_not(tmp_path: Path) -
     )
 
 
-def test_no_pyproject_means_no_pairs(tmp_path: Path) -> None:
-    assert settings(tmp_path) == Settings(None, ())
+def test_an_import_path_is_told_from_a_file(tmp_path: Path) -> None:
+    write(tmp_path, '[tool.parity]\npairs = ["package.module:pair", "pair:s.py", "module"]')
+    assert settings(tmp_path).pairs == ("package.module:pair", tmp_path / "pair:s.py", tmp_path / "module")
+
+
+def test_conditions_of_every_check(tmp_path: Path) -> None:
+    write(tmp_path, '[tool.parity]\nseed = 3\ndevice = "gpu"\nloops = ["stepped"]')
+    found = settings(tmp_path)
+    assert (found.pairs, found.seed, found.device, found.loops) == ((), 3, "gpu", ("stepped",))
+    write(tmp_path, '[tool.parity]\nloops = "all"')
+    found = settings(tmp_path)
+    assert (found.seed, found.device, found.loops) == (0, "cpu", None)
+
+
+def test_no_pyproject_means_no_pairs_and_the_conditions_that_check_itself_has(tmp_path: Path) -> None:
+    found = settings(tmp_path)
+    assert found == Settings(None, ())
+    usual = {name: parameter.default for name, parameter in signature(check).parameters.items()}
+    assert (found.seed, found.device, found.loops) == (usual["seed"], usual["device"], usual["loops"])
 
 
 @pytest.mark.parametrize(
@@ -46,7 +65,15 @@ def test_no_pyproject_means_no_pairs(tmp_path: Path) -> None:
     [
         ("[tool.parity\n", "cannot be read"),
         ("[tool]\nparity = 3", "is not a table"),
-        ("[tool.parity]\npair = []", "has no setting 'pair'"),
+        ("[tool.parity]\npair = []", "has no setting 'pair': there are pairs, seed, device, loops"),
+        ("[tool.parity]\ndtypes = ['float64']", "has no setting 'dtypes'"),
+        ("[tool.parity]\nseed = -1", "seed is -1: expected a whole number, 0 or more"),
+        ("[tool.parity]\nseed = true", "seed is True: expected a whole number"),
+        ("[tool.parity]\nseed = '1'", "seed is '1': expected a whole number"),
+        ("[tool.parity]\ndevice = 'tpu'", "device is 'tpu': expected 'cpu' or 'gpu'"),
+        ("[tool.parity]\ndevice = []", r"device is \[\]: expected 'cpu' or 'gpu'"),
+        ("[tool.parity]\nloops = 'stepped'", "loops is 'stepped': expected a list of names, or 'all'"),
+        ("[tool.parity]\nloops = [1]", r"loops is \[1\]: expected a list of names, or 'all'"),
         ("[tool.parity]\npairs = 'x.py'", "is not a list of pair files"),
         ("[tool.parity]\npairs = [1]", "is not a list of pair files"),
     ],

@@ -11,10 +11,11 @@ import pytest
 from flax import nnx
 
 from parity.jax_side.layers import Layers, rounded, watch
+from parity.jax_side.models import own_places
 
 
 def watched(model: Any, *inputs: jax.Array, bits: int | None = None, probes: Any = None) -> tuple[jax.Array, Layers]:
-    with watch(model, bits, probes) as layers:
+    with watch(model, own_places(model), bits, probes) as layers:
         output = model(*inputs)
     return output, layers
 
@@ -98,7 +99,7 @@ def test_a_layer_that_builds_on_its_class_is_one_call_and_its_whole_output() -> 
 
 def test_a_layer_of_another_model_is_not_recorded() -> None:
     model, other = Twice(), nnx.Linear(3, 3, rngs=nnx.Rngs(1))
-    with watch(model, None) as layers:
+    with watch(model, own_places(model), None) as layers:
         other(jnp.ones((2, 3)))
     assert not layers.forward
 
@@ -130,7 +131,7 @@ def test_the_classes_are_as_before_afterwards_even_where_the_model_raised() -> N
 
 
 def test_what_is_no_module_has_no_layers() -> None:
-    with watch({"m": jnp.ones(1)}, None) as layers:
+    with watch({"m": jnp.ones(1)}, {}, None) as layers:
         pass
     assert not layers.forward
 

@@ -27,7 +27,7 @@ NEAR = FLOAT32_FACTOR * FEW_EPS * EPS["float32"]
 
 def observation(**forward: Array) -> Observation:
     return Observation(
-        {name.replace("__", "."): array for name, array in forward.items()}, Gradients(np.zeros(()), {}), {}
+        {name.replace("__", "."): array for name, array in forward.items()}, Gradients(np.zeros(()), {}, {}), {}
     )
 
 
@@ -100,7 +100,7 @@ class MadeSide:
         self.passes += 1
         weight = parameters["w"]
         output = self.change(np.array([1.0, weight[0] - weight[1]]))
-        return Observation({"fc.output": output}, Gradients(np.zeros(()), {"w": self.gain * (output > 0)}), {})
+        return Observation({"fc.output": output}, Gradients(np.zeros(()), {"w": self.gain * (output > 0)}, {}), {})
 
 
 JUDGE = recording(("init", 0, {"w": np.array([0.5, 0.5 - 2.0**-25])}), ("backward", 0, {"w": np.ones(2)}))
@@ -164,3 +164,25 @@ def test_a_flip_excuses_a_gradient_of_one_side_and_nothing_else(other: Compariso
     side = MadeSide(lower(4e-8))
     assert rejudging(side)(other) is other
     assert side.passes == 0
+
+
+# Where a side is recorded
+
+
+def test_a_recorded_side_is_judged_by_how_far_it_was_aside() -> None:
+    by = replace(rejudging(MadeSide()), sides={})
+    assert by(DIFFERING) is DIFFERING
+    within, beyond = (
+        replace(by, recorded={DIFFERING.key: (2.0, apart)})(DIFFERING) for apart in (0.9 * NEAR, 1.1 * NEAR)
+    )
+    assert (within.outcome, within.limit, within.difference) == ("agree", NEAR, 0.9 * NEAR)
+    assert within.note == "2 activations flipped at zero: judged again from a state moved aside"
+    assert beyond.outcome == "differ"
+
+
+@pytest.mark.parametrize(("gain", "outcome"), [(1.0, "agree"), (1 + 0.9 * NEAR, "agree"), (1 + 1.1 * NEAR, "differ")])
+def test_beside_a_recorded_side_the_limit_is_the_narrowest(gain: float, outcome: str) -> None:
+    """The other side is not there to say how far a right one comes: so as far as a few eps allow, and no further."""
+    both = rejudging(MadeSide(lower(4e-8), gain))
+    found = replace(both, sides={"jax": both.sides["jax"]})(DIFFERING)
+    assert (found.outcome, found.limit) == (outcome, NEAR)

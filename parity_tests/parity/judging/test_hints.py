@@ -62,10 +62,10 @@ def test_a_neighbouring_step_is_recognised() -> None:
 def test_an_update_is_told_by_its_change() -> None:
     key, start, change = Key("trajectory", 0, "w"), SQUARE, np.random.default_rng(4).standard_normal((4, 4))
     right = recording(start + change, start=start)
-    assert "its change is 1.01 times as large" in looks_like(
+    assert "1.01 times as large in its change" in looks_like(
         key, right, recording(start + 1.01 * change, start=start), "jax"
     )
-    assert "its change is of the opposite sign" in looks_like(key, right, recording(start - change, start=start), "jax")
+    assert "of the opposite sign in its change" in looks_like(key, right, recording(start - change, start=start), "jax")
     assert "not moved" in looks_like(key, right, recording(start, start=start), "jax")
 
 

@@ -65,7 +65,7 @@ JAX = Side(
     ).mean(),
     optimizer=lambda: optax.adam(0.03), **SHARED,
 )  # fmt: skip
-PAIR = Pair("shifted", TORCH, JAX, steps=STEPS, labels="labels")
+PAIR = Pair(name="shifted", torch=TORCH, jax=JAX, steps=STEPS, labels="labels")
 
 
 def wrong_for(name: str) -> Pair:
@@ -107,7 +107,7 @@ def test_two_free_runs_part_there() -> None:
         [run.of(*last[:2])[last.tensor] for run in (sides if seed == 0 else free_runs(seed)).values()]
         for seed in range(4)
     ]
-    assert max(difference(*arrays, 1.0) for arrays in ends) > 100 * FLOAT64_FLOOR
+    assert max(difference(torch_end, jax_end, 1.0) for torch_end, jax_end in ends) > 100 * FLOAT64_FLOOR
     found = scales(list(sides.values()))
     assert rests_on_null(last, sides["torch"], found)
     assert rests_on_null(last._replace(tensor="exp_avg.shift"), sides["torch"], found)
@@ -131,11 +131,12 @@ def test_the_judge_of_a_gpu_is_compared_with_the_cpu_tensor_by_tensor() -> None:
     def noise_of(framework: Framework, _: int | None) -> Noise:
         return Noise(judge, lambda move: judge, found, 0)
 
-    right = compare_with_cpu(pair, judge, found, noise_of, 0)
+    cpu = free_run(live_side(pair.torch, "torch", "float64", "cpu"), 0, 2)
+    right = compare_with_cpu(judge, cpu, found, noise_of)
     assert {c.key for c in right} == set(judge.flow())
-    assert {(c.outcome, c.loop) for c in right} == {("agree", ON_CPU)}
+    assert {(c.outcome, c.loop) for c in right} == {("agree", ON_CPU.format("torch"))}
     judge.of("trajectory", 1)["outer.weight"] *= 1 + 1e-8
-    wrong = compare_with_cpu(pair, judge, found, noise_of, 0)
+    wrong = compare_with_cpu(judge, cpu, found, noise_of)
     assert [str(c.key) for c in wrong if c.outcome == "differ"] == [
         "update, step 1, outer.weight", "trajectory, step 1, outer.weight",
     ]  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 
 from parity.judging.difference import scales
 from parity.judging.factors import NOISE_DRAWS
-from parity.judging.noise import Noise
+from parity.judging.noise import Noise, RecordedNoise, aside
 from parity.recording import Arrays, Key, Provenance, Recording
 
 
@@ -95,3 +95,20 @@ def test_a_shorter_run_tells_the_noise_as_far_as_it_goes() -> None:
     drawn = Noise(base, lambda _: again, scales([base]), seed=0)
     assert drawn.draw()
     assert [drawn.of(Key("trajectory", step, "w")) > 0 for step in range(4)] == [True, True, True, False]
+
+
+def test_recorded_draws_give_the_same_noise_in_whatever_scale_is_known_later() -> None:
+    start = {"w": np.ones(3)}
+    base = run(start)
+
+    def rerun(move: Callable[[Arrays], Arrays]) -> Recording:
+        return run(move(start))
+
+    draws = [aside(base, rerun, 0, draw) for draw in range(1, NOISE_DRAWS + 1)]
+    for found in (scales([base]), scales([base, run({"w": np.full(3, 9.0)})])):
+        live, recorded = Noise(base, rerun, found, seed=0), RecordedNoise(draws, found)
+        while live.draw():
+            assert recorded.draw()
+            assert [recorded.of(key) for key in base.flow()] == [live.of(key) for key in base.flow()]
+        assert not recorded.draw()
+        assert recorded.of(Key("trajectory", 3, "w")) > 0

@@ -1,0 +1,80 @@
+"""Writing a golden of one side of a pair, and checking a side that runs against one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from parity.check import DEFAULT_LOOPS, Findings, compared, silent
+from parity.golden.entries import FREE
+from parity.golden.file import Content, packed, unpacked
+from parity.golden.heading import Heading
+from parity.golden.make import golden_of
+from parity.golden.names import renamed
+from parity.golden.recorded import Recorded
+from parity.judging.float32 import OTHER
+from parity.pair import Pair
+from parity.recording import FRAMEWORKS, Device, Framework
+from parity.replacing import replacing
+from parity.running import Running
+from parity.runs import Progress
+from parity.shown import Shown
+from parity.verdict import Against, Verdict
+
+
+def write_golden(
+    pair: Pair, framework: Framework, file: Path, *, seed: int = 0, device: Device = "cpu",
+    loops: Sequence[str] | None = DEFAULT_LOOPS, progress: Progress | None = None,
+) -> None:  # fmt: skip
+    """Record everything that a check of the pair asks of one side, into `file`: whole, or as it was before.
+
+    Raises:
+        NotCheckable: a framework, a part or the device is missing, the side's own code raised, or the file cannot be
+            written.
+    """
+    with replacing(file, f"-o {file}") as write:
+        write(packed(golden_of(pair, framework, seed=seed, device=device, loops=loops, progress=progress or silent)))
+
+
+def check_against(
+    pair: Pair, file: Path, *, side: Framework | None = None, seed: int = 0, device: Device = "cpu",
+    loops: Sequence[str] | None = DEFAULT_LOOPS, progress: Progress | None = None,
+) -> Verdict:  # fmt: skip
+    """Compare a side that runs with the one that was recorded in `file`, whose float64 run is the judge.
+
+    `side` is the framework of the one that runs: the other than was recorded, unless it is given. Where it is the same,
+    such as for another version of it, the verdict has the side that runs in the place of the other framework, and says
+    so.
+
+    Raises:
+        NotCheckable: the file is truncated, altered, foreign, or a recording of another pair, seed, device or number of
+            steps; or as `parity.check` does.
+    """
+    tell = progress or silent
+    content = unpacked(file)
+    heading = Heading.read(content.heading, file)
+    heading.fits(file, pair, seed, device)
+    place = OTHER[heading.framework]
+    running = Running(_told(pair, content, heading), side or place, seed, device, tell, heading.kept)
+    recorded = Recorded(content, heading, running.float64.batches(seed, pair.steps), file)
+    both: dict[Framework, Shown] = {heading.framework: recorded, place: running}
+    against = Against(
+        str(file),
+        heading.framework,
+        running.framework,
+        recorded.free().provenance.versions,
+        heading.kept.steps,
+        tuple(heading.kept.given),
+    )
+    sides = {framework: both[framework] for framework in FRAMEWORKS}
+    return renamed(compared(Findings(pair, seed, device, sides, against), loops, tell))
+
+
+def _told(pair: Pair, content: Content, heading: Heading) -> Pair:
+    """The pair, its JAX side told by the recording what only torch could tell: initial parameters, and the outline."""
+    if heading.framework != "torch" or heading.outline is None:
+        return pair
+    drawn = content.recordings[FREE].of("init", 0) if FREE in content.recordings else {}
+    tie = replace(pair.jax.tie, outline=heading.outline)
+    return replace(pair, jax=replace(pair.jax, parameters=lambda seed: drawn, tie=tie))

@@ -1,0 +1,103 @@
+"""What the recordings of a golden were made of, and whether that is what is about to be checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from parity.errors import NotCheckable
+from parity.golden.declaration import declaration
+from parity.golden.file import AGAIN
+from parity.golden.kept import Kept
+from parity.pair import Pair
+from parity.recording import Device, Framework
+from parity.weight_map.outline import Outline
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What a golden is of.
+
+    Attributes:
+        pair: the name of the pair.
+        declaration: a digest of what the pair declares of the recorded side.
+        framework: the side that was recorded.
+        seed, steps, stages, device: the settings of its runs.
+        kept: what of them there is.
+        loops: the side's own loops that were asked for, each with why it did not run, empty where it did.
+        unmatched, apart, drew: of the side, as `parity.shown.Shown` has them.
+        outline: what torch's module is made of, from which the weight map is found; None where it is no module.
+    """
+
+    pair: str
+    declaration: str
+    framework: Framework
+    seed: int
+    steps: int
+    stages: tuple[str, ...]
+    device: Device
+    kept: Kept
+    loops: Mapping[str, str]
+    unmatched: tuple[str, ...]
+    apart: tuple[str, ...]
+    drew: bool
+    outline: Outline | None
+
+    @classmethod
+    def of(cls, pair: Pair, framework: Framework, *, seed: int, device: Device, **others: Any) -> Heading:
+        """The heading of a recording of this pair's side; `others` has what only the side itself can tell."""
+        return cls(
+            pair.name, declaration(pair, framework), framework, seed, pair.steps, pair.stages, device, **others
+        )  # fmt: skip
+
+    def document(self) -> dict[str, Any]:
+        """The heading as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any], file: Path) -> Heading:
+        """The heading that `document` wrote.
+
+        Raises:
+            NotCheckable: it is another one.
+        """
+        try:
+            kept = Kept(tuple(document["kept"]["steps"]), document["kept"]["given"])
+            outline = None if document["outline"] is None else Outline.from_document(document["outline"])
+            tuples = {name: tuple(document[name]) for name in ("stages", "unmatched", "apart")}
+            found = cls(**(dict(document) | tuples | {"kept": kept, "outline": outline}))
+        except (KeyError, TypeError) as error:
+            raise NotCheckable(f"{file}: its heading is not as expected: {error}: {AGAIN}") from error
+        if found.framework not in get_args(Framework):
+            raise NotCheckable(f"{file}: expected a side torch or jax, found {found.framework!r}: {AGAIN}")
+        return found
+
+    def fits(self, file: Path, pair: Pair, seed: int, device: Device) -> None:
+        """Nothing, where the file is a recording of this.
+
+        Raises:
+            NotCheckable: it is one of something else.
+        """
+        expected = {
+            "pair": (pair.name, "check that pair"),
+            "seed": (seed, f"check with --seed {self.seed}"),
+            "device": (device, f"check with --device {self.device}"),
+            "steps": (pair.steps, f"check with --steps {self.steps}"),
+            "stages": (pair.stages, "the pair declares other ones now"),
+            "declaration": (declaration(pair, self.framework), f"the pair's {self.framework} side is declared anew"),
+        }
+        for name, (value, otherwise) in expected.items():
+            found = getattr(self, name)
+            if found != value:
+                raise NotCheckable(
+                    f"{file}: expected a recording of {name} {_short(value)}, found {_short(found)}: {otherwise}, "
+                    "or record again with parity record"
+                )
+
+
+def _short(value: object) -> str:
+    """A value as an error tells it; of a digest its beginning."""
+    text = ", ".join(value) if isinstance(value, tuple) else str(value)
+    return text[:12] if len(text) == 64 else text

@@ -1,0 +1,161 @@
+"""What a check asks of a side, asked of one that runs and put into a golden.
+
+The framework is needed once, here; what the other side's check will ask later must be in the file. So noise is drawn in
+full, whether or not it will be needed, and told in absolute values, since the scale of a tensor is known only when both
+sides are. Of the float32 runs, the distances from the judge are kept (`parity.judging.measured`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from parity.golden.entries import (
+    CURVE,
+    FLIPPED,
+    FREE,
+    LOCKSTEP,
+    ON_CPU,
+    coarse_name,
+    driven_name,
+    loop_step_name,
+)
+from parity.golden.file import Content, Figures
+from parity.golden.heading import Heading
+from parity.golden.kept import Kept, kept_of
+from parity.judging.difference import Scales, apart, is_gradient, sizes
+from parity.judging.factors import NOISE_DRAWS
+from parity.judging.flips import Aside, Rejudge, gradient
+from parity.judging.float32 import Float32
+from parity.judging.loops import ENGINE, FLOAT32_STARTS, chosen
+from parity.judging.measured import measured
+from parity.judging.noise import RecordedNoise, Rerun, aside
+from parity.pair import Pair
+from parity.recording import DTYPES, Device, Framework, Key, Recording
+from parity.running import Running
+from parity.runs import Progress
+
+
+class Asked(NamedTuple):
+    """The side that is recorded, and what of it is known so far."""
+
+    running: Running
+    judge: Recording
+    content: Content
+    seed: int
+    steps: int
+    tell: Progress
+
+
+def golden_of(
+    pair: Pair, framework: Framework, *, seed: int, device: Device, loops: Sequence[str] | None, progress: Progress
+) -> Content:
+    """Everything that a check of this pair asks of one of its sides.
+
+    Raises:
+        NotCheckable: the framework, a part or the device is missing, or the side's own code raised.
+    """
+    running = Running(pair, framework, seed, device, progress)
+    names = chosen({framework: running}, loops)[framework] if "trajectory" in pair.stages else {}
+    batches = running.float64.batches(seed, pair.steps)
+    running.kept = kept = kept_of(running.whole, batches, pair.steps)
+    heading = Heading.of(
+        pair, framework, seed=seed, device=device, kept=kept, loops=names, unmatched=tuple(sorted(running.unmatched)),
+        apart=tuple(sorted(running.apart)), drew=running.drew, outline=running.float64.outline,
+    )  # fmt: skip
+    asked = Asked(running, running.free(), Content(heading.document()), seed, pair.steps, progress)
+    _free(asked, kept, device)
+    _lockstep(asked)
+    _flipped(asked, kept.steps)
+    if "trajectory" in pair.stages:
+        _loops(asked, [loop for loop, why in names.items() if not why])
+        _curve(asked)
+    return asked.content
+
+
+def _free(asked: Asked, kept: Kept, device: Device) -> None:
+    running, judge, content = asked.running, asked.judge, asked.content
+    content.recordings[FREE] = kept.without_given(judge)
+    found = sizes(running.whole)
+    draws = _draws(running.whole, running.free_moved, asked.seed)
+    content.figures[FREE] = _table([found, *draws])
+    if device == "gpu":
+        content.recordings[ON_CPU] = kept.without_given(running.on_cpu())
+    for dtype in DTYPES:
+        asked.tell(f"{dtype}: the coarse distance")
+        content.figures[coarse_name(dtype)] = _table([running.coarse(dtype, judge, _unscaled(judge))])
+
+
+def _lockstep(asked: Asked) -> None:
+    run = asked.running.lockstep(asked.judge)
+    _keep_measured(asked, LOCKSTEP, run, lambda move: asked.running.lockstep_moved(asked.judge, move))
+
+
+def _keep_measured(asked: Asked, name: str, run: Recording, rerun: Rerun) -> None:
+    """A float32 run: its distances and its noise as figures, and as a recording what they cannot stand for."""
+    found = measured(run, asked.judge)
+    asked.content.recordings[name] = Recording(found.provenance, found.groups)
+    asked.content.figures[name] = _table([found.distances, *_draws(run, rerun, asked.seed)])
+
+
+def _loops(asked: Asked, loops: Sequence[str]) -> None:
+    running, judge = asked.running, asked.judge
+    for loop in loops:
+        asked.content.recordings[driven_name(loop)] = running.driven(loop)
+    # The engine's step too: a later check may drive loops of the other side that this one does not have.
+    for loop in (*loops, ENGINE):
+        for start in (start for start in FLOAT32_STARTS if start < asked.steps):
+            asked.tell(f"float32: {loop} from step {start}")
+            run = running.loop_step(loop, start, judge)
+            _keep_measured(asked, loop_step_name(loop, start), run, _moved_step(asked, loop, start))
+
+
+def _moved_step(asked: Asked, loop: str, start: int) -> Rerun:
+    return lambda move: asked.running.loop_step(loop, start, asked.judge, move)
+
+
+def _curve(asked: Asked) -> None:
+    asked.tell("free-running float32 curve")
+    losses, band = asked.running.curve()
+    steps = [Key("trajectory", step, "loss") for step in range(asked.steps)]
+    asked.content.figures[CURVE] = {key: np.array(row) for key, *row in zip(steps, losses, band, strict=True)}
+
+
+def _flipped(asked: Asked, steps: Sequence[int]) -> None:
+    """Where an activation of this side flips at zero: its gradients at a state moved aside, for `Rejudge`."""
+    if "backward" not in asked.judge.stages:
+        return
+    running, judge = asked.running, asked.judge
+    side = running.framework
+    float32 = Float32(judge, _unscaled(judge), {}, lambda _: RecordedNoise((), _unscaled(judge)))
+    batches = running.float64.batches(asked.seed, asked.steps)
+    rejudge = Rejudge(float32, running.float64, {side: running.float32}, batches, asked.seed)
+    rows: Figures = {}
+    for step in steps:
+        asked.tell(f"float32: flipped activations at step {step}")
+        found = rejudge.aside(side, step)
+        if found is not None:
+            keys = [key for key in judge.flow() if key.step == step and is_gradient(key)]
+            rows |= {key: np.array([found.flipped, _aside(found, side, key)]) for key in keys}
+    asked.content.figures[FLIPPED] = rows
+
+
+def _aside(found: Aside, side: Framework, key: Key) -> float:
+    return apart(gradient(found.observed[side], key), gradient(found.judged, key))
+
+
+def _draws(base: Recording, rerun: Rerun, seed: int) -> list[dict[Key, float]]:
+    """How far every tensor of the run came from itself in each of the draws that noise may ask for."""
+    return [aside(base, rerun, seed, draw) for draw in range(1, NOISE_DRAWS + 1)]
+
+
+def _table(columns: Sequence[Mapping[Key, float]]) -> Figures:
+    """The columns side by side, a row for each key of the first."""
+    return {key: np.array([column.get(key, 0.0) for column in columns]) for key in columns[0]}
+
+
+def _unscaled(judge: Recording) -> Scales:
+    """A scale of 1 for every tensor, so that differences come out in absolute values."""
+    return Scales(dict.fromkeys(judge.flow(), 1.0), frozenset())

@@ -1,0 +1,152 @@
+"""A side that runs, asked what a check wants to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+from parity.golden.kept import Kept
+from parity.judging.curves import curves
+from parity.judging.difference import Scales, sizes
+from parity.judging.float32 import coarse_distances
+from parity.judging.loops import ENGINE
+from parity.judging.noise import Noise
+from parity.live import LiveSide, live_side
+from parity.pair import Pair
+from parity.recording import OBSERVED_STEPS, Arrays, Device, Dtype, Framework, Key, Recording, State
+from parity.rounding import COARSE_BITS, cast
+from parity.runs import Progress, engine_step, free_run, lockstep, loop_run
+from parity.shown import Curve
+
+Move = Callable[[Arrays], Arrays]
+
+
+class Running:
+    """One side of a pair, ready to run in both dtypes: what `parity.shown.Shown` asks, from runs.
+
+    Args:
+        pair: the pair.
+        framework: which of its sides.
+        seed: of every run.
+        device: where it runs.
+        tell: is told each phase.
+        kept: what there is of a recorded side, so that no more is asked of this one; None: everything.
+
+    Raises:
+        NotCheckable: a framework, a part or the device is missing.
+    """
+
+    def __init__(
+        self, pair: Pair, framework: Framework, seed: int, device: Device, tell: Progress,
+        kept: Kept | None = None,
+    ) -> None:  # fmt: skip
+        self.framework, self._pair, self._seed, self._device, self._tell = framework, pair, seed, device, tell
+        self.kept = kept
+        self.float64: LiveSide = self._live("float64")
+        self.loops = self.float64.loops
+
+    def _live(self, dtype: Dtype, device: Device | None = None) -> LiveSide:
+        return live_side(self._pair.side(self.framework), self.framework, dtype, device or self._device)
+
+    @cached_property
+    def float32(self) -> LiveSide:
+        """The side in float32; the side in float64 is `float64`."""
+        return self._live("float32")
+
+    @property
+    def unmatched(self) -> frozenset[str]:
+        return self.float64.unmatched
+
+    @property
+    def apart(self) -> frozenset[str]:
+        return self.float64.apart
+
+    @property
+    def drew(self) -> bool:
+        return self.float64.drew
+
+    def missing(self, loop: str) -> str:
+        return self.float64.missing(loop)
+
+    @cached_property
+    def whole(self) -> Recording:
+        """The free-running training in float64, every step of it."""
+        self._tell(f"float64, {self.framework}: {self._pair.steps} steps")
+        return self._free(self.float64)
+
+    def _free(self, live: LiveSide, **others: Any) -> Recording:
+        return free_run(live, self._seed, self._pair.steps, stages=self._pair.stages, **others)
+
+    def free(self) -> Recording:
+        return self._kept_of(self.whole)
+
+    def sizes(self) -> dict[Key, float]:
+        return sizes(self.whole)
+
+    def free_noise(self, scales: Scales, until: int | None) -> Noise:
+        return Noise(self.whole, lambda move: self.free_moved(move, until), scales, self._seed)
+
+    def free_moved(self, move: Move, until: int | None = None) -> Recording:
+        """The same training from parameters that were moved."""
+        self._tell(f"float64, {self.framework}: noise")
+        initial, steps = move(self.float64.initial(self._seed)), until or self._pair.steps
+        return free_run(self.float64, self._seed, steps, initial, stages=self._pair.stages, data=False)
+
+    def on_cpu(self) -> Recording:
+        self._tell(f"float64, {self.framework}: the same run on the CPU")
+        return self._kept_of(self._free(self._live("float64", "cpu")))
+
+    def driven(self, loop: str) -> Recording:
+        self._tell(f"float64, {self.framework}: loop {loop}")
+        return loop_run(self.float64, loop, self._seed, 0, self._pair.steps, None)
+
+    def coarse(self, dtype: Dtype, judge: Recording, scales: Scales) -> dict[Key, float]:
+        steps = min(self._pair.steps, OBSERVED_STEPS)
+        run = lockstep(self.float64, judge, self._seed, steps, bits=COARSE_BITS[dtype])
+        return coarse_distances(judge, run, scales)
+
+    def _lockstep(self, live: LiveSide, judge: Recording, **others: Any) -> Recording:
+        only = None if self.kept is None else self.kept.steps
+        return self._kept_of(lockstep(live, judge, self._seed, self._pair.steps, only=only, **others))
+
+    def _kept_of(self, recording: Recording) -> Recording:
+        return recording if self.kept is None else self.kept.of(recording, self._pair.steps)
+
+    def lockstep64(self, judge: Recording) -> Recording:
+        """The float64 steps, each from the judge's state."""
+        return self._lockstep(self.float64, judge)
+
+    def lockstep64_noise(self, base: Recording, judge: Recording, scales: Scales) -> Noise:
+        """Its noise in these steps, of which `base` is the recording."""
+        return Noise(base, lambda move: self._lockstep(self.float64, judge, move=move), scales, self._seed)
+
+    def lockstep(self, judge: Recording) -> Recording:
+        self._tell(f"float32, {self.framework}: {self._pair.steps} steps in lockstep with the judge")
+        return self._lockstep(self.float32, judge, data=True)
+
+    def lockstep_noise(self, base: Recording, judge: Recording, scales: Scales) -> Noise:
+        return Noise(base, lambda move: self.lockstep_moved(judge, move), scales, self._seed)
+
+    def lockstep_moved(self, judge: Recording, move: Move) -> Recording:
+        """The float32 steps, each from the judge's state whose parameters were moved."""
+        self._tell(f"float32, {self.framework}: noise")
+        return self._lockstep(self.float32, judge, move=move)
+
+    def loop_step(self, loop: str, start: int, judge: Recording, move: Move | None = None) -> Recording:
+        state = judge.state_before(start)
+        parameters = cast(state.parameters, "float32")
+        given = State(parameters if move is None else move(parameters), cast(state.optimizer, "float32"))
+        if loop == ENGINE:
+            return engine_step(self.float32, self._seed, start, given)
+        return loop_run(self.float32, loop, self._seed, start, 1, given)
+
+    def loop_step_noise(self, base: Recording, loop: str, start: int, judge: Recording, scales: Scales) -> Noise:
+        return Noise(base, lambda move: self.loop_step(loop, start, judge, move), scales, self._seed)
+
+    def curve(self) -> Curve:
+        found = curves({self.framework: self.float32}, self._seed, self._pair.steps)
+        return Curve(found.losses[self.framework], found.band[self.framework])
+
+    def flipped(self) -> dict[Key, Sequence[float]]:
+        return {}

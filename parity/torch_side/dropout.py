@@ -1,0 +1,49 @@
+"""Dropout by masks drawn in NumPy, and whether a model drew anything of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+
+from parity.draws import mask
+from parity.recording import Array
+
+
+class Drawn:
+    """Whether torch's own generators gave a number while they were watched."""
+
+    def __init__(self) -> None:
+        self.own = False
+
+
+@contextmanager
+def injected(stream: Array | None) -> Iterator[Drawn]:
+    """Every dropout takes its mask from `stream` (None: as it is), in the order of the calls.
+
+    What else draws from a generator of torch's is told by `Drawn.own` at the end.
+    """
+    drawn, calls = Drawn(), count()
+
+    def dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+        if not training or p == 0:
+            return x
+        kept = torch.from_numpy(mask(stream, next(calls), tuple(x.shape), p)).to(x.device)
+        return torch.where(kept, x / (1 - p) if p < 1 else x, torch.zeros_like(x))
+
+    before = _generators()
+    with patch.object(torch.nn.functional, "dropout", dropout if stream is not None else torch.nn.functional.dropout):
+        yield drawn
+    drawn.own = any(not torch.equal(old, new) for old, new in zip(before, _generators(), strict=True))
+
+
+def _generators() -> list[Any]:
+    states = [torch.get_rng_state()]
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        states += torch.cuda.get_rng_state_all()
+    return states

@@ -1,0 +1,141 @@
+"""How the engine holds a torch side's model: by the side's own parts, or as any `nn.Module`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from parity.errors import NotCheckable
+from parity.parts import Parts
+from parity.recording import Array, Arrays, Dtype
+
+
+def to_numpy(tensor: Tensor) -> Array:
+    """A tensor as an array of its own memory, so that a later step cannot overwrite it."""
+    return np.array(tensor.detach().cpu().numpy())
+
+
+class Models(Protocol):
+    """Builds the models of a side, and reads them back as canonical arrays."""
+
+    def built(self, arrays: Arrays, *, training: bool) -> Any:
+        """A model of its own memory that holds these arrays, in training or in evaluation mode."""
+
+    def arrays(self, model: Any) -> Arrays:
+        """All that a model holds: its parameters and its buffers."""
+
+    def buffers(self, model: Any) -> Arrays:
+        """What of that no gradient moves: batch statistics, counters."""
+
+    def trained(self, model: Any) -> dict[str, Tensor]:
+        """The tensors that gradients are taken by, and that the optimizer moves."""
+
+
+class ByHand:
+    """A model that the side's own parts build and read."""
+
+    def __init__(self, parts: Parts, dtype: Dtype, device: str) -> None:
+        self._parts, self._dtype, self._device = parts, dtype, device
+
+    def built(self, arrays: Arrays, *, training: bool) -> Any:
+        return self._parts.model_of(arrays, self._dtype, self._device)
+
+    def arrays(self, model: Any) -> Arrays:
+        found: Arrays = self._parts.arrays(model)
+        return {name: np.array(array) for name, array in found.items()}
+
+    def buffers(self, model: Any) -> Arrays:
+        return {}
+
+    def trained(self, model: Any) -> dict[str, Tensor]:
+        return _with_gradients(dict(model.named_parameters()) if isinstance(model, nn.Module) else dict(model))
+
+
+class OfModule:
+    """Any `nn.Module`, built once without arguments and copied for every use.
+
+    It is built while torch's default dtype is the run's, so that tables and masks that it makes are in that dtype.
+    """
+
+    def __init__(self, parts: Parts, dtype: Dtype, device: torch.device) -> None:
+        self._template = module_of(parts, dtype).to(device)
+
+    def built(self, arrays: Arrays, *, training: bool) -> nn.Module:
+        model = copy.deepcopy(self._template).train(training)
+        held = _held(model)
+        if held.keys() != arrays.keys():
+            odd = sorted(held.keys() ^ arrays.keys())
+            raise NotCheckable(f"the torch side's model and the parameters differ in {odd[0]}: one of them lacks it")
+        with torch.no_grad():
+            for name, tensor in held.items():
+                if tensor.shape != arrays[name].shape:
+                    raise NotCheckable(
+                        f"the torch side's {name} has shape {tuple(tensor.shape)}: it was given {arrays[name].shape}"
+                    )
+                tensor.copy_(torch.from_numpy(np.array(arrays[name])))
+        return model
+
+    def arrays(self, model: nn.Module) -> Arrays:
+        return {name: to_numpy(tensor) for name, tensor in _held(model).items()}
+
+    def buffers(self, model: nn.Module) -> Arrays:
+        parameters = dict(model.named_parameters())
+        return {name: to_numpy(tensor) for name, tensor in _held(model).items() if name not in parameters}
+
+    def trained(self, model: nn.Module) -> dict[str, Tensor]:
+        return _with_gradients(dict(model.named_parameters()))
+
+
+def _held(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and persistent buffers by name, in that order; what is tied stands once, under its first name."""
+    kept = model.state_dict(keep_vars=True)
+    buffers = {name: buffer for name, buffer in model.named_buffers() if name in kept}
+    return dict(model.named_parameters()) | buffers
+
+
+def _with_gradients(named: dict[str, Tensor]) -> dict[str, Tensor]:
+    if frozen := [name for name, parameter in named.items() if not parameter.requires_grad]:
+        raise NotCheckable(
+            f"the torch side's parameter {frozen[0]} has requires_grad off: a frozen one has no gradient"
+        )
+    return named
+
+
+@contextmanager
+def default_dtype(dtype: Dtype) -> Iterator[None]:
+    """Torch's default dtype is `dtype` meanwhile."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, dtype))
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def module_of(parts: Parts, dtype: Dtype, seed: int = 0) -> nn.Module:
+    """The side's `nn.Module` as it draws itself after `torch.manual_seed(seed)`, made in `dtype`.
+
+    Raises:
+        NotCheckable: the part fails, or gives something else.
+    """
+    # What it draws must not move the generators of whoever called.
+    with torch.random.fork_rng(), default_dtype(dtype):
+        torch.manual_seed(seed)
+        model = parts.model()
+    if not isinstance(model, nn.Module):
+        raise NotCheckable(
+            f"the torch side's model gave a {type(model).__name__}: expected an nn.Module, or name the part `arrays`, "
+            "which reads it"
+        )
+    return model.to(getattr(torch, dtype))
+
+
+def drawn(parts: Parts, seed: int) -> Arrays:
+    """The initial parameters and buffers of a side's module, float64 where they are floating."""
+    return {name: to_numpy(tensor) for name, tensor in _held(module_of(parts, "float64", seed)).items()}

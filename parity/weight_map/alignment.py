@@ -1,0 +1,171 @@
+"""Two trees of layers side by side, from the root down: pairs of arrays, pairs of layers, and what was left or open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from parity.weight_map import cells, own
+from parity.weight_map.entry import Entry, Part
+from parity.weight_map.kinds import CONV, LINEAR, UNKNOWN
+from parity.weight_map.layouts import Layouts
+from parity.weight_map.levels import Item, Level, Opened, closest, items, match, opened
+from parity.weight_map.names import QUERY
+from parity.weight_map.own import Owned
+from parity.weight_map.tree import Node
+from parity.weight_map.unfit import Undecided, Unfit
+
+
+@dataclass
+class Alignment:
+    """What two trees have in common.
+
+    Attributes:
+        layouts: how an array becomes another.
+        ordered: whether JAX's modules come in order of definition.
+        entries: pairs of arrays.
+        layers: pairs of layers.
+        torch: torch arrays without a counterpart in their layer's twin.
+        jax: such leaves.
+        lost_torch: torch arrays of layers without a twin.
+        lost_jax: such leaves.
+        undecided: what only the user can tell.
+        assumed: what was paired only so that an error names little else; no map may come of it.
+        listed: what the user should know.
+    """
+
+    layouts: Layouts
+    ordered: bool
+    entries: list[Entry] = field(default_factory=list)
+    layers: list[tuple[Node, Node]] = field(default_factory=list)
+    torch: list[Owned] = field(default_factory=list)
+    jax: list[Owned] = field(default_factory=list)
+    lost_torch: list[Part] = field(default_factory=list)
+    lost_jax: list[Part] = field(default_factory=list)
+    undecided: list[str] = field(default_factory=list)
+    assumed: list[str] = field(default_factory=list)
+    listed: list[str] = field(default_factory=list)
+
+    def align(self, torch: Node, jax: Node) -> None:
+        """Pair what is in these two layers and below."""
+        self.layers.append((torch, jax))
+        if cells.is_pair(torch, jax):
+            self._cells(torch, jax)
+            return
+        pairs, left_torch, left_jax = own.side_by_side(self.layouts, own.of(torch), own.of(jax))
+        for pair in pairs:
+            self.add(*pair)
+        self.torch += left_torch
+        self.jax += left_jax
+        self._children(items(torch), items(jax))
+
+    def add(self, torch: Owned, jax: Owned) -> None:
+        """One pair of arrays; what only the user can tell about it is kept with the rest that is undecided."""
+        try:
+            steps = self.layouts.steps(*torch, *jax)
+        except Undecided as open_:
+            self.undecided.append(str(open_))
+        except Unfit:
+            self.torch.append(torch)
+            self.jax.append(jax)
+        else:
+            self.entries.append(Entry(torch.leaf.part, steps, jax.leaf.part, torch.leaf.buffer))
+
+    def finish(self) -> None:
+        """Pair what is left of all layers, where nothing else that is left fits: a parameter may have moved house."""
+        loose = [owned for owned in self.torch if owned.node.family == UNKNOWN]
+        pairs, left_torch, self.jax = own.side_by_side(self.layouts, loose, self.jax)
+        self.torch = [owned for owned in self.torch if owned not in loose or owned in left_torch]
+        for pair in pairs:
+            self.add(*pair)
+
+    def _cells(self, torch: Node, jax: Node) -> None:
+        try:
+            for leaf, of, jax_leaf, jax_of in list(cells.parts(torch, jax)):
+                self.add(Owned(leaf, of), Owned(jax_leaf, jax_of))
+        except (Undecided, Unfit) as error:
+            self.undecided.append(str(error))
+
+    def _children(self, torch: list[Item], jax: list[Item]) -> None:
+        level = self._level(torch, jax)
+        for pair in level.pairs:
+            self._note_packed(*pair)
+            self.align(*pair)
+        self.undecided += [_which(*groups) for groups in level.open]
+        self.assumed += [_which(*groups) for groups in level.assumed]
+        by_key = {item.key: item for item in level.jax if item.key.stem}
+        for item in level.torch:
+            # Of one name, but unlike: what does not fit is told array by array.
+            other = by_key.pop(item.key, None)
+            if other is not None:
+                level.jax.remove(other)
+                self.align(item.node, other.node)
+            else:
+                self.lost_torch += _parts(item.node)
+        self.lost_jax += [part for item in level.jax for part in _parts(item.node)]
+
+    def _level(self, torch: list[Item], jax: list[Item]) -> Level:
+        """The level as it stands or, where it does not come out, with what is left on it opened up."""
+        level = match(torch, jax, self._alike, self.ordered)
+        loose: list[Node] = []
+        loose_jax: list[Node] = []
+        seen = [(level, loose, loose_jax)]
+        while not level.resolved() and (found := self._opened(level)):
+            level, loose, loose_jax = found[0], loose + found[1], loose_jax + found[2]
+            seen.append((level, loose, loose_jax))
+        if not level.resolved():
+            # An error follows: where the most is paired, it names only what is wrong.
+            for one, _, _ in seen:
+                closest(one, self._alike)
+            level, loose, loose_jax = min(seen, key=lambda one: one[0].left())
+        self.torch += [owned for node in loose for owned in own.of(node)]
+        self.jax += [owned for node in loose_jax for owned in own.of(node)]
+        return level
+
+    def _opened(self, level: Level) -> tuple[Level, list[Node], list[Node]] | None:
+        """The level with one side of it opened up, or both; and the modules whose arrays came loose."""
+        torch, jax = opened(level.torch), opened(level.jax)
+        tries = [(torch, Opened(level.jax, [])), (Opened(level.torch, []), jax), (torch, jax)]
+        matches = [match(one.items, other.items, self._alike, self.ordered) for one, other in tries]
+        best = next((index for index, found in enumerate(matches) if found.resolved()), None)
+        if best is None:
+            # The side that is less far open goes first.
+            fewer, can = len(level.torch) - len(level.jax), (torch.items != level.torch, jax.items != level.jax)
+            best = 0 if fewer < 0 and can[0] else 1 if fewer > 0 and can[1] else 2
+            if not any(can):
+                return None
+        found, (one, other) = matches[best], tries[best]
+        found.pairs = level.pairs + found.pairs
+        return found, one.loose, other.loose
+
+    def _alike(self, torch: Node, jax: Node) -> bool:
+        """Whether two layers, or subtrees of them, can be each other's counterpart."""
+        if cells.is_pair(torch, jax):
+            return True
+        if items(torch) or items(jax):
+            return torch.weights() == jax.weights()
+        families = {torch.family, jax.family}
+        # A convolution with a window of one is a linear layer, and the shapes tell.
+        if len(families - {UNKNOWN}) > 1 and families != {LINEAR, CONV}:
+            return False
+        _, left_torch, left_jax = own.side_by_side(self.layouts, own.of(torch), own.of(jax))
+        return not any(not owned.leaf.buffer for owned in (*left_torch, *left_jax))
+
+    def _note_packed(self, *pair: Node) -> None:
+        """Say that the order in a packed projection was assumed, where it is not torch's own layer that has it."""
+        for node in pair:
+            part = node.leaves[0].part if node.leaves else None
+            if part and part.axis is not None and node.name == QUERY and not part.name.endswith("in_proj_weight"):
+                self.listed.append(f"{part.name} is taken to hold query, key and value, one after another")
+
+
+def _parts(node: Node) -> list[Part]:
+    return [leaf.part for leaf in node.all_leaves()]
+
+
+def _which(torch: list[Item], jax: list[Item]) -> str:
+    names = [item.node.path or item.key.stem for item in torch]
+    others = [item.node.path or item.key.stem for item in jax]
+    return (
+        f"{', '.join(names)} and {', '.join(others)} are alike, and neither names nor order say which is which: "
+        f'write an override for each, as in "{names[0]}": "{others[0]}"'
+    )

@@ -1,0 +1,159 @@
+"""Find the weight map of two models from their outlines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from parity.errors import NotCheckable
+from parity.weight_map.alignment import Alignment
+from parity.weight_map.flatten import flattened
+from parity.weight_map.kinds import ATTENTION, CELL, EMBEDDING, NORM, UNKNOWN, family, framework_class, has_channels
+from parity.weight_map.layouts import Layouts
+from parity.weight_map.levels import unwrapped
+from parity.weight_map.names import role
+from parity.weight_map.outline import Outline
+from parity.weight_map.overrides import Told, parse
+from parity.weight_map.own import Owned
+from parity.weight_map.tree import Node, tree
+from parity.weight_map.weight_map import Apart, Layer, WeightMap
+
+
+def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingProxyType({})) -> WeightMap:
+    """The weight map of two models, from the types, names, order and shapes of their layers.
+
+    `overrides` tells what cannot be found, by torch name: a tensor's leaf, its layout or both ("head.kernel",
+    "as is", "fc.kernel: flatten 64 7 7"), a module's JAX module ("enc"), or that a
+    parameter fixed at zero is "left out".
+
+    Raises:
+        NotCheckable: an override is wrong; an array has no counterpart, or may have several, or may become it in
+            several ways. All are named, with the override to write.
+    """
+    told = parse(overrides, torch, jax)
+    names = _one_holder(torch) | dict.fromkeys(told.left_out)
+    roots = tree(torch, names), tree(jax, _one_holder(jax))
+    alignment = Alignment(Layouts(told.how, flattened(torch)), _ordered(jax))
+    _align_what_was_told(alignment, told, *roots)
+    # Where one model is a single layer, the other may wrap its twin.
+    alignment.align(*(map(unwrapped, roots) if bool(roots[0].leaves) != bool(roots[1].leaves) else roots))
+    alignment.finish()
+    apart = _apart(alignment, torch, told)
+    if faults := _faults(alignment, torch, jax) or _unmapped(alignment, apart, torch, jax):
+        raise NotCheckable(f"the weight map cannot be found: {'; '.join(faults)}")
+    order = {name: index for index, (name, _) in enumerate(torch.arrays())}
+    entries = sorted(alignment.entries, key=lambda entry: (order[entry.torch.name], entry.torch.start))
+    return WeightMap(tuple(entries), alignment.listed, _layers(alignment, torch, jax), apart)
+
+
+def _ordered(jax: Outline) -> bool:
+    """Whether the modules come in order of definition: not in a plain tree, nor where Flax has sorted the names."""
+    return any(module.kind for module in jax.modules) and not jax.modules[0].config.get("sorted", False)
+
+
+def _one_holder(outline: Outline) -> dict[str, str | None]:
+    """For arrays under several names: the one place where the search meets them, an embedding where there is one."""
+    names: dict[str, str | None] = {}
+    for first in dict.fromkeys(outline.tied.values()):
+        group = [name for name, _ in outline.arrays() if outline.tied.get(name, name) == first]
+        kinds = {m.name: family(m.kind, m.config) for m in outline.modules}
+        embeddings = [name for name in group if kinds[name.rpartition(".")[0]] == EMBEDDING]
+        names |= dict.fromkeys(group) | {(embeddings or group)[0]: first}
+    return names
+
+
+def _align_what_was_told(alignment: Alignment, told: Told, torch: Node, jax: Node) -> None:
+    """First what the user has told, which is then out of the way."""
+    modules = dict(told.modules)
+    for name, path in told.leaves.items():
+        pair = _taken(torch, name), _taken(jax, path)
+        alignment.add(*pair)
+        of, jax_of = pair[0].node, pair[1].node
+        # What else is in a layer follows; a module of the user's own may hold anything.
+        if of.path and jax_of.path and UNKNOWN not in (of.family, jax_of.family) and of.leaves and jax_of.leaves:
+            modules.setdefault(of.path, jax_of.path)
+    pairs = [(_node(torch, name), _node(jax, path)) for name, path in modules.items()]
+    for root, nodes in ((torch, [t for t, _ in pairs]), (jax, [j for _, j in pairs])):
+        for node in list(root.all()):
+            node.children = [child for child in node.children if not any(child is other for other in nodes)]
+    for of, jax_of in pairs:
+        alignment.align(of, jax_of)
+
+
+def _taken(root: Node, name: str) -> Owned:
+    """An array, taken out of its layer."""
+    holders = [Owned(leaf, node) for node in root.all() for leaf in node.leaves if leaf.part.name == name]
+    if len(holders) != 1 or holders[0].leaf.part.axis is not None:
+        raise NotCheckable(
+            f"overrides of the weight map: {name} belongs to several layers: override its module instead"
+        )
+    leaf, node = holders[0]
+    node.leaves = [other for other in node.leaves if other is not leaf]
+    return holders[0]
+
+
+def _node(root: Node, path: str) -> Node:
+    found = next((node for node in root.all() if node.path == path), None)
+    if found is None:
+        raise NotCheckable(f"overrides of the weight map: {path} is a part of the layer around it: override that")
+    return found
+
+
+def _apart(alignment: Alignment, torch: Outline, told: Told) -> Apart:
+    """Take out of what is left what may stand on one side only, and list it."""
+    of_torch = [o.leaf.part.name for o in alignment.torch if o.leaf.buffer and _may_be_alone(o)]
+    of_jax = [o.leaf.part.name for o in alignment.jax if o.leaf.buffer and _may_be_alone(o)]
+    alignment.torch = [o for o in alignment.torch if o.leaf.part.name not in of_torch]
+    alignment.jax = [o for o in alignment.jax if o.leaf.part.name not in of_jax]
+    alignment.listed += [f"{name} is kept on the torch side only" for name in of_torch]
+    alignment.listed += [f"{name} is kept on the JAX side only" for name in of_jax]
+    alignment.listed += [f"{name} is left out, and must stay zero" for name in told.left_out]
+    alignment.listed += [f"{name} is {first}" for name, first in torch.tied.items()]
+    return Apart(tuple(of_torch), tuple(of_jax), tuple(told.left_out), dict(torch.tied))
+
+
+def _may_be_alone(owned: Owned) -> bool:
+    """Counters, masks and caches; the statistics of a norm may not."""
+    return role(owned.leaf.own) == "counter" or owned.node.family != NORM
+
+
+def _faults(alignment: Alignment, torch: Outline, jax: Outline) -> list[str]:
+    faults = list(alignment.undecided)
+    of_torch = [owned.leaf.part for owned in alignment.torch] + alignment.lost_torch
+    of_jax = [owned.leaf.part for owned in alignment.jax] + alignment.lost_jax
+    for parts, whose in ((of_torch, "no JAX leaf for "), (of_jax, "no torch tensor for ")):
+        if parts:
+            faults.append(whose + ", ".join(dict.fromkeys(map(str, parts))))
+    if of_torch or of_jax:
+        for outline in (torch, jax):
+            tied = ", ".join(f"{name} is {first}" for name, first in outline.tied.items())
+            faults += [f"tied on the {outline.framework} side: {tied}"] if tied else []
+    return faults or alignment.assumed
+
+
+def _unmapped(alignment: Alignment, apart: Apart, torch: Outline, jax: Outline) -> list[str]:
+    """A last look, whatever the search has done: every array of both models is in an entry, or stands apart."""
+    faults = []
+    sides = (torch, {entry.torch.name for entry in alignment.entries}), (jax, {e.jax.name for e in alignment.entries})
+    for outline, mapped in sides:
+        known = mapped | {*outline.tied, *apart.torch, *apart.jax, *apart.zero}
+        if missing := [name for name, _ in outline.arrays() if name not in known]:
+            faults.append(f"no counterpart for {', '.join(missing)} of {outline.framework}")
+    return faults
+
+
+def _layers(alignment: Alignment, torch: Outline, jax: Outline) -> dict[str, Layer]:
+    kinds = {module.name: framework_class(module.kind, module.config) for module in jax.modules}
+    channels = {module.name for module in torch.modules if has_channels(module.kind, module.config)}
+    layers = {}
+    for of, jax_of in alignment.layers:
+        path = jax_of.path
+        if of.path is None or path is None or not (of.leaves or of.family == ATTENTION):
+            continue
+        if of.family == CELL and not of.kind.endswith("Cell"):
+            # torch's layer is called once a sequence, as `nnx.RNN` is, and its cell once a step.
+            path = path.rpartition(".")[0]
+            if kinds.get(path) != "RNN":
+                continue
+        layers[path] = Layer(of.path, of.path in channels)
+    return layers

@@ -1,0 +1,70 @@
+"""The arrays of two layers that stand side by side: which is which, by role or by the only shape that fits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from math import prod
+from typing import NamedTuple
+
+from parity.errors import NotCheckable
+from parity.weight_map.layouts import Layouts
+from parity.weight_map.names import role
+from parity.weight_map.tree import Leaf, Node
+from parity.weight_map.unfit import Undecided, Unfit
+
+
+class Owned(NamedTuple):
+    """An array and the layer that owns it."""
+
+    leaf: Leaf
+    node: Node
+
+
+def of(node: Node) -> list[Owned]:
+    """The arrays of a layer."""
+    return [Owned(leaf, node) for leaf in node.leaves]
+
+
+def fits(layouts: Layouts, torch: Owned, jax: Owned) -> bool:
+    """Whether the one can become the other, in one way or several."""
+    if torch.leaf.buffer != jax.leaf.buffer:
+        return False
+    try:
+        layouts.steps(*torch, *jax)
+    except Undecided:
+        return True
+    except Unfit:
+        return False
+    except NotCheckable:
+        # What the user has told of it is wrong, which is said where the two are paired.
+        return prod(torch.leaf.part.shape) == prod(jax.leaf.part.shape)
+    return True
+
+
+def side_by_side(
+    layouts: Layouts, torch: Sequence[Owned], jax: Sequence[Owned]
+) -> tuple[list[tuple[Owned, Owned]], list[Owned], list[Owned]]:
+    """Pairs of one role, then pairs where nothing else of the two layers fits; and what is left of each."""
+    roles = [defaultdict[str, list[Owned]](list), defaultdict[str, list[Owned]](list)]
+    for found, side in zip(roles, (torch, jax), strict=True):
+        for owned in side:
+            found[role(owned.leaf.own)].append(owned)
+    pairs = []
+    for name in roles[0]:
+        if len(roles[0][name]) == len(roles[1].get(name, [])) == 1:
+            pair = roles[0][name][0], roles[1][name][0]
+            pairs += [pair] if fits(layouts, *pair) else []
+    left_torch, left_jax = _left(torch, pairs, 0), _left(jax, pairs, 1)
+    pairs += [
+        (t, j)
+        for t in left_torch
+        for j in left_jax
+        if [o for o in left_jax if fits(layouts, t, o)] == [j] and [o for o in left_torch if fits(layouts, o, j)] == [t]
+    ]
+    return pairs, _left(torch, pairs, 0), _left(jax, pairs, 1)
+
+
+def _left(side: Sequence[Owned], pairs: list[tuple[Owned, Owned]], index: int) -> list[Owned]:
+    taken = {id(pair[index].leaf) for pair in pairs}
+    return [owned for owned in side if id(owned.leaf) not in taken]

@@ -1,0 +1,123 @@
+"""An outline as a tree of layers, with what is one layer in one framework and several in the other taken apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any
+
+from parity.weight_map.entry import Part
+from parity.weight_map.kinds import ATTENTION, CELL, LINEAR, UNKNOWN, automatic_kind, family
+from parity.weight_map.outline import Module, Outline
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One array of a layer, or a part of one, by its own name there."""
+
+    own: str
+    part: Part
+    buffer: bool = False
+
+
+@dataclass(eq=False)
+class Node:
+    """A module, or a part of one that the other framework has as a module of its own (`path` is None then).
+
+    `ordered`: whether its children come in order of definition.
+    """
+
+    path: str | None
+    name: str
+    kind: str
+    config: dict[str, Any] = field(default_factory=dict)
+    leaves: list[Leaf] = field(default_factory=list)
+    children: list[Node] = field(default_factory=list)
+    family: str = UNKNOWN
+    ordered: bool = True
+
+    def all(self) -> Iterator[Node]:
+        """The node itself and all below."""
+        yield self
+        for child in self.children:
+            yield from child.all()
+
+    def all_leaves(self) -> list[Leaf]:
+        """The arrays of this node and of all below."""
+        return [leaf for node in self.all() for leaf in node.leaves]
+
+    def weights(self) -> int:
+        """How many trained numbers it holds, without biases: Flax's recurrent cells have one where torch's have two."""
+        return sum(prod(leaf.part.shape) for leaf in self.all_leaves() if not leaf.buffer and "bias" not in leaf.own)
+
+
+def tree(outline: Outline, names: Mapping[str, str | None]) -> Node:
+    """The tree of a model's layers. `names` gives an array another full name, or leaves it out (None)."""
+    nodes: dict[str, Node] = {}
+    for module in outline.modules:
+        nodes[module.name] = _node(module, names, outline.framework)
+        if module.name:
+            nodes[module.name.rpartition(".")[0]].children.append(nodes[module.name])
+    for node in nodes.values():
+        _take_apart(node, outline.framework)
+    return nodes[""]
+
+
+def _node(module: Module, names: Mapping[str, str | None], framework: str) -> Node:
+    name = module.name.rpartition(".")[2]
+    kind = module.kind or automatic_kind(name)
+    leaves = []
+    for own, shape in (module.parameters | module.buffers).items():
+        full = module.full(own)
+        if (called := names.get(full, full)) is not None:
+            leaves.append(Leaf(own, Part(called, shape), own in module.buffers))
+    ordered = framework == "torch" or module.kind != ""
+    return Node(module.name, name, kind, module.config, leaves, [], family(kind, module.config), ordered)
+
+
+def _take_apart(node: Node, framework: str) -> None:
+    own = {leaf.own for leaf in node.leaves}
+    if own & {"in_proj_weight", "q_proj_weight"}:
+        _attention(node)
+    elif node.family == CELL and framework == "torch" and own:
+        _recurrent(node)
+
+
+def _attention(node: Node) -> None:
+    """torch.nn.MultiheadAttention: its packed or separate projections become children."""
+    own = {leaf.own: leaf.part for leaf in node.leaves}
+    bias = own.pop("in_proj_bias", None)
+    inner = []
+    if packed := own.pop("in_proj_weight", None):
+        leaves = [Leaf("weight", packed), *([Leaf("bias", bias)] if bias else [])]
+        inner.append(Node(None, "in_proj", "Linear", {}, leaves, [], LINEAR))
+    for index, letter in enumerate("qkv"):
+        if separate := own.pop(f"{letter}_proj_weight", None):
+            leaves = [Leaf("weight", separate), *([Leaf("bias", bias.slice(0, index, 3))] if bias else [])]
+            inner.append(Node(None, f"{letter}_proj", "Linear", {}, leaves, [], LINEAR))
+    for child in node.children:
+        # torch computes it without calling the module, which is thus no layer that anybody sees.
+        child.path = None
+    node.leaves = [leaf for leaf in node.leaves if leaf.own in own]
+    node.children = inner + node.children
+    node.family = ATTENTION
+
+
+def _recurrent(node: Node) -> None:
+    """torch.nn.LSTM, GRU and RNN: each layer and direction becomes a cell, the only one the module itself."""
+    groups: dict[str, list[Leaf]] = {}
+    for leaf in node.leaves:
+        stem, suffix = re.fullmatch(r"(\w+?_(?:ih|hh|hr))(?:_(\w+))?", leaf.own).groups("")  # type: ignore[union-attr]
+        groups.setdefault(suffix, []).append(replace(leaf, own=stem))
+    if len(groups) == 1:
+        (node.leaves,) = groups.values()
+        return
+    # A layer in both directions by the names that Flax has for them.
+    names = {"l0": "forward_rnn", "l0_reverse": "backward_rnn"}
+    called = names if groups.keys() == names.keys() else {}
+    node.children = [
+        Node(None, called.get(name, name), node.kind, node.config, leaves, [], CELL) for name, leaves in groups.items()
+    ]
+    node.leaves, node.family = [], UNKNOWN

@@ -1,0 +1,11 @@
+"""Why two arrays or layers are not paired, while the map is being found."""
+
+from __future__ import annotations
+
+
+class Unfit(Exception):  # noqa: N818 -- named for what it says of the two
+    """These two do not belong together, whatever is done to one of them."""
+
+
+class Undecided(Exception):  # noqa: N818
+    """They may belong together in more than one way: what to write, in one line."""

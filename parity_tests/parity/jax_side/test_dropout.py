@@ -1,0 +1,66 @@
+"""Dropout whose masks come from outside, and models that draw for themselves."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from parity.draws import mask, stream
+from parity.jax_side.dropout import injected
+
+ONES = jnp.ones((6, 8))
+
+
+def test_a_dropout_leaves_what_the_mask_of_its_call_says_and_scales_it() -> None:
+    dropout = nnx.Dropout(0.25, rngs=nnx.Rngs(0))
+    with injected(jnp.asarray(stream(1, 2))) as drawn:
+        found = dropout(ONES), dropout(ONES)
+    for call, output in enumerate(found):
+        np.testing.assert_array_equal(output, mask(stream(1, 2), call, (6, 8), 0.25) / np.float32(0.75))
+    assert not drawn.own
+
+
+def test_the_mask_of_images_is_drawn_in_the_layout_of_torch() -> None:
+    with injected(jnp.asarray(stream(1, 2))):
+        output = nnx.Dropout(0.5, rngs=nnx.Rngs(0))(jnp.ones((2, 4, 5, 3)))
+    np.testing.assert_array_equal(np.moveaxis(np.asarray(output) != 0, -1, 1), mask(stream(1, 2), 0, (2, 3, 4, 5), 0.5))
+
+
+def test_it_is_traced_and_another_stream_needs_no_other_program() -> None:
+    traced = 0
+
+    @jax.jit
+    def dropped(numbers: jax.Array) -> jax.Array:
+        nonlocal traced
+        traced += 1
+        with injected(numbers):
+            found: jax.Array = nnx.Dropout(0.5, rngs=nnx.Rngs(0))(ONES)
+        return found
+
+    for step in (0, 1):
+        expected = mask(stream(1, step), 0, (6, 8), 0.5)
+        np.testing.assert_array_equal(dropped(jnp.asarray(stream(1, step))) != 0, expected)
+    assert traced == 1
+
+
+def test_neither_evaluation_nor_a_rate_of_0_takes_a_mask() -> None:
+    with injected(jnp.asarray(stream(1, 2))):
+        np.testing.assert_array_equal(nnx.Dropout(0.5, rngs=nnx.Rngs(0))(ONES, deterministic=True), ONES)
+        np.testing.assert_array_equal(nnx.Dropout(0.0, rngs=nnx.Rngs(0))(ONES), ONES)
+        np.testing.assert_array_equal(nnx.Dropout(0.5, rngs=nnx.Rngs(0))(ONES) != 0, mask(stream(1, 2), 0, (6, 8), 0.5))
+
+
+def test_what_draws_for_itself_is_seen() -> None:
+    with injected(jnp.asarray(stream(1, 2))) as drawn:
+        nnx.Rngs(0).params()
+    assert drawn.own
+
+
+def test_afterwards_dropout_is_as_before() -> None:
+    before = nnx.Dropout.__call__, nnx.RngStream.__call__
+    with pytest.raises(ZeroDivisionError), injected(jnp.asarray(stream(0, 0))):
+        raise ZeroDivisionError
+    assert (nnx.Dropout.__call__, nnx.RngStream.__call__) == before

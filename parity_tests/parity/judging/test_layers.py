@@ -1,0 +1,52 @@
+"""What only one side can show of its layers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from parity.judging.layers import Unshown, unshown
+from parity.recording import FRAMEWORKS, Framework, Recording
+from parity_tests.parity.made_verdicts import provenance
+
+
+def sides(torch: tuple[str, ...], jax: tuple[str, ...]) -> dict[Framework, Recording]:
+    """Recordings whose forward stage has these tensors."""
+    found: dict[Framework, Recording] = {}
+    for framework, names in zip(FRAMEWORKS, (torch, jax), strict=True):
+        recording = found[framework] = Recording(provenance(framework, "float64"))
+        recording.add("init", 0, {"fc.weight": np.zeros(1), "bn.count": np.zeros(1)})
+        recording.add("forward", 0, {name: np.zeros(1) for name in names})
+    return found
+
+
+BOTH = ("fc.input", "fc.output", "fc#2.input", "fc#2.output")
+
+
+def test_where_both_show_the_same_there_is_nothing_to_say() -> None:
+    assert unshown(sides(BOTH, BOTH), frozenset(), frozenset()) == Unshown()
+
+
+def test_a_layer_without_a_twin_is_left_out_in_all_its_calls() -> None:
+    found = unshown(sides((*BOTH, "attn.input", "attn#2.output1"), BOTH), frozenset({"attn"}), frozenset())
+    assert found.tensors == {"attn.input", "attn#2.output1"}
+    assert found.listed == ("layers of the torch side that no module of the jax side stands for: attn",)
+
+
+def test_of_a_layer_that_is_called_with_other_inputs_the_outputs_are_compared() -> None:
+    found = unshown(sides((*BOTH, "fc.input1"), BOTH), frozenset(), frozenset())
+    assert found.tensors == {"fc.input", "fc.input1", "fc#2.input"}
+    assert found.listed == ("layer fc: called with other inputs on each side, only its outputs are compared",)
+
+
+@pytest.mark.parametrize("missing", ["fc#2.output", "fc.output"])
+def test_an_output_that_only_one_side_has_stays_a_difference(missing: str) -> None:
+    assert missing not in unshown(sides(BOTH, tuple(n for n in BOTH if n != missing)), frozenset(), frozenset()).tensors
+
+
+def test_what_one_side_holds_alone_takes_everything_named_after_it_along() -> None:
+    recordings = sides(BOTH, BOTH)
+    recordings["torch"].add("trajectory", 0, {"exp_avg.bn.count": np.zeros(1), "exp_avg.fc.weight": np.zeros(1)})
+    found = unshown(recordings, frozenset(), frozenset({"bn.count"}))
+    assert found.tensors == {"bn.count", "exp_avg.bn.count"}
+    assert found.listed == ("held on the torch side only: bn.count",)

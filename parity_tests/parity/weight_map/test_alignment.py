@@ -1,0 +1,94 @@
+"""Whole models whose names and nesting differ: torchvision's beside ports as people write them."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+
+import jax.numpy as jnp
+import pytest
+import torchvision
+from flax import nnx
+
+from parity.jax_side.outline import outline as jax_outline
+from parity.jax_side.outline import outline_made_by
+from parity.torch_side.outline import outline as torch_outline
+from parity.weight_map.find import find
+from parity.weight_map.weight_map import WeightMap
+
+
+class Block(nnx.Module):
+    def __init__(self, inputs: int, outputs: int, stride: int, rngs: nnx.Rngs) -> None:
+        convolution = partial(nnx.Conv, use_bias=False, rngs=rngs)
+        self.conv_a, self.norm_a = convolution(inputs, outputs, (3, 3), stride), nnx.BatchNorm(outputs, rngs=rngs)
+        self.conv_b, self.norm_b = convolution(outputs, outputs, (3, 3)), nnx.BatchNorm(outputs, rngs=rngs)
+        if stride > 1:
+            self.project = convolution(inputs, outputs, (1, 1), stride)
+            self.project_norm = nnx.BatchNorm(outputs, rngs=rngs)
+
+
+class ResNet(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.stem = nnx.Conv(3, 64, (7, 7), 2, use_bias=False, rngs=rngs)
+        self.stem_norm = nnx.BatchNorm(64, rngs=rngs)
+        widths = list(pairwise([64, 64, 128, 256, 512]))
+        blocks = [[Block(a, b, 1 + (a != b), rngs), Block(b, b, 1, rngs)] for a, b in widths]
+        self.blocks = nnx.List([block for stage in blocks for block in stage])
+        self.head = nnx.Linear(512, 1000, rngs=rngs)
+
+
+class EncoderBlock(nnx.Module):
+    def __init__(self, width: int, rngs: nnx.Rngs) -> None:
+        self.norm1, self.norm2 = nnx.LayerNorm(width, rngs=rngs), nnx.LayerNorm(width, rngs=rngs)
+        self.attention = nnx.MultiHeadAttention(num_heads=2, in_features=width, decode=False, rngs=rngs)
+        self.up, self.down = nnx.Linear(width, 2 * width, rngs=rngs), nnx.Linear(2 * width, width, rngs=rngs)
+
+
+class VisionTransformer(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.patches = nnx.Conv(3, 8, (4, 4), 4, rngs=rngs)
+        self.cls, self.positions = nnx.Param(jnp.ones((1, 1, 8))), nnx.Param(jnp.ones((1, 17, 8)))
+        self.blocks = nnx.List([EncoderBlock(8, rngs) for _ in range(3)])
+        self.norm, self.head = nnx.LayerNorm(8, rngs=rngs), nnx.Linear(8, 5, rngs=rngs)
+
+
+def leaves(weights: WeightMap) -> dict[str, str]:
+    return {str(entry.torch).partition(" ")[0]: entry.jax.name for entry in weights.entries}
+
+
+def test_a_resnet_whose_names_and_nesting_differ_is_found_by_its_order() -> None:
+    found = find(torch_outline(torchvision.models.resnet18()), outline_made_by(lambda: ResNet(nnx.Rngs(0))))
+    names = leaves(found)
+    assert names["conv1.weight"] == "stem.kernel"
+    assert names["layer3.0.downsample.1.running_var"] == "blocks.4.project_norm.var"
+    for stage in range(4):
+        for block in range(2):
+            here = f"blocks.{2 * stage + block}"
+            assert names[f"layer{stage + 1}.{block}.conv2.weight"] == f"{here}.conv_b.kernel"
+            assert names[f"layer{stage + 1}.{block}.bn1.bias"] == f"{here}.norm_a.bias"
+    assert len(found.listed) == 20
+    assert len(found.layers) == 41
+    assert found.layers["blocks.2.project"] == ("layer2.0.downsample.0", True)
+
+
+@pytest.mark.parametrize("merged", [False, True], ids=["in order", "order lost"])
+def test_a_vision_transformer_is_found_by_its_order_or_without_it(merged: bool) -> None:
+    of_torch = torchvision.models.VisionTransformer(16, 4, 3, 2, 8, 16, num_classes=5)
+
+    def make() -> nnx.Module:
+        return VisionTransformer(nnx.Rngs(0))
+
+    of_jax = jax_outline(nnx.eval_shape(make)) if merged else outline_made_by(make)
+    found = find(torch_outline(of_torch), of_jax)
+    names = leaves(found)
+    for index in range(3):
+        here, there = f"encoder.layers.encoder_layer_{index}", f"blocks.{index}"
+        assert names[f"{here}.ln_2.weight"] == f"{there}.norm2.scale"
+        assert names[f"{here}.self_attention.in_proj_weight[8:16]"] == f"{there}.attention.key.kernel"
+        assert names[f"{here}.self_attention.out_proj.bias"] == f"{there}.attention.out.bias"
+        assert names[f"{here}.mlp.3.weight"] == f"{there}.down.kernel"
+        assert found.layers[f"{there}.attention"] == (f"{here}.self_attention", False)
+        assert f"{there}.attention.out" not in found.layers
+    assert (names["class_token"], names["encoder.pos_embedding"]) == ("cls", "positions")
+    assert (names["encoder.ln.weight"], names["heads.head.bias"]) == ("norm.scale", "head.bias")
+    assert found.listed == []

@@ -1,0 +1,47 @@
+"""The port of the sequence classifiers to Flax NNX, with recurrent layers that have torch's two biases."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from parity_tests.ports.twins import GRU, LSTM, Embed
+
+TOKENS, WIDTH, FEATURES, CLASSES = 20, 8, 12, 4
+
+
+class Classifier(nnx.Module):
+    """Tokens (N, T) below 20 to logits (N, 4)."""
+
+    def __init__(self, kind: type[LSTM] | type[GRU], layers: int, rngs: nnx.Rngs) -> None:
+        self.embedding = Embed(TOKENS, WIDTH, rngs=rngs)
+        widths = (WIDTH, *[FEATURES] * (layers - 1))
+        self.rnn = nnx.List([kind(width, FEATURES, rngs=rngs) for width in widths])
+        self.fc = nnx.Linear(FEATURES, CLASSES, rngs=rngs)
+
+    def __call__(self, tokens: jax.Array) -> jax.Array:
+        x = self.embedding(tokens)
+        for layer in self.rnn:
+            x, _ = layer(x)
+        return self.fc(x[:, -1])
+
+
+def lstm(rngs: nnx.Rngs) -> Classifier:
+    return Classifier(LSTM, 1, rngs)
+
+
+def stacked_lstm(rngs: nnx.Rngs) -> Classifier:
+    return Classifier(LSTM, 2, rngs)
+
+
+def gru(rngs: nnx.Rngs) -> Classifier:
+    return Classifier(GRU, 1, rngs)
+
+
+def loss(model: Classifier, batch: dict[str, jax.Array]) -> jax.Array:
+    """The mean cross entropy."""
+    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(model(batch["tokens"]), batch["labels"]))
+
+
+def optimizer() -> optax.GradientTransformation:
+    return optax.adam(3e-3)
