@@ -188,9 +188,9 @@ def _coarse(
     for start in starts:
         state = run.state_before(start)
         batch = rounded_all(judging.batches(case.seed, start + 1)[start], TF32_BITS)
-        loss, gradients = judging.gradients(rounded_all(state.parameters, TF32_BITS), batch, TF32_BITS)
-        after = judging.update(state, gradients)
-        for tensor, array in ({"loss": loss} | after.parameters | after.optimizer).items():
+        passed = judging.gradients(rounded_all(state.parameters, TF32_BITS), batch, TF32_BITS)
+        after = judging.update(state, passed.parameters)
+        for tensor, array in ({"loss": passed.loss} | after.parameters | after.optimizer).items():
             key = Key("trajectory", start, tensor)
             if not exact(key, array):
                 found[place(start, tensor)] = difference(array, run.of("trajectory", start)[tensor], scale[key])
