@@ -32,6 +32,7 @@ def tables(document: Mapping[str, Any]) -> list[Rows]:
     found = []
     for entry in usual:
         found += [_variants(entry), *([_pairs(entry)] if entry["pairs"] or entry["twins"] else [])]
+        found += [_starting(entry)] if any(map(_cold, entry["variants"])) else []
     return found + ([_sizes(swept)] if swept else [])
 
 
@@ -62,15 +63,17 @@ def _variants(entry: Mapping[str, Any]) -> Rows:
         "ms a run",
         "x notebook",
         "x floor",
-        "start cold, s",
-        "warm, s",
+        "compile, s",
         "MB",
+        "accuracy",
         "verdict",
     )
     rows = [_variant(found) for found in entry["variants"] if not found["twin"]]
     notes = [
         f"{found['framework']} {found['name']}: {found['reason']}" for found in entry["variants"] if found["reason"]
     ]
+    if entry["case"]["seeds"] > 1:
+        notes.insert(0, f"a step is that of one of the {entry['case']['seeds']} seeds")
     if ceilings := entry["ceilings"]:
         reached = [found for found in entry["variants"] if found["step_us"]]
         notes.insert(0, _ceilings(ceilings))
@@ -92,7 +95,7 @@ def _ceilings(ceilings: Mapping[str, Any]) -> str:
 
 
 def _variant(found: Mapping[str, Any]) -> list[str]:
-    startup = found["startup"] or {}
+    accuracy = (found["accuracy"] or {}).get("test") if found["step_us"] else None
     memory = found["memory"] or {}
     held = memory.get("peak_bytes") or memory.get("resident_bytes")
     times = found["times_notebook"]
@@ -100,9 +103,36 @@ def _variant(found: Mapping[str, Any]) -> list[str]:
         found["framework"], found["name"], with_interval(found["step_us"]),
         NONE if found["run_ms"] is None else figure(found["run_ms"]["median"]),
         NONE if times is None else figure(times["median"]), figure(found["times_floor"]),
-        *(figure((startup.get(part) or {}).get("process_s")) for part in ("cold", "warm")),
-        figure(None if held is None else held / 1e6), found["verdict"],
+        figure(_compiling(found)), figure(None if held is None else held / 1e6), figure(accuracy), found["verdict"],
     ]  # fmt: skip
+
+
+def _cold(found: Mapping[str, Any]) -> Mapping[str, float] | None:
+    """The start of a process with empty caches, where it was timed."""
+    cold: Mapping[str, float] | None = (found["startup"] or {}).get("cold")
+    return cold
+
+
+def _compiling(found: Mapping[str, Any]) -> float | None:
+    """Seconds by which the first run with empty caches is longer than a later one."""
+    cold = _cold(found)
+    return None if cold is None else max(cold["first_run_s"] - 1e-3 * found["run_ms"]["median"], 0.0)
+
+
+def _starting(entry: Mapping[str, Any]) -> Rows:
+    rows = []
+    for found in entry["variants"]:
+        if cold := _cold(found):
+            warm = found["startup"]["warm"] or {}
+            first = (cold["import_s"], cold["data_s"], cold["first_run_s"], warm.get("first_run_s"))
+            hot = 1e-3 * found["run_ms"]["median"]
+            ends = (cold["process_s"], warm.get("process_s"), found["paid_after_steps"])
+            rows.append([found["framework"], found["name"], *map(figure, (*first, hot, *ends))])
+    columns = (
+        "side", "variant", "import", "data", "first run cold", "warm", "hot", "to result cold", "warm", "paid after",
+    )  # fmt: skip
+    note = "seconds; `paid after`: the steps after which a cold start has caught up with the notebook's loop"
+    return Rows(f"{entry['case']['name']}: starting", columns, rows, (note,))
 
 
 def _pairs(entry: Mapping[str, Any]) -> Rows:

@@ -12,14 +12,15 @@ from rich.console import Console
 
 from benchmarks.compare import compare
 from benchmarks.page import page
-from benchmarks.plan import Request
+from benchmarks.plan import Request, groups
 from benchmarks.plots import plots
 from benchmarks.tables import figure, markdown, show, show_changes, tables, with_interval
 from parity_tests.benchmarks.made import RIGHT
-from parity_tests.benchmarks.made_results import result
+from parity_tests.benchmarks.made_results import entries_of, result
 
 WRONG = {("jax stepped", "check"): RIGHT | {"outcome": "wrong", "reason": "step 1 differs"}}
 RESULT = result(WRONG)
+QUICK = result() | {"cases": entries_of(groups(Request(quick=True)), quick=True)}
 FULL = result(request=Request(rounds=3))
 
 
@@ -45,16 +46,31 @@ def test_an_interval_stands_behind_its_median() -> None:
 def test_a_case_has_a_table_of_variants_and_one_of_pairs() -> None:
     names = [table.title for table in tables(RESULT)]
     cases = ("mnist-float32-cpu", "mnist-float32-cpu-s4")
-    assert names == [*(title for case in cases for title in (case, f"{case}: pairs")), "sizes: us a step"]
+    expected = [title for case in cases for title in (case, f"{case}: pairs", f"{case}: starting")]
+    assert names == [*expected, "sizes: us a step"]
     first = tables(RESULT)[0]
     rows = {(row[0], row[1]): row for row in first.rows}
     assert all(len(row) == len(first.columns) for row in first.rows)
     assert rows["torch", "stepped"][2].startswith("5")
     assert rows["torch", "stepped"][-1] == "right"
-    assert rows["jax", "stepped"][2:] == ["-"] * 6 + ["500", "wrong"]
+    assert rows["jax", "stepped"][2:] == ["-"] * 5 + ["500", "-", "wrong"]
+    assert rows["torch", "stepped"][-3:] == ["500", "0.95", "right"]
     assert "jax stepped: step 1 differs" in first.notes
     assert "torch whole_run: whole_run captures a CUDA graph and needs a GPU" in first.notes
     assert any("a large product 200 GFLOP/s, a copy 10 GB/s" in note for note in first.notes)
+
+
+def test_starting_is_told_by_its_parts() -> None:
+    starting = tables(result())[2]
+    rows = {(row[0], row[1]): row for row in starting.rows}
+    # Imports, data, first run; warm: the same here; and a later run of 100 steps of 250 us.
+    assert rows["jax", "stepped"][2:6] == ["1", "0.5", "2", "2"]
+    assert rows["jax", "stepped"][6] == figure(0.25 * 1e-1 * 1.01)
+    # Compiling is what the first run has on top.
+    compiling = {(row[0], row[1]): row[6] for row in tables(result())[0].rows}
+    assert compiling["jax", "stepped"] == figure(2 - 0.02525)
+    assert ("jax", "whole_run_no_command_buffer") not in rows
+    assert not any("starting" in table.title for table in tables(QUICK))
 
 
 def test_pairs_say_which_is_faster_and_whether_that_is_noise() -> None:
