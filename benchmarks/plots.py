@@ -10,12 +10,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
 
+from benchmarks.tables import figure as shown
 from benchmarks.tables import is_swept
 
 COLORS = {"torch": "#c2410c", "jax": "#1d4ed8"}
 NAMES = {"torch": "PyTorch", "jax": "JAX"}
 STYLES = ("-", "--", ":", "-.")
+STARTED = ("notebook", "nnx_jit", "stepped", "compiled", "whole_run", "whole_run_compiled")
+"""The variants whose starts are drawn; the table of starting has all."""
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
 Document = Mapping[str, Any]
@@ -35,13 +39,13 @@ def plots(document: Document, folder: Path) -> list[Path]:
     return files + _drawn(folder / "seeds", seeds, document)
 
 
-def _drawn(stem: Path, draw: Callable[..., bool], *shown: Any) -> list[Path]:
-    """The files of one plot of what is shown; none where there is nothing to draw."""
+def _drawn(stem: Path, draw: Callable[..., bool], *found: Any) -> list[Path]:
+    """The files of one plot of what was found; none where there is nothing to draw."""
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
-    if not draw(axes, *shown):
+    if not draw(axes, *found):
         return []
     files = [stem.with_name(f"{stem.name}{suffix}") for suffix in (".png", ".svg")]
     for file in files:
@@ -62,7 +66,7 @@ def levers(axes: Axes, entry: Found) -> bool:
         step, color = one["step_us"], COLORS[one["framework"]]
         axes.barh(place, step["median"], color=color, height=0.7)
         axes.plot([step["low"], step["high"]], [place, place], color="black", linewidth=1)
-        axes.text(step["median"], place, f" {step['median']:,.4g}", va="center", fontsize=8)
+        axes.text(step["median"], place, f" {shown(step['median'], 4)}", va="center", fontsize=8)
         before = found[place - 1] if place and found[place - 1]["framework"] == one["framework"] else None
         if before is not None:
             axes.barh(
@@ -75,7 +79,7 @@ def levers(axes: Axes, entry: Found) -> bool:
             )
     if entry["ceilings"]:
         floor = max(max(one["floor_us"].values()) for one in found)
-        axes.axvline(floor, color="gray", linestyle=":", label=f"floor, {floor:,.3g} us")
+        axes.axvline(floor, color="gray", linestyle=":", label=f"floor, {shown(floor)} us")
         axes.legend(frameon=False, fontsize=8)
     axes.set_yticks(range(len(found)), [f"{NAMES[one['framework']]} {one['name']}" for one in found], fontsize=8)
     axes.invert_yaxis()
@@ -86,7 +90,7 @@ def levers(axes: Axes, entry: Found) -> bool:
 
 def startup(axes: Axes, entry: Found) -> bool:
     """Seconds from the start of a process with empty caches, against the steps taken."""
-    found = [one for one in _timed(entry) if one["startup"] and one["startup"]["cold"]]
+    found = [one for one in _timed(entry) if one["name"] in STARTED and one["startup"]["cold"]]
     if not found:
         return False
     first = entry["case"]["steps"]
@@ -119,7 +123,7 @@ def sweep(axes: Axes, document: Document, size: str) -> bool:
     if len(kept) < 2:
         return False
     _lines(axes, kept, size, lambda found: found["step_us"]["median"])
-    axes.set(xscale="log", yscale="log", xlabel=size.replace("_", " "), ylabel="microseconds a step")
+    axes.set(xlabel=size.replace("_", " "), ylabel="microseconds a step")
     axes.legend(frameon=False, fontsize=8)
     return True
 
@@ -131,13 +135,13 @@ def seeds(axes: Axes, document: Document) -> bool:
     if not any(_timed(entry) for entry in kept):
         return False
     _lines(axes, kept, "seeds", lambda one: 1e6 / one["step_us"]["median"])
-    axes.set(xscale="log", yscale="log", xlabel="seeds trained together", ylabel="steps a second, of all seeds")
+    axes.set(xlabel="seeds trained together", ylabel="steps a second, of all seeds")
     axes.legend(frameon=False, fontsize=8)
     return True
 
 
 def _lines(axes: Axes, entries: list[Found], size: str, value: Callable[[Found], float]) -> None:
-    """A line for each variant that is timed in more than one of the cases, or in the only one."""
+    """A line for each variant that is timed in more than one of the cases, or in the only one; a tick for each size."""
     points: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for entry in entries:
         for found in _timed(entry):
@@ -148,3 +152,8 @@ def _lines(axes: Axes, entries: list[Found], size: str, value: Callable[[Found],
         label = f"{NAMES[framework]} {variant}"
         across, up = zip(*line, strict=True)
         axes.plot(across, up, marker=MARKS[number % len(MARKS)], color=COLORS[framework], label=label)
+    axes.set(xscale="log", yscale="log")
+    sizes = sorted({entry["case"][size] for entry in entries})
+    axes.xaxis.set_major_locator(FixedLocator(sizes))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticklabels([str(size) for size in sizes])

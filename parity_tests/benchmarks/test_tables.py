@@ -123,7 +123,7 @@ def test_every_plot_is_drawn_as_png_and_svg(tmp_path: Path) -> None:
 
 def test_there_is_no_plot_where_there_are_no_figures(tmp_path: Path) -> None:
     narrow = result(request=Request(problems=("mlp",), variants=("jax whole_run_flat",), rounds=3))
-    assert {file.stem for file in plots(narrow, tmp_path)} == {"levers-mlp-float32-cpu", "startup-mlp-float32-cpu"}
+    assert {file.stem for file in plots(narrow, tmp_path)} == {"levers-mlp-float32-cpu"}
 
 
 def test_a_wrong_variant_is_in_no_plot(tmp_path: Path) -> None:
