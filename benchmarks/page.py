@@ -12,12 +12,13 @@ from benchmarks.tables import markdown, tables
 HOW = """\
 Each variant runs in a process of its own. One clock of the host goes from the submission of a run to its synchronized
 end; parameters and data are on the device before. Rounds are shuffled, partners stand beside each other. Figures are
-medians over rounds, in brackets the 95 % bootstrap interval; a pair's ratio is taken round by round. `x notebook`:
-times faster than the notebook's loop. `x floor`: times the least that the step's arithmetic, memory traffic or launches
-can take on this machine. `compile`: by how many seconds the first run is longer than a later one where the caches of
-compiled programs are empty (cold); warm is a process that finds them full. `MB`: on a GPU the framework's own count, on
-a CPU the whole process. `accuracy`: on the 10,000 test images. A variant that does not do what the float64 judge does
-has no time.
+medians over rounds, in brackets the 95 % bootstrap interval; a pair's ratio is taken round by round.
+
+`x notebook`: times faster than the notebook's loop. `x floor`: times the least that the step's arithmetic, memory
+traffic or launches can take on this machine. `first run`: by how many seconds it is longer than a later one where the
+caches of compiled programs are empty (cold), since it compiles, or loads what is loaded late; warm is a process that
+finds them full. `MB`: on a GPU the framework's own count, on a CPU the whole process. `accuracy`: on the 10,000 test
+images. A variant that does not do what the float64 judge does has no time.
 """
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from benchmarks.case import BATCH_SIZE, WIDTH
 from benchmarks.compare import Change
+from benchmarks.goals import Goal, goals
 
 STYLES = {"right": "green", "wrong": "bold red", "inconclusive": "bold yellow", "not run": "dim"}
 NONE = "-"
@@ -33,7 +34,8 @@ def tables(document: Mapping[str, Any]) -> list[Rows]:
     for entry in usual:
         found += [_variants(entry), *([_pairs(entry)] if entry["pairs"] or entry["twins"] else [])]
         found += [_starting(entry)] if any(map(_cold, entry["variants"])) else []
-    return found + ([_sizes(swept)] if swept else [])
+    wanted = goals(document)
+    return found + ([_sizes(swept)] if swept else []) + ([_goals(wanted)] if wanted else [])
 
 
 def is_swept(case: Mapping[str, Any]) -> bool:
@@ -63,7 +65,7 @@ def _variants(entry: Mapping[str, Any]) -> Rows:
         "ms a run",
         "x notebook",
         "x floor",
-        "compile, s",
+        "first run, +s",
         "MB",
         "accuracy",
         "verdict",
@@ -172,6 +174,15 @@ def _sizes(entries: Sequence[Mapping[str, Any]]) -> Rows:
         case = entry["case"]
         rows.append([case["precision"], str(case["width"]), str(case["batch_size"]), *cells, fastest])
     return Rows("sizes: us a step", ("precision", "width", "batch", *names, "fastest"), rows, ())
+
+
+def _goals(wanted: Sequence[Goal]) -> Rows:
+    rows = [
+        [goal.what, figure(goal.value), f"at {'least' if goal.at_least else 'most'} {figure(goal.enough)}",
+         figure(goal.aim), goal.says]
+        for goal in wanted
+    ]  # fmt: skip
+    return Rows("goals", ("MNIST", "measured", "goal", "aim", "says"), rows, ())
 
 
 def show(console: Console, document: Mapping[str, Any]) -> None:
