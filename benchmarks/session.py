@@ -40,6 +40,7 @@ class Session:
         quick: whether processes start side by side, from caches that are there, so that starting is not timed.
         teller: tells of progress.
         failures: by case and entry, why it could not be timed.
+        running: the processes of the group under way, some of which may have ended.
     """
 
     store: Store
@@ -47,6 +48,7 @@ class Session:
     quick: bool
     teller: Teller
     failures: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
+    running: list[Process] = dataclasses.field(default_factory=list)
 
     def weight(self, group: Group) -> float:
         """About how many seconds a group takes."""
@@ -65,19 +67,22 @@ class Session:
         self.teller.skip(self.weight(group) - left)
         if not pending:
             return
-        if not self.quick:
-            for entry in pending:
-                self._cold(group, entry)
         processes: dict[Entry, Process] = {}
         try:
+            for entry in [] if self.quick else pending:
+                self._cold(group, entry)
             self._start(group, pending, processes)
             self._warm_up(group, processes)
             for index in range(self.rounds):
                 self._round(group, processes, index)
             self._after(group, processes)
+        except BaseException:
+            self._kill()
+            raise
         finally:
-            for process in processes.values():
+            for process in self.running:
                 process.close()
+            self.running.clear()
 
     def _finished(self, group: Group, entry: Entry) -> bool:
         parts = ["start", "describe", "check", *map(run_name, range(self.rounds))]
@@ -123,10 +128,8 @@ class Session:
                 remember(user_folder(), group.case, entry.variant)
             self.teller.done(START_S)
 
-        with ThreadPoolExecutor((os.cpu_count() or 1) if self.quick else 1) as side_by_side:
-            judge = side_by_side.submit(self._judge, group)
-            list(side_by_side.map(start, entries))
-            judge.result()
+        judge = functools.partial(self._judge, group)
+        self._all([judge, *(functools.partial(start, entry) for entry in entries)], side_by_side=self.quick)
 
     def _warm_up(self, group: Group, processes: dict[Entry, Process]) -> None:
         for entry, process in self._alive(group, processes):
@@ -168,8 +171,22 @@ class Session:
             process.close()
             self.teller.done(AFTER_S)
 
-        with ThreadPoolExecutor(os.cpu_count() or 1) as side_by_side:
-            list(side_by_side.map(after, alive))
+        self._all([functools.partial(after, one) for one in alive], side_by_side=True)
+
+    def _all(self, tasks: Sequence[Callable[[], None]], side_by_side: bool) -> None:
+        """Do all of the tasks, one a core or one after the other. Whoever interrupts need not wait for them."""
+        with ThreadPoolExecutor((os.cpu_count() or 1) if side_by_side else 1) as threads:
+            try:
+                for done in [threads.submit(task) for task in tasks]:
+                    done.result()
+            except BaseException:
+                threads.shutdown(wait=False, cancel_futures=True)
+                self._kill()
+                raise
+
+    def _kill(self) -> None:
+        for process in self.running:
+            process.kill()
 
     def _keep(
         self, group: Group, entry: Entry, process: Process, task: str, names: tuple[str, ...], *arguments: Any
@@ -192,7 +209,9 @@ class Session:
             entry.variant.environment
         )
         file = self.store.folder / "logs" / group.case.name / f"{log}.log"
-        return Process(group.case, entry.variant.full_name, variables, file)
+        process = Process(group.case, entry.variant.full_name, variables, file)
+        self.running.append(process)
+        return process
 
     def _caches(self, group: Group, entry: Entry) -> Path:
         # A twin shares its variant's.

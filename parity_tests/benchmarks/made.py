@@ -66,6 +66,10 @@ class MadeProcess:
         usual = {"start": started, "check": RIGHT, "describe": DESCRIBED, "ceilings": CEILINGS[framework]}
         return usual.get(task)
 
+    def kill(self) -> None:
+        """The process ends at once."""
+        self._asked.append((self._name, "killed"))
+
     def close(self) -> None:
         """The process ends, once."""
         if self._open:

@@ -93,6 +93,19 @@ def test_a_stopped_benchmark_goes_on_where_it_was(tmp_path: Path, monkeypatch: p
     assert case_entry(GROUP, again.store, 3, {}) == case_entry(GROUP, one.store, 3, {})
 
 
+@pytest.mark.parametrize("task", ["start", "run", "check"])
+def test_whoever_interrupts_leaves_no_process_behind(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: Asked = []
+    monkeypatch.setattr(benchmarks.session, "Process", processes(asked, {("jax stepped", task): KeyboardInterrupt()}))
+    with pytest.raises(KeyboardInterrupt):
+        session(tmp_path).time(GROUP)
+    for name in NAMES:
+        assert asked.count((name, "begins")) == asked.count((name, "ends"))
+    assert ("jax stepped", "killed") in asked
+
+
 def test_more_rounds_are_added_to_those_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     timed(tmp_path, monkeypatch, rounds=3)
     _, asked = timed(tmp_path, monkeypatch, rounds=5)
