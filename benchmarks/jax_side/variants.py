@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from benchmarks.jax_side.by_hand import by_hand, flat
+from benchmarks.jax_side.by_hand import by_hand, flat, padded
 from benchmarks.jax_side.problems import Setup
 from benchmarks.prepared import Outcome, Prepared
 from jaxnet.arrays import Moments, Run, moments_from_state, moments_to_arrays
@@ -181,6 +181,7 @@ PREPARE: dict[str, Callable[[Setup], Prepared]] = {
     "whole_run_unrolled": _whole_run_unrolled,
     "whole_run_by_hand": by_hand,
     "whole_run_flat": flat,
+    "whole_run_padded": padded,
     # Their processes start with another XLA_FLAGS.
     "whole_run_no_command_buffer": _whole_run,
     "whole_run_while_command_buffer": _whole_run,

@@ -32,7 +32,7 @@ def made(cases: dict[str, dict[str, float]], device: str = "gpu") -> dict[str, A
                 }
             )
         entries.append({"case": {"name": name}, "variants": variants})
-    return {"request": {"device": device}, "cases": entries}
+    return {"request": {"device": device, "quick": False, "variants": []}, "cases": entries}
 
 
 GPU = made(
@@ -82,7 +82,9 @@ def test_enough_and_aim_are_included(value: float, at_least: bool, says: str) ->
 
 def test_a_result_of_something_else_has_no_goals() -> None:
     assert goals(result(request=Request(problems=("mlp",), variants=("jax stepped",), rounds=3))) == []
-    assert goals(result(request=Request(quick=True, steps=7, rounds=3))) == []
+    assert goals(result(request=Request(problems=("mnist",), steps=7, rounds=3))) == []
+    for narrowed in ({"quick": True}, {"variants": ["stepped"]}):
+        assert goals(CPU | {"request": CPU["request"] | narrowed}) == []
 
 
 def test_goals_are_told_as_a_table() -> None:

@@ -51,9 +51,10 @@ RIGHT = [
     *(("mlp", name) for name in (
         "torch notebook", "torch stepped", "torch fused", "jax nnx_jit", "jax jit_state", "jax stepped",
         "jax ahead_of_time", "jax whole_run", "jax whole_run_unrolled", "jax whole_run_by_hand", "jax whole_run_flat",
+        "jax whole_run_padded",
     )),
     *(("line_fit", name) for name in ("torch notebook", "jax stepped", "jax ahead_of_time")),
-    *(("mnist", name) for name in ("torch notebook", "torch fused", "jax nnx_jit", "jax whole_run_flat")),
+    *(("mnist", name) for name in ("torch notebook", "torch fused", "jax nnx_jit", "jax whole_run_padded")),
 ]  # fmt: skip
 
 
