@@ -13,7 +13,7 @@ from rich.console import Console
 
 from benchmarks.caches import is_cached, user_folder
 from benchmarks.document import SCHEMA_VERSION, case_entry, write
-from benchmarks.machine import condition, machine
+from benchmarks.machine import IDENTITY, condition, machine
 from benchmarks.page import page
 from benchmarks.plan import Group, Request, groups, rounds_of
 from benchmarks.process import VariantFailed
@@ -34,35 +34,63 @@ def measured(request: Request, folder: Path, command: Sequence[str], out: Consol
     """
     planned = groups(request)
     plots = _plots()
-    store = Store(folder, request.document())
+    # More rounds are added to those that are there.
+    store = Store(folder, request.document() | {"rounds": None})
     found = [_left_to_the_cache(group) if request.quick and not request.variants else group for group in planned]
     rounds = rounds_of(request)
     session = Session(store, rounds, request.quick, Teller(err, 1.0))
     session.teller = Teller(err, sum(session.weight(group) for group in found))
-    begun, before = time.monotonic(), condition()
-    store.put_once({"at": datetime.now(UTC).isoformat(timespec="seconds"), "condition": before}, "begun")
-    with session.teller.showing():
-        for group in found:
-            try:
-                session.time(group)
-            except VariantFailed as failure:
-                raise NotCheckable(f"{group.case.name} has no judge: {failure}") from failure
-    store.put(time.monotonic() - begun + (store.get("seconds") or 0.0), "seconds")
-    document = _document(request, found, session, command)
+    this = _same_machine(store)
+    if any(map(session.pending, found)):
+        _time(session, found)
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "command": list(command),
+        **store.get("begun"),
+        "seconds": store.get("seconds"),
+        "request": request.document(),
+        "rounds": rounds,
+        "machine": this,
+        "condition": {part: store.get(f"condition-{part}") for part in ("before", "after")},
+        "cases": [case_entry(group, store, rounds, session.failures) for group in found],
+    }
     write(document, folder / "result.json")
     show(out, document)
     files = plots(document, folder)
     (folder / "README.md").write_text(page(document, files), encoding="utf-8")
     out.print(f"written to {folder}: result.json, README.md and {len(files)} plots", markup=False, soft_wrap=True)
-    return all(
-        variant["verdict"] == "right" or (variant["verdict"] == "not run" and not _failed(entry, variant, session))
-        for entry in document["cases"] for variant in entry["variants"]
-    )  # fmt: skip
+    verdicts = {variant["verdict"] for entry in document["cases"] for variant in entry["variants"]}
+    return not session.failures and verdicts <= {"right", "not run"}
 
 
-def _failed(entry: Any, variant: Any, session: Session) -> bool:
-    name = f"{variant['framework']}-{variant['name']}" + ("-twin" if variant["twin"] else "")
-    return (entry["case"]["name"], name) in session.failures
+def _same_machine(store: Store) -> dict[str, Any]:
+    """What the machine is, as it was found when the benchmark began.
+
+    Raises:
+        NotCheckable: that was another machine.
+    """
+    this = machine()
+    store.put_once(this, "machine")
+    found: dict[str, Any] = store.get("machine")
+    if any(found[entry] != this[entry] for entry in IDENTITY):
+        raise NotCheckable(f"{store.folder} holds a benchmark of another machine: name another folder by --output")
+    return found
+
+
+def _time(session: Session, found: Sequence[Group]) -> None:
+    """Time all groups, and keep when, how long, and how the machine was doing before and after."""
+    store, begun = session.store, time.monotonic()
+    store.put_once({"begun_at": datetime.now(UTC).isoformat(timespec="seconds")}, "begun")
+    store.put_once(condition(), "condition-before")
+    try:
+        with session.teller.showing():
+            for group in found:
+                session.time(group)
+    except VariantFailed as failure:
+        raise NotCheckable(f"there is no judge: {failure}") from failure
+    finally:
+        store.put(time.monotonic() - begun + (store.get("seconds") or 0.0), "seconds")
+        store.put(condition(), "condition-after")
 
 
 def _plots() -> Any:
@@ -82,19 +110,3 @@ def _left_to_the_cache(group: Group) -> Group:
     ]  # fmt: skip
     kept = tuple(entry for entry in group.entries if entry not in out)
     return replace(group, entries=kept, left_out=(*group.left_out, *((entry.variant, NOT_CACHED) for entry in out)))
-
-
-def _document(request: Request, found: Sequence[Group], session: Session, command: Sequence[str]) -> dict[str, Any]:
-    store = session.store
-    begun = store.get("begun")
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "command": list(command),
-        "begun_at": begun["at"],
-        "seconds": store.get("seconds"),
-        "request": request.document(),
-        "rounds": session.rounds,
-        "machine": machine(),
-        "condition": {"before": begun["condition"], "after": condition()},
-        "cases": [case_entry(group, store, session.rounds, session.failures) for group in found],
-    }

@@ -62,7 +62,7 @@ class Session:
         Raises:
             VariantFailed: there is no judge.
         """
-        pending = [entry for entry in group.entries if not self._finished(group, entry)]
+        pending = self.pending(group)
         left = self.weight(dataclasses.replace(group, entries=tuple(pending))) if pending else 0.0
         self.teller.skip(self.weight(group) - left)
         if not pending:
@@ -84,9 +84,13 @@ class Session:
                 process.close()
             self.running.clear()
 
-    def _finished(self, group: Group, entry: Entry) -> bool:
+    def pending(self, group: Group) -> list[Entry]:
+        """The entries of a group that are not finished yet."""
         parts = ["start", "describe", "check", *map(run_name, range(self.rounds))]
-        return all(self.store.get(group.case.name, entry.name, part) is not None for part in parts)
+        return [
+            entry for entry in group.entries
+            if any(self.store.get(group.case.name, entry.name, part) is None for part in parts)
+        ]  # fmt: skip
 
     def _judge(self, group: Group) -> None:
         file = self.store.file(group.case.name, "judge", suffix=".safetensors")

@@ -13,7 +13,8 @@ import benchmarks.measure
 import benchmarks.session
 from benchmarks.command import CANNOT, DONE, INTERRUPTED, RED, main
 from benchmarks.document import SCHEMA
-from parity_tests.benchmarks.made import RIGHT, processes
+from benchmarks.machine import machine
+from parity_tests.benchmarks.made import FAILED, RIGHT, processes
 from parity_tests.benchmarks.made_results import result
 
 Capture = pytest.CaptureFixture[str]
@@ -68,7 +69,32 @@ def test_a_second_call_measures_nothing_and_tells_the_same(tmp_path: Path, monke
     assert main(line) == DONE
     assert asked == []
     after = json.loads((tmp_path / "out" / "result.json").read_text())
-    assert (before["cases"], before["begun_at"]) == (after["cases"], after["begun_at"])
+    assert before == after
+
+
+def test_more_rounds_are_added_to_those_that_are_there(tmp_path: Path) -> None:
+    line = ["--quick", "--device", "cpu", "--output", "out"]
+    assert main(line) == DONE
+    before = json.loads((tmp_path / "out" / "result.json").read_text())["cases"][0]["variants"][0]["runs"]
+    assert main([*line, "--rounds", "5"]) == DONE
+    after = json.loads((tmp_path / "out" / "result.json").read_text())["cases"][0]["variants"][0]["runs"]
+    assert (len(before), len(after)) == (3, 5)
+    assert after[:3] == before
+
+
+def test_the_folder_of_another_machine_is_left_alone(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    line = ["--quick", "--device", "cpu", "--output", "out"]
+    assert main(line) == DONE
+    this = machine()
+    monkeypatch.setattr(benchmarks.measure, "machine", lambda: this | {"cores": 512})
+    assert main(line) == CANNOT
+    assert "out holds a benchmark of another machine" in capsys.readouterr().err
+
+
+def test_without_a_judge_nothing_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    answer(monkeypatch, {("torch notebook", "make_judge"): FAILED})
+    assert main(["--quick", "--device", "cpu"]) == CANNOT
+    assert f"there is no judge: {FAILED}" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_wrong_variant_is_shown_and_told_by_the_status(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
