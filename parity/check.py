@@ -16,6 +16,7 @@ from parity.judging.judge import (
     Lockstep,
     compare_null_in_lockstep,
     compare_with_cpu,
+    completed,
     judged_beyond_noise,
     rests_on_null,
 )
@@ -24,13 +25,14 @@ from parity.judging.loops import chosen, compare_loops_float32, compare_loops_fl
 from parity.judging.noise import Noise
 from parity.judging.power import multiplies_matrices
 from parity.judging.score import compare_predictions
+from parity.judging.starts import starts
 from parity.judging.summary import summarised
 from parity.pair import Pair
 from parity.recording import DTYPES, FRAMEWORKS, Device, Dtype, Framework, Key, Recording, keys_of
 from parity.running import Running
 from parity.runs import Progress
 from parity.shown import Shown
-from parity.verdict import Against, Comparison, Curves, Verdict
+from parity.verdict import Against, Comparison, Curves, Start, Verdict
 
 DEFAULT_LOOPS = ("stepped", "whole_run")
 
@@ -39,9 +41,9 @@ DEFAULT_LOOPS = ("stepped", "whole_run")
 class Findings:
     """What a check has found so far; `parity.judging.summary` makes the verdict of it.
 
-    `against` tells of a side that is recorded. `unshown` is what one side alone can show. `lockstep` has the float64
-    comparisons of the free runs, and what of them was made in lockstep instead. `coarse` has the coarse distances for
-    each dtype.
+    `against` tells of a side that is recorded. `unshown` is what one side alone can show, `starts` where differences
+    start. `lockstep` has the float64 comparisons of the free runs, and what of them was made in lockstep instead.
+    `coarse` has the coarse distances for each dtype.
     """
 
     pair: Pair
@@ -57,6 +59,7 @@ class Findings:
     coarse: dict[Dtype, dict[Key, float]] = field(default_factory=dict)
     listed: list[str] = field(default_factory=list)
     unshown: Unshown = field(default_factory=Unshown)
+    starts: list[Start] = field(default_factory=list)
     lockstep: Lockstep = field(default_factory=lambda: Lockstep([]))
 
     @property
@@ -127,6 +130,9 @@ def compared(findings: Findings, loops: Sequence[str] | None, tell: Progress) ->
     names = chosen(findings.sides, loops) if trains else {"torch": {}, "jax": {}}
     _float64(findings, names, tell)
     curves = Curves({}, {})
+    if findings.differs:
+        tell("float64: where it starts")
+        findings.starts = _starts(findings)
     if not findings.differs and "float32" in findings.dtypes:
         _float32(findings, names, tell)
         if trains and not findings.differs:
@@ -146,8 +152,11 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
     def noise_of(framework: Framework, until: int | None) -> Noise:
         return sides[framework].free_noise(findings.scales, until)
 
-    judge, other = findings.judge, OTHER[judging]
-    findings.unshown = unshown(free, sides["jax"].unmatched, sides["jax"].apart)
+    other = OTHER[judging]
+    if not (findings.against and findings.against.names):
+        # Two sides of one framework divide the network alike, and hold the same.
+        findings.unshown = unshown(free, sides["jax"].unmatched, sides["jax"].apart)
+    free[judging] = judge = completed(findings.judge, free[other], findings.unshown.tensors)
     findings.listed += findings.unshown.listed
     keys = [
         key for key in keys_of(*free.values())
@@ -181,14 +190,24 @@ def _beyond_noise(findings: Findings, compared: list[Comparison], noise_of: Nois
     @cache
     def lockstep_noise_of(framework: Framework) -> Noise:
         base = judge if framework == judging else run()
-        if framework in findings.running:
-            return findings.running[framework].lockstep64_noise(base, judge, findings.scales)
-        # A recorded side cannot be moved any more: it shows no noise, and the floor has to suffice.
-        return Noise(base, lambda move: base, findings.scales, findings.seed)
+        return findings.sides[framework].lockstep64_noise(base, judge, findings.scales)
 
     return judged_beyond_noise(
         compared, findings.recordings["float64"], judging, findings.scales, noise_of, lockstep_noise_of, run
     )
+
+
+def _starts(findings: Findings) -> list[Start]:
+    """Where the differences of a pass start, told by a side that is handed at every layer what the judge has there."""
+    wrong = [c.key for c in findings.comparisons if c.outcome == "differ" and c.dtype == "float64" and c.loop is None]
+    first = min(wrong, key=Key.flow, default=None)
+    side = findings.running.get(OTHER[findings.judging])
+    if first is None or first.stage != "forward" or side is None:
+        return []
+    judge, step = findings.judge, first.step
+    batch = side.float64.batches(findings.seed, findings.pair.steps)[step]
+    taught = side.float64.taught(judge.state_before(step).parameters, batch, judge.of("forward", step))
+    return starts(judge, step, taught, findings.scales, findings.unshown.tensors)
 
 
 def _float32(findings: Findings, names: dict[Framework, dict[str, str]], tell: Progress) -> None:

@@ -61,7 +61,7 @@ class LiveSide(Protocol):
 
     @property
     def outline(self) -> Outline | None:
-        """What a module of torch's is made of, from which a JAX side finds the weight map; None for anything else."""
+        """What the torch side's model is made of, which a weight map is found from; None where there is none."""
 
     def provenance(self) -> Provenance:
         """Versions, device, dtype, matmul precision and 64-bit switch, as they really are while this side runs."""
@@ -77,6 +77,13 @@ class LiveSide(Protocol):
 
     def forward(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Arrays:
         """One pass forward with its layers, without a loss: the `forward` of an `Observation`."""
+
+    def taught(self, parameters: Arrays, batch: Batch, given: Arrays) -> Arrays:
+        """What comes to every call of a layer and what it gives, where each is handed what `given` has of it.
+
+        So is whatever comes after it: what is found at one place says nothing of what was found before (teacher
+        forcing).
+        """
 
     def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
         """One pass with its layers."""

@@ -57,12 +57,17 @@ class Side:
     one that the side's own parts build and read. `Arrays` are dicts of NumPy arrays in torch's names and layout.
 
     Attributes:
-        model: `() -> nn.Module`; in JAX `(rngs) -> nnx.Module`. With `arrays`: `(Arrays, dtype, device) -> model`.
+        model: `() -> nn.Module`; in JAX `(rngs) -> nnx.Module`, `() -> linen.Module`, which the other parts get bound
+            to its variables, or `() -> pytree of parameters`. With `arrays`: `(Arrays, dtype, device) -> model`.
         loss: `(model, batch) -> scalar`, the batch in the framework's own tensors; None where the pair declares no
-            stage from the loss on.
+            stage from the loss on. In JAX `loss` and `predict` are told by an argument `train`, if they have one,
+            whether the pass is one in training mode: Linen modules and plain functions have no mode of their own.
         optimizer: torch: `(parameters) -> torch.optim.Optimizer`; JAX: `() -> optax.GradientTransformation`.
+        scheduler: torch: `(optimizer) -> torch.optim.lr_scheduler.LRScheduler`, stepped after every step. In JAX a
+            schedule is a part of the transformation, and so is clipping.
+        clip: torch: `(parameters) -> None`, done to the gradients before every step; None: nothing.
         update: instead of `optimizer`, an update without memory: `(model, gradients) -> model`.
-        predict: `(model, batch) -> output`; None: what the model gives where the loss calls it.
+        predict: `(model, batch) -> output`; None: what the model gives where the loss calls it, which a pytree cannot.
         parameters: `(seed) -> Arrays`, the initial parameters, float64; None: what torch's module draws from the seed.
         batches: `(seed, steps) -> sequence of dicts of NumPy arrays`, one for each step; None: those of the pair.
         scored: `(seed) -> {name: batch}`, what to score on after the last step; None: those of the pair.
@@ -77,6 +82,8 @@ class Side:
     model: Part
     loss: Part | None = None
     optimizer: Part | None = None
+    scheduler: Part | None = None
+    clip: Part | None = None
     update: Part | None = None
     predict: Part | None = None
     parameters: Part | None = None

@@ -186,6 +186,8 @@ class Parts:
     loss = cached_property(lambda self: self._part("loss"))
     scored = cached_property(lambda self: self._part("scored"))
     optimizer = cached_property(lambda self: self._part("optimizer"))
+    scheduler = cached_property(lambda self: self._part("scheduler"))
+    clip = cached_property(lambda self: self._part("clip"))
     update = cached_property(lambda self: self._part("update"))
     train = cached_property(lambda self: self._part("train"))
     missing = cached_property(lambda self: self._part("missing"))

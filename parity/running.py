@@ -118,8 +118,12 @@ class Running:
         return self._lockstep(self.float64, judge)
 
     def lockstep64_noise(self, base: Recording, judge: Recording, scales: Scales) -> Noise:
-        """Its noise in these steps, of which `base` is the recording."""
-        return Noise(base, lambda move: self._lockstep(self.float64, judge, move=move), scales, self._seed)
+        return Noise(base, lambda move: self.lockstep64_moved(judge, move), scales, self._seed)
+
+    def lockstep64_moved(self, judge: Recording, move: Move) -> Recording:
+        """The float64 steps, each from the judge's state whose parameters were moved."""
+        self._tell(f"float64, {self.framework}: noise in lockstep")
+        return self._lockstep(self.float64, judge, move=move)
 
     def lockstep(self, judge: Recording) -> Recording:
         self._tell(f"float32, {self.framework}: {self._pair.steps} steps in lockstep with the judge")

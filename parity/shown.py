@@ -58,6 +58,9 @@ class Shown(Protocol):
     def coarse(self, dtype: Dtype, judge: Recording, scales: Scales) -> dict[Key, float]:
         """The coarse distances of a dtype; asked only of the judge's side."""
 
+    def lockstep64_noise(self, base: Recording, judge: Recording, scales: Scales) -> Noise:
+        """Its noise in float64 steps, each from the judge's state, of which `base` is the recording."""
+
     def lockstep(self, judge: Recording) -> Recording:
         """Its float32 steps, each from the judge's state."""
 

@@ -97,6 +97,24 @@ class FirstDifference:
 
 
 @dataclass(frozen=True)
+class Start:
+    """A place where a difference starts, rather than arrives: it shows where all that comes before is the judge's.
+
+    Attributes:
+        key: the tensor that differs there.
+        difference: max abs(a - b) / scale, by this place alone.
+        where: the layer, or the segment between two of them, in words.
+    """
+
+    key: Key
+    difference: float
+    where: str
+
+    def __str__(self) -> str:
+        return f"{self.where} ({self.difference:.2g})"
+
+
+@dataclass(frozen=True)
 class Excerpt:
     """What the runs in which the first difference shows recorded up to there.
 
@@ -168,6 +186,7 @@ class Verdict:
         outcome: of the whole check.
         stages: one for each stage that the pair declares, in the order of the flow.
         first_difference: None where nothing differs.
+        starts: where differences start, in the order of the flow, if the first one shows in the forward stage.
         listed: what passed under a special rule, one line each: flips, null gradients,
             tensors without power in float32.
         scores: of each scored batch with labels.
@@ -197,6 +216,7 @@ class Verdict:
     dtypes: tuple[Dtype, ...] = DTYPES
     seconds: float = 0.0
     against: Against | None = None
+    starts: list[Start] = field(default_factory=list)
 
     @property
     def not_asked(self) -> list[str]:

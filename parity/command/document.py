@@ -14,7 +14,7 @@ from typing import Any
 from parity.pair import Pair
 from parity.recording import Framework
 from parity.replacing import replacing
-from parity.verdict import Comparison, StageVerdict, Verdict, worst
+from parity.verdict import Comparison, StageVerdict, Start, Verdict, worst
 
 SCHEMA_VERSION = 1
 """Raised with every change that a reader of older documents would notice."""
@@ -80,6 +80,7 @@ def pair_entry(pair: Pair, file: Path, verdict: Verdict) -> dict[str, Any]:
         "against": verdict.against and asdict(verdict.against) | {"names": verdict.against.names},
         "seconds": verdict.seconds,
         "first_difference": first and _comparison(first.comparison) | {"looks_like": first.looks_like},
+        "starts": [_start(start) for start in verdict.starts],
         "stages": [_stage(stage) for stage in verdict.stages],
         "not_asked": verdict.not_asked,
         "float64_figures": float64_figures(verdict.comparisons),
@@ -90,6 +91,10 @@ def pair_entry(pair: Pair, file: Path, verdict: Verdict) -> dict[str, Any]:
         "tensors": tensors(verdict.comparisons),
         "provenances": [provenance.document() for provenance in verdict.provenances],
     }
+
+
+def _start(start: Start) -> dict[str, Any]:
+    return start.key._asdict() | {"difference": start.difference, "where": start.where}
 
 
 def seeds_entry(file: Path, verdict: Any) -> dict[str, Any]:

@@ -111,6 +111,10 @@ def lines(pair: Pair, verdict: Verdict) -> list[Text]:
     ]
     if verdict.first_difference:
         found.insert(0, Text(f"first difference: {verdict.first_difference}", style=STYLES["differ"]))
+    if verdict.starts:
+        shown = [str(start) for start in verdict.starts[:LISTED]]
+        more = len(verdict.starts) - len(shown)
+        found.insert(1, Text(f"differences start {', '.join(shown)}{f', and at {more} more places' if more else ''}"))
     found += [Text(_score(pair, score, _names(verdict))) for score in verdict.scores]
     found += [Text(line) for line in (_kept(verdict), _curves(verdict), _loops(verdict)) if line]
     found += [Text(f"listed: {line}") for line in verdict.listed[:LISTED]]

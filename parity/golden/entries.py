@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-FREE, LOCKSTEP, ON_CPU, CURVE, FLIPPED = "float64", "float32", "float64 on the CPU", "curve", "flipped"
+FREE, LOCKSTEP, LOCKSTEP64 = "float64", "float32", "float64 in lockstep"
+ON_CPU, CURVE, FLIPPED = "float64 on the CPU", "curve", "flipped"
 
 
 def coarse_name(dtype: str) -> str:

@@ -17,6 +17,7 @@ from parity.golden.entries import (
     FLIPPED,
     FREE,
     LOCKSTEP,
+    LOCKSTEP64,
     ON_CPU,
     coarse_name,
     driven_name,
@@ -81,6 +82,8 @@ def _free(asked: Asked, kept: Kept, device: Device) -> None:
     found = sizes(running.whole)
     draws = _draws(running.whole, running.free_moved, asked.seed)
     content.figures[FREE] = _table([found, *draws])
+    draws = _draws(judge, lambda move: running.lockstep64_moved(judge, move), asked.seed)
+    content.figures[LOCKSTEP64] = _table([sizes(judge), *draws])
     if device == "gpu":
         content.recordings[ON_CPU] = kept.without_given(running.on_cpu())
     for dtype in DTYPES:

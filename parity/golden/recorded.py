@@ -11,6 +11,7 @@ from parity.golden.entries import (
     FLIPPED,
     FREE,
     LOCKSTEP,
+    LOCKSTEP64,
     ON_CPU,
     coarse_name,
     driven_name,
@@ -68,6 +69,9 @@ class Recorded:
     def coarse(self, dtype: Dtype, judge: Recording, scales: Scales) -> dict[Key, float]:
         rows = self._content.figures.get(coarse_name(dtype), {})
         return {key: scaled(float(row[0]), scales.of[key]) for key, row in rows.items()}
+
+    def lockstep64_noise(self, base: Recording, judge: Recording, scales: Scales) -> Noise:
+        return self._noise(LOCKSTEP64, scales)
 
     def lockstep(self, judge: Recording) -> Recording:
         return self._measured(LOCKSTEP)

@@ -1,4 +1,4 @@
-"""Dropout by masks drawn in NumPy, and whether a model drew anything of its own."""
+"""Dropout by masks drawn in NumPy."""
 
 from __future__ import annotations
 
@@ -11,45 +11,46 @@ from unittest.mock import patch
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
+from flax import linen, nnx
 
 from parity.draws import mask
 from parity.recording import Array
 
 
-class Drawn:
-    """Whether a stream of random numbers of Flax's was asked for one while it was watched."""
-
-    def __init__(self) -> None:
-        self.own = False
-
-
 @contextmanager
-def injected(stream: jax.Array | None) -> Iterator[Drawn]:
-    """Every dropout takes its mask from `stream` (None: as it is), in the order of the calls.
+def injected(stream: jax.Array | None) -> Iterator[None]:
+    """Every dropout of Flax's takes its mask from `stream` (None: as it is), in the order of the calls."""
+    if stream is None:
+        yield
+        return
+    calls = count()
 
-    What else asks a stream of Flax's for a number is told by `Drawn.own`.
-    """
-    drawn, calls = Drawn(), count()
-    next_of_stream = nnx.RngStream.__call__
-
-    def dropout(layer: nnx.Dropout, inputs: jax.Array, *, deterministic: bool | None = None, rngs: Any = None) -> Any:
-        off = layer.deterministic if deterministic is None else deterministic
-        if off or layer.rate == 0:
+    def dropped(layer: nnx.Dropout | linen.Dropout, inputs: jax.Array, deterministic: bool | None) -> jax.Array:
+        if deterministic or layer.rate == 0:
             return inputs
-        shape = [1 if axis in layer.broadcast_dims else size for axis, size in enumerate(inputs.shape)]
+        shape = list(inputs.shape)
+        for axis in layer.broadcast_dims:
+            shape[axis] = 1
         kept = _mask(stream, next(calls), tuple(shape), layer.rate)
         return jnp.where(kept, inputs / (1 - layer.rate) if layer.rate < 1 else inputs, jnp.zeros_like(inputs))
 
-    def next_of_own(source: nnx.RngStream, *given: Any, **named: Any) -> Any:
-        drawn.own = True
-        return next_of_stream(source, *given, **named)
+    def dropout(layer: nnx.Dropout, inputs: jax.Array, *, deterministic: bool | None = None, rngs: Any = None) -> Any:
+        return dropped(layer, inputs, layer.deterministic if deterministic is None else deterministic)
 
-    with (
-        patch.object(nnx.Dropout, "__call__", nnx.Dropout.__call__ if stream is None else dropout),
-        patch.object(nnx.RngStream, "__call__", next_of_own),
-    ):
-        yield drawn
+    def of_linen(function: Any, given: Any, named: Any, context: linen.module.InterceptorContext) -> Any:
+        layer = context.module
+        if not isinstance(layer, linen.Dropout) or context.method_name != "__call__":
+            return function(*given, **named)
+        inputs, deterministic = _dropout_arguments(*given, **named)
+        return dropped(layer, inputs, linen.merge_param("deterministic", layer.deterministic, deterministic))
+
+    with patch.object(nnx.Dropout, "__call__", dropout), linen.intercept_methods(of_linen):
+        yield
+
+
+def _dropout_arguments(inputs: jax.Array, deterministic: bool | None = None, rng: Any = None) -> tuple[Any, Any]:
+    """What Linen's dropout is called with, but for the key that it would draw from."""
+    return inputs, deterministic
 
 
 def _mask(stream: Any, call: int, shape: tuple[int, ...], rate: float) -> jax.Array:

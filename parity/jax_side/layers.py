@@ -1,18 +1,35 @@
-"""What goes in and out of every layer of an `nnx.Module`, and zero probes that let its inputs be differentiated by."""
+"""What goes in and out of every layer of a Flax module, and zero probes that let its inputs be differentiated by."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
+from flax import linen, nnx
+from jax.extend.core import get_opaque_trace_state
 
-from parity.jax_side.models import Place
+from parity.recording import Array
+
+
+class Place(NamedTuple):
+    """Where a module of the JAX side stands on the torch side.
+
+    Attributes:
+        name: of its torch twin.
+        channels: whether what goes in and comes out has its channels last here, and behind the examples there.
+        order: where each feature that goes in on the torch side stands on this side; None: at the same place. They
+            part behind a convolution that is flattened.
+    """
+
+    name: str
+    channels: bool
+    order: Array | None = None
 
 
 def rounded(array: jax.Array, bits: int | None) -> jax.Array:
@@ -27,25 +44,39 @@ def rounded(array: jax.Array, bits: int | None) -> jax.Array:
 class Layers:
     """Arrays of one traced pass, in torch's layout: `forward` has inputs and outputs in the order of the calls.
 
-    `outputs` are the model's own, as its last call gave them.
+    `outputs` are the model's own, as its last call gave them. A call inside a transformation of the model's own, such
+    as a scan, belongs to another trace, from which nothing can be handed out: `hidden` has the layers so called.
+
+    Args:
+        bits: every recorded activation is rounded to so many mantissa bits; None: not at all.
+        probes: zeros that are added to the inputs, to differentiate by.
+        taught: what every layer is handed instead of what comes to it, and what is handed on instead of what it gives.
     """
 
-    def __init__(self, bits: int | None, probes: dict[str, jax.Array] | None) -> None:
+    def __init__(
+        self, bits: int | None, probes: dict[str, jax.Array] | None, taught: dict[str, jax.Array] | None = None
+    ) -> None:
         self.forward: dict[str, jax.Array] = {}
         self.inputs: list[str] = []
         self.outputs: Any = None
+        self.hidden: set[str] = set()
+        self._trace = _trace()
         self._bits = bits
         self._probes = probes
+        self._taught = taught or {}
         self._calls: Counter[str] = Counter()
-        self._inside: set[int] = set()
+        self._inside: set[str] = set()
 
-    def call(self, place: Place, layer: nnx.Module, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
-        """Call a layer with its probes added to its inputs, and keep what went in and came out.
+    def call(self, place: Place, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        """Call a layer, a function of what goes in, with its probes added to that, and keep what went in and came out.
 
         An input that is given twice, such as the one of self-attention, is one input.
         """
-        if id(layer) in self._inside:
-            return function(layer, *given, **named)
+        if place.name in self._inside:
+            return function(*given, **named)
+        if not self._here():
+            self.hidden.add(place.name)
+            return function(*given, **named)
         self._calls[place.name] += 1
         call = place.name if self._calls[place.name] == 1 else f"{place.name}#{self._calls[place.name]}"
         taken: dict[int, jax.Array] = {}
@@ -58,32 +89,44 @@ class Layers:
             return taken[id(argument)]
 
         inputs, others = [entered(argument) for argument in given], {k: entered(v) for k, v in named.items()}
-        self._inside.add(id(layer))
+        self._inside.add(place.name)
         try:
-            output = function(layer, *inputs, **others)
+            output = function(*inputs, **others)
         finally:
-            self._inside.remove(id(layer))
+            self._inside.remove(place.name)
         return self._left(call, output, place.channels)
+
+    def gave(self, output: Any) -> None:
+        """Keep what the model itself gave."""
+        self.outputs = output if self._here() else None
+
+    def _here(self) -> bool:
+        return bool(_trace() == self._trace)
 
     def _left(self, call: str, output: Any, channels: bool) -> Any:
         leaves, structure = jax.tree.flatten(output)
         floating = [index for index, leaf in enumerate(leaves) if _floating(leaf)]
         for number, index in enumerate(floating):
             leaves[index] = rounded(leaves[index], self._bits)
-            self.forward[f"{call}.output{number or ''}"] = in_front(leaves[index], channels)
+            name = f"{call}.output{number or ''}"
+            self.forward[name] = in_front(leaves[index], channels)
+            if name in self._taught:
+                leaves[index] = behind(self._taught[name], channels)
         return jax.tree.unflatten(structure, leaves)
 
     def _input(self, name: str, array: jax.Array, place: Place) -> jax.Array:
         array = rounded(array, self._bits)
         if self._probes is not None:
-            probe = self._probes[name]
-            if place.order is not None:
-                probe = probe[..., np.argsort(place.order)]
-            array = array + behind(probe, place.channels)
+            array = array + _as_it_comes(self._probes[name], place)
         seen = in_front(array, place.channels)
         self.forward[name] = seen if place.order is None else seen[..., place.order]
         self.inputs.append(name)
-        return array
+        return array if name not in self._taught else _as_it_comes(self._taught[name], place)
+
+
+def _as_it_comes(array: jax.Array, place: Place) -> jax.Array:
+    """An input in torch's layout as it comes to the layer here."""
+    return behind(array if place.order is None else array[..., np.argsort(place.order)], place.channels)
 
 
 def in_front(array: jax.Array, channels: bool) -> jax.Array:
@@ -94,6 +137,11 @@ def in_front(array: jax.Array, channels: bool) -> jax.Array:
 def behind(array: jax.Array, channels: bool) -> jax.Array:
     """The way back from `in_front`."""
     return jnp.moveaxis(array, 1, -1) if channels and array.ndim > 2 else array
+
+
+def _trace() -> object:
+    """What tells one trace from another. Flax compares the same."""
+    return get_opaque_trace_state(convention="flax")  # type: ignore[no-untyped-call]
 
 
 def _floating(value: object) -> bool:
@@ -107,14 +155,15 @@ def arrays_of(output: Any) -> dict[str, jax.Array]:
 
 @contextmanager
 def watch(
-    model: object, places: Mapping[int, Place], bits: int | None, probes: dict[str, jax.Array] | None = None
-) -> Iterator[Layers]:
+    model: object, places: Mapping[int, Place], bits: int | None, probes: dict[str, jax.Array] | None = None,
+    taught: dict[str, jax.Array] | None = None,
+) -> Iterator[Layers]:  # fmt: skip
     """Watch the modules that stand in `places` by their identity while the model runs, and what the model gives.
 
     A layer is called through its class, so the classes' `__call__` are wrapped while this context is open. A model that
     is no `nnx.Module` has no layers.
     """
-    layers = Layers(bits, probes)
+    layers = Layers(bits, probes, taught)
     modules = [module for _, module in nnx.iter_modules(model)] if isinstance(model, nnx.Module) else []
     classes = {type(m): type(m).__call__ for m in modules if id(m) in places or (m is model and callable(m))}
     own = {kind: "__call__" in vars(kind) for kind in classes}
@@ -125,9 +174,9 @@ def watch(
             if place is None:
                 output = function(layer, *given, **named)
             else:
-                output = layers.call(place, layer, function, *given, **named)
+                output = layers.call(place, partial(function, layer), *given, **named)
             if layer is model:
-                layers.outputs = output
+                layers.gave(output)
             return output
 
         return watched
@@ -142,3 +191,24 @@ def watch(
                 kind.__call__ = function  # type: ignore[method-assign]
             else:
                 del kind.__call__
+
+
+@contextmanager
+def watch_linen(
+    places: Mapping[str, Place], bits: int | None, probes: dict[str, jax.Array] | None = None,
+    taught: dict[str, jax.Array] | None = None,
+) -> Iterator[Layers]:  # fmt: skip
+    """Watch the modules of a Linen model that stand in `places` by their paths, and what the model gives."""
+    layers = Layers(bits, probes, taught)
+
+    def watched(function: Callable[..., Any], given: Any, named: Any, context: linen.module.InterceptorContext) -> Any:
+        path = ".".join(context.module.path)
+        if context.method_name != "__call__" or not (path in places or path == ""):
+            return function(*given, **named)
+        output = layers.call(places[path], function, *given, **named) if path else function(*given, **named)
+        if not path:
+            layers.gave(output)
+        return output
+
+    with linen.intercept_methods(watched):
+        yield layers

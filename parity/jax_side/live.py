@@ -16,16 +16,20 @@ import optax
 
 from parity.draws import STREAM
 from parity.errors import NotCheckable
+from parity.jax_side.drawing import compiled
 from parity.jax_side.dropout import injected
-from parity.jax_side.layers import Layers, arrays_of, watch
-from parity.jax_side.models import ByHand, Held, Models, OfNnx
+from parity.jax_side.layers import arrays_of
+from parity.jax_side.models.kinds import models_of
+from parity.jax_side.models.protocol import Held
 from parity.jax_side.optimizer import state_in, state_out
+from parity.jax_side.passing import Pass
 from parity.live import Gradients, Observation, Step
 from parity.pair import Side
 from parity.parts import Parts, watched
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
 from parity.rounding import cast
 from parity.tree import nested
+from parity.weight_map.outline import Outline
 
 
 def to_numpy(array: jax.Array) -> Array:
@@ -45,7 +49,6 @@ class JaxSide:
     """The JAX half of a pair in one dtype on one device. Each of its functions is compiled once."""
 
     framework: Framework = "jax"
-    outline: None = None
 
     def __init__(self, side: Side, dtype: Dtype, device: Device) -> None:
         self.dtype, self.device, self.loops = dtype, device, side.loops
@@ -54,18 +57,24 @@ class JaxSide:
         except RuntimeError as error:
             raise NotCheckable(f"JAX sees no {device}: use --device cpu, or pip install 'jax[cuda13]'") from error
         self._parts, self._side, self.drew = Parts(side, self.framework), side, False
-        self._models: Models = ByHand(self._parts, dtype, device) if side.arrays else OfNnx(self._parts, dtype)
+        with self._settings():
+            self._models = models_of(self._parts, dtype, device)
+        self._hidden: set[str] = set()
         self._batch: tuple[Batch, dict[str, jax.Array]] = {}, {}
         self._transformation = None if side.optimizer is None else self._parts.optimizer()
         self._fresh = self._compiled("optimizer", self._begin)
         self._seen_forward = self._compiled("predict", self._forward, "bits")
+        self._forced = self._compiled("loss", self._taught)
         self._observed = self._compiled("loss or its gradient", self._observe, "bits")
         self._differentiated = self._compiled("loss or its gradient", self._differentiate, "bits")
         self._applied = self._compiled("update", self._apply)
         self._predicted = self._compiled("predict", self._predict)
 
     def _compiled(self, label: str, function: Callable[..., Any], *static: str) -> Callable[..., Any]:
-        return watched(self.framework, label, jax.jit(function, static_argnames=static))
+        return watched(self.framework, label, compiled(function, self._draws, static))
+
+    def _draws(self) -> None:
+        self.drew = True
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
@@ -92,8 +101,12 @@ class JaxSide:
             )
 
     @property
+    def outline(self) -> Outline | None:
+        return None if self._side.arrays else self._parts.torch_outline
+
+    @property
     def unmatched(self) -> frozenset[str]:
-        return self._models.unmatched
+        return self._models.unmatched | self._hidden
 
     @property
     def apart(self) -> frozenset[str]:
@@ -115,6 +128,11 @@ class JaxSide:
     def forward(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Arrays:
         with self._settings():
             found = self._seen_forward(self._models.held(parameters), self._device_batch(batch), bits=bits)
+            return {name: to_numpy(found[name]) for name in self._order}
+
+    def taught(self, parameters: Arrays, batch: Batch, given: Arrays) -> Arrays:
+        with self._settings():
+            found = self._forced(self._models.held(parameters), self._device_batch(batch), jax.device_put(given))
             return {name: to_numpy(found[name]) for name in self._order}
 
     def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
@@ -181,65 +199,71 @@ class JaxSide:
     @contextmanager
     def _pass(
         self, held: Held, batch: dict[str, jax.Array], bits: int | None, probes: dict[str, jax.Array] | None = None, *,
-        layers: bool = True, training: bool | None = None,
-    ) -> Iterator[tuple[Any, dict[str, Any], Layers]]:  # fmt: skip
-        """One traced call of the side's own code: its layers watched, or only its output, and dropout from the batch.
-
-        Gives the model and the batch as that code takes them.
-        """
+        taught: dict[str, jax.Array] | None = None, layers: bool = True, training: bool | None = None,
+    ) -> Iterator[Pass]:  # fmt: skip
+        """One call of the side's own code, traced: its layers watched or only its output, dropout from the batch."""
         given = {name: array for name, array in batch.items() if name != STREAM}
-        model = self._models.bound(held, training=self._side.tie.training if training is None else training)
-        places = self._models.places(model) if layers else {}
-        with watch(model, places, bits, probes) as watched, injected(batch.get(STREAM)) as drawn:
-            yield model, nested(given), watched
-        self.drew = self.drew or drawn.own
+        mode = self._side.tie.training if training is None else training
+        model = self._models.bound(held, training=mode)
+        watching = self._models.watched(model, bits, probes, taught, layers=layers)
+        with watching as watched, injected(batch.get(STREAM)):
+            yield Pass(model, nested(given), watched, mode)
+        self._hidden |= watched.hidden
 
     def _forward(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> dict[str, jax.Array]:
-        with self._pass(held, batch, bits) as (model, given, layers):
-            output = self._output(model, given, layers)
-        forward = layers.forward | output
+        with self._pass(held, batch, bits) as called:
+            output = self._output(called)
+        forward = called.layers.forward | output
         self._order = list(forward)
         return forward
 
+    def _taught(self, held: Held, batch: dict[str, jax.Array], given: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        with self._pass(held, batch, None, taught=given) as called:
+            called.ask(self._parts.loss if self._side.loss is not None else self._parts.predict)
+        found = called.layers.forward | ({} if self._side.predict else arrays_of(called.layers.outputs))
+        self._order = list(found)
+        return found
+
     def _observe(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> tuple[Passed, Any, Any]:
         def watched_loss(trained: Any, probes: dict[str, jax.Array] | None) -> tuple[jax.Array, tuple[Any, ...]]:
-            with self._pass(Held(trained, held.kept), batch, bits, probes) as (model, given, layers):
-                loss = self._parts.loss(model, given)
+            with self._pass(Held(trained, held.kept), batch, bits, probes) as called:
+                loss = called.ask(self._parts.loss)
+            layers = called.layers
             self._inputs = layers.inputs
             # What the model gave the loss, where nobody says otherwise.
             output = arrays_of(layers.outputs) if self._side.predict is None else {}
-            return loss, (layers.forward, output, self._models.kept_after(model))
+            return loss, (layers.forward, output, self._models.kept_after(called.model))
 
         _, (shapes, _, _) = jax.eval_shape(partial(watched_loss, probes=None), held.trained)
         probes = {name: jnp.zeros(shapes[name].shape, shapes[name].dtype) for name in self._inputs}
         passed = jax.value_and_grad(watched_loss, argnums=(0, 1), has_aux=True)(held.trained, probes)
         (loss, (forward, output, kept)), (gradients, cotangents) = passed
         if self._side.predict is not None:
-            with self._pass(held, batch, None, layers=False) as (model, given, layers):
-                output = self._output(model, given, layers)
+            with self._pass(held, batch, None, layers=False) as called:
+                output = self._output(called)
         self._order = [*forward, *output]
         return Passed(loss, gradients, kept), forward | output, cotangents
 
     def _differentiate(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> Passed:
         def loss(trained: Any) -> tuple[jax.Array, Any]:
-            with self._pass(Held(trained, held.kept), batch, bits, layers=bits is not None) as (model, given, _):
-                found: jax.Array = self._parts.loss(model, given)
-            return found, self._models.kept_after(model)
+            with self._pass(Held(trained, held.kept), batch, bits, layers=bits is not None) as called:
+                found: jax.Array = called.ask(self._parts.loss)
+            return found, self._models.kept_after(called.model)
 
         (found, kept), gradients = jax.value_and_grad(loss, has_aux=True)(held.trained)
         return Passed(found, gradients, kept)
 
     def _predict(self, held: Held, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        with self._pass(held, batch, None, layers=False, training=False) as (model, given, layers):
-            return self._output(model, given, layers)
+        with self._pass(held, batch, None, layers=False, training=False) as called:
+            return self._output(called)
 
-    def _output(self, model: Any, given: dict[str, Any], layers: Layers) -> dict[str, jax.Array]:
+    def _output(self, called: Pass) -> dict[str, jax.Array]:
         """What `predict` gives; without one, what the model gave when the loss called it."""
         if self._side.predict is not None:
-            part, found = "predict", self._parts.predict(model, given)
+            part, found = "predict", called.ask(self._parts.predict)
         else:
-            self._parts.loss(model, given)
-            part, found = "model", layers.outputs
+            called.ask(self._parts.loss)
+            part, found = "model", called.layers.outputs
         if not (arrays := arrays_of(found)):
             raise NotCheckable(f"the jax side's {part} gave no array: `predict` is (model, batch) -> output")
         return arrays

@@ -1,18 +1,21 @@
-"""The outline of an `nnx.Module`, of Linen's variables and of a plain tree of arrays."""
+"""The outline of an `nnx.Module`, and of arrays in plain trees."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
-import jax
-from flax import nnx
+from flax import linen, nnx
 
 from parity.errors import NotCheckable
+from parity.jax_side.leaves import named_leaves
 from parity.weight_map.outline import Module, Outline, Shapes
 
 SETTINGS = ("feature_group_count", "transpose_kernel", "num_heads")
 """Settings of Flax's layers that decide how their arrays are laid out."""
+PARAMETERS = "params"
+"""The collection of what is trained."""
 
 
 def outline(model: nnx.Module) -> Outline:
@@ -92,51 +95,43 @@ def _config(node: object) -> dict[str, Any]:
     cls = type(node)
     if not _is_flaxs(cls):
         base = next(filter(_is_flaxs, cls.__mro__), nnx.Module)
-        config["built_on"] = "" if base is nnx.Module else base.__name__
+        config["built_on"] = "" if base in (nnx.Module, linen.Module) else base.__name__
     return config
 
 
 def _is_flaxs(cls: type) -> bool:
-    return cls.__module__.startswith("flax.nnx.") and issubclass(cls, nnx.Pytree)
+    return cls.__module__.startswith(("flax.nnx.", "flax.linen.")) and issubclass(cls, nnx.Pytree | linen.Module)
 
 
-def outline_of_tree(tree: Any) -> Outline:
-    """The outline of arrays in any tree that JAX knows, whose layers' kinds nobody tells.
+def outline_of_collections(
+    collections: Mapping[str, Any], called: Mapping[str, linen.Module] = MappingProxyType({})
+) -> Outline:
+    """The outline of arrays in trees by the name of their collection, in no order that says anything.
 
-    Linen's variables (`{"params": ..., "batch_stats": ...}`) become one tree: what is not in `params` is a buffer, and
-    the name of the collection is in no path.
+    `called` has the modules by their path that hold them, which tell the kinds of layers; in other trees nobody does.
+
+    They become one tree, in which no collection has a name: as Linen has its variables, the parameters are in `params`,
+    and what is in other collections is a buffer. A dot in a key divides it.
 
     Raises:
-        NotCheckable: two collections have an array of one name, or there is no array.
+        NotCheckable: two collections have an array of one name, or there is no parameter.
     """
-    collections = _collections(tree)
     found: dict[str, tuple[Shapes, Shapes]] = {"": ({}, {})}
-    for collection, inner in collections.items():
-        for keys, leaf in jax.tree_util.tree_flatten_with_path(inner)[0]:
-            if not hasattr(leaf, "shape"):
-                continue
-            *path, own = map(_segment, keys) if keys else ("array",)
+    for collection, tree in collections.items():
+        for name, leaf in named_leaves(tree):
+            *path, own = name.split(".")
             for depth in range(len(path) + 1):
                 found.setdefault(".".join(path[:depth]), ({}, {}))
             group = found[".".join(path)]
             if own in group[0] | group[1]:
-                raise NotCheckable(f"two collections of the JAX variables have an array {'.'.join((*path, own))}")
-            group[collection != "params"][own] = tuple(leaf.shape)
+                raise NotCheckable(f"two collections of the JAX variables have an array {name}")
+            group[collection != PARAMETERS][own] = tuple(leaf.shape)
     if not any(group[0] for group in found.values()):
-        raise NotCheckable(f"the JAX side has no parameters in what was given as its tree, a {type(tree).__name__}")
-    return Outline("jax", tuple(Module(name, "", *group, {}) for name, group in found.items()), {})
-
-
-def _collections(tree: Any) -> dict[str, Any]:
-    """Linen's collections by name; anything else is all parameters."""
-    if isinstance(tree, Mapping) and "params" in tree and all(isinstance(inner, Mapping) for inner in tree.values()):
-        return {"params": tree["params"], **tree}
-    return {"params": tree}
-
-
-def _segment(key: Any) -> str:
-    """The name that a path has for one step into a tree."""
-    for attribute in ("key", "name", "idx"):
-        if hasattr(key, attribute):
-            return str(getattr(key, attribute))
-    return str(key)
+        raise NotCheckable("the jax side's model has no parameters")
+    modules = []
+    for name, group in found.items():
+        kind, config = (type(called[name]).__name__, _config(called[name])) if name in called else ("", {})
+        modules.append(Module(name, kind, *group, config))
+    if called:
+        modules[0].config["sorted"] = True
+    return Outline("jax", tuple(modules), {})

@@ -8,12 +8,12 @@ is chaotic in float64 too, some steps later than in float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import isfinite
 from typing import NamedTuple
 
 from parity.judging.difference import Scales, is_gradient
-from parity.judging.factors import FLOAT64_CEILING
+from parity.judging.factors import FLOAT64_CEILING, FLOAT64_FACTOR
 from parity.judging.float32 import OTHER
 from parity.judging.float64 import NoiseOf, compare_float64
 from parity.judging.noise import Noise
@@ -58,6 +58,22 @@ def compare_null_in_lockstep(
     return compare_float64(sides["torch"], sides["jax"], scales, noise_of, keys=keys)
 
 
+def completed(judge: Recording, other: Recording, apart: Collection[str]) -> Recording:
+    """The judge with those arrays `apart` that only the other side holds, so that it can start from the judge's states.
+
+    They are not compared: each side's own are as right as they can be.
+    """
+    names = (other.of("init", 0).keys() - judge.of("init", 0).keys()) & set(apart)
+    if not names:
+        return judge
+    groups = dict(judge.groups)
+    for stage, step in groups:
+        if stage in ("init", "trajectory"):
+            theirs = other.of(stage, step)
+            groups[stage, step] = groups[stage, step] | {name: theirs[name] for name in theirs if name in names}
+    return Recording(judge.provenance, groups)
+
+
 class Lockstep(NamedTuple):
     """Comparisons, those of them that were made in lockstep, and the run that these were made with, if there are any.
 
@@ -76,7 +92,7 @@ def judged_beyond_noise(
 ) -> Lockstep:  # fmt: skip
     """The comparisons of the free runs, those that noise leaves nothing to be judged in made again in lockstep.
 
-    That is where each side is moved from itself by more than the ceiling of the limits. Before the first update there
+    That is where both sides' noise asks for a limit above the ceiling. Before the first update there
     is no such thing: a difference there stands, and nothing more is run.
     """
     wrong = [c for c in free if c.outcome == "differ" and isfinite(c.difference)]
@@ -87,22 +103,24 @@ def judged_beyond_noise(
     if not keys:
         return Lockstep(free)
     run, judge = lockstep(), sides[judging]
+    # Of a judge that is not recorded whole, only what was taken from a state that is there.
+    taken = {key for key in keys if run.of(key.stage, key.step)}
     stepped = {judging: judge, OTHER[judging]: run}
     found = compare_float64(
         stepped["torch"], stepped["jax"], scales, lambda framework, _: lockstep_noise_of(framework),
-        keys=sorted(keys, key=Key.flow),
+        keys=sorted(taken, key=Key.flow),
     )  # fmt: skip
     again = {c.key: c for c in found}
     first, tensors = min(keys, key=Key.flow), len({key.tensor for key in keys})
     said = (
-        f"float64: {tensors} tensors, first {first}, are moved from themselves by more than {FLOAT64_CEILING:g} "
-        "where the start moves by a unit in the last place: judged in lockstep from there on"
+        f"float64: {tensors} tensors, first {first}, ask for a limit above {FLOAT64_CEILING:g}, "
+        "so far does a unit in the last place of the start move them: judged in lockstep from there on"
     )
-    return Lockstep([again.get(c.key, c) for c in free], keys, run, said)
+    return Lockstep([again.get(c.key, c) for c in free if c.key in taken or c.key not in keys], keys, run, said)
 
 
 def _chaotic(key: Key, torch: Noise, jax: Noise) -> bool:
-    while min(torch.of(key), jax.of(key)) <= FLOAT64_CEILING:
+    while FLOAT64_FACTOR * min(torch.of(key), jax.of(key)) <= FLOAT64_CEILING:
         if not (torch.draw() and jax.draw()):
             return False
     return True

@@ -38,7 +38,12 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
     if inside := {tensor: layer for tensor, (layer, _) in torch.items() if layer in unmatched}:
         found |= set(inside)
         names = ", ".join(dict.fromkeys(inside.values()))
-        listed.append(f"layers of the torch side that no module of the jax side stands for: {names}")
+        if jax:
+            listed.append(f"layers of the torch side that no module of the jax side stands for: {names}")
+        else:
+            listed.append(
+                f"layers were not seen on the jax side: of {names}, only parameters and gradients are compared"
+            )
     for layer in dict.fromkeys(layer for layer, _ in torch.values()):
         inputs = [{tensor for tensor, place in side.items() if place == (layer, "input")} for side in (torch, jax)]
         if layer not in unmatched and all(inputs) and inputs[0] != inputs[1]:

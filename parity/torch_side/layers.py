@@ -28,13 +28,18 @@ class Layers:
     """Tensors of one pass: `forward` in the order of the calls, `inputs` those to differentiate by.
 
     `outputs` are the model's own, as its last call gave them.
+
+    Args:
+        bits: every recorded activation is rounded to so many mantissa bits; None: not at all.
+        taught: what every layer is handed instead of what comes to it, and what is handed on instead of what it gives.
     """
 
-    def __init__(self, bits: int | None) -> None:
+    def __init__(self, bits: int | None, taught: dict[str, Tensor] | None = None) -> None:
         self.forward: dict[str, Tensor] = {}
         self.inputs: dict[str, Tensor] = {}
         self.outputs: Any = None
         self._bits = bits
+        self._taught = taught or {}
         self._calls: Counter[str] = Counter()
 
     def enter(self, name: str, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -61,10 +66,10 @@ class Layers:
         def kept(leaf: Any) -> Any:
             if not _floating(leaf):
                 return leaf
-            leaf = rounded(leaf.clone(), self._bits)
-            self.forward[f"{self._call(name)}.output{len(found) or ''}"] = leaf
+            leaf, place = rounded(leaf.clone(), self._bits), f"{self._call(name)}.output{len(found) or ''}"
+            self.forward[place] = leaf
             found.append(leaf)
-            return leaf.clone()
+            return self._taught.get(place, leaf).clone()
 
         return tree_map(kept, output)
 
@@ -73,7 +78,7 @@ class Layers:
         if not tensor.requires_grad:
             tensor.requires_grad_()
         self.forward[name] = self.inputs[name] = tensor
-        return tensor
+        return tensor if name not in self._taught else self._taught[name].clone()
 
     def _call(self, name: str) -> str:
         return name if self._calls[name] == 1 else f"{name}#{self._calls[name]}"
@@ -90,13 +95,15 @@ def tensors_of(output: Any) -> dict[str, Tensor]:
 
 
 @contextmanager
-def watch(model: object, bits: int | None, *, layers: bool = True, root: bool = True) -> Iterator[Layers]:
+def watch(
+    model: object, bits: int | None, *, taught: dict[str, Tensor] | None = None, layers: bool = True, root: bool = True
+) -> Iterator[Layers]:
     """Watch every submodule that owns parameters while the model runs, and what the model gives.
 
     A model that is no `nn.Module` has no layers. Without `layers` only its output is watched; without `root` the model
     itself is no layer, also where it owns parameters.
     """
-    watched = Layers(bits)
+    watched = Layers(bits, taught)
     hooks = []
     modules = model.named_modules() if layers and isinstance(model, nn.Module) else ()
     for name, module in modules:

@@ -16,13 +16,13 @@ from parity.draws import STREAM
 from parity.errors import NotCheckable
 from parity.live import Gradients, Observation, Step
 from parity.pair import Side
-from parity.parts import Parts, blame
+from parity.parts import Parts
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
 from parity.rounding import cast
 from parity.torch_side.dropout import injected
 from parity.torch_side.layers import Layers, tensors_of, watch
 from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, to_numpy
-from parity.torch_side.optimizer import state_in, state_out
+from parity.torch_side.updater import Updater
 from parity.tree import nested
 from parity.weight_map.outline import Outline
 
@@ -89,6 +89,16 @@ class TorchSide:
             output = self._output(model, tensors, layers)
         return {name: to_numpy(tensor) for name, tensor in (layers.forward | output).items()}
 
+    def taught(self, parameters: Arrays, batch: Batch, given: Arrays) -> Arrays:
+        model, handed = (
+            self._built(parameters),
+            {n: torch.tensor(a, device=self._torch_device) for n, a in given.items()},
+        )
+        with torch.no_grad(), self._pass(model, batch, None, taught=handed) as (layers, tensors):
+            (self._parts.loss if self._side.loss is not None else self._parts.predict)(model, tensors)
+        found = layers.forward | ({} if self._side.predict else tensors_of(layers.outputs))
+        return {name: to_numpy(tensor) for name, tensor in found.items()}
+
     def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
         model = self._built(parameters)
         with self._pass(model, batch, bits) as (layers, tensors):
@@ -114,27 +124,27 @@ class TorchSide:
 
     def update(self, state: State, gradients: Arrays) -> State:
         model = self._built(state.parameters)
-        optimizer = self._optimizer(model, state.optimizer)
+        updater = self._updater(model, state.optimizer)
         slopes = {name: torch.from_numpy(array.copy()).to(self._torch_device) for name, array in gradients.items()}
-        return self._state(self._moved(model, optimizer, slopes), optimizer)
+        return self._state(self._moved(model, updater, slopes), updater)
 
     def run(self, parameters: Arrays, batches: Iterable[Batch]) -> Iterator[Step]:
         model = self._built(parameters)
-        optimizer = self._optimizer(model, {})
+        updater = self._updater(model, {})
         for batch in batches:
             loss, slopes = self._differentiated(model, batch)
             named = {name: to_numpy(slope) for name, slope in slopes.items()}
             gradients = Gradients(to_numpy(loss), named, self._models.buffers(model))
-            model = self._moved(model, optimizer, slopes)
-            yield Step(gradients, self._state(model, optimizer))
+            model = self._moved(model, updater, slopes)
+            yield Step(gradients, self._state(model, updater))
 
     def losses(self, parameters: Arrays, batches: Iterable[Batch]) -> list[float]:
         found = []
         model = self._built(parameters)
-        optimizer = self._optimizer(model, {})
+        updater = self._updater(model, {})
         for batch in batches:
             loss, slopes = self._differentiated(model, batch)
-            model = self._moved(model, optimizer, slopes)
+            model = self._moved(model, updater, slopes)
             found.append(loss.detach())
         return [float(loss) for loss in found]
 
@@ -164,13 +174,19 @@ class TorchSide:
 
     @contextmanager
     def _pass(
-        self, model: Any, batch: Batch, bits: int | None, *, layers: bool = True
+        self,
+        model: Any,
+        batch: Batch,
+        bits: int | None,
+        *,
+        taught: dict[str, Tensor] | None = None,
+        layers: bool = True,
     ) -> Iterator[tuple[Layers, dict[str, Tensor]]]:
         """One call of the side's own code: its layers watched, or only its output, and dropout from the batch."""
         tensors = self._tensors(batch)
         tensors.pop(STREAM, None)
         # What goes into a module of the user's is laid out as its framework has it, and its output is recorded anyway.
-        watching = watch(model, bits, layers=layers, root=self._side.arrays is not None)
+        watching = watch(model, bits, taught=taught, layers=layers, root=self._side.arrays is not None)
         with self._settings(), watching as watched, injected(batch.get(STREAM)) as drawn:
             yield watched, nested(tensors)
         self.drew = self.drew or drawn.own
@@ -210,27 +226,19 @@ class TorchSide:
             found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
         return loss, dict(zip(named, found, strict=True))
 
-    def _optimizer(self, model: Any, arrays: Arrays) -> torch.optim.Optimizer | None:
-        if self._side.update is not None:
-            return None
-        parameters = self._models.trained(model)
-        optimizer: torch.optim.Optimizer = self._parts.optimizer(list(parameters.values()))
-        state_in(optimizer, parameters, arrays)
-        return optimizer
+    def _updater(self, model: Any, state: Arrays) -> Updater | None:
+        """The optimizer over the model's parameters; None where the update is by hand."""
+        return None if self._side.update is not None else Updater(self._parts, self._models.trained(model), state)
 
-    def _state(self, model: Any, optimizer: torch.optim.Optimizer | None) -> State:
-        held = {} if optimizer is None else state_out(optimizer, self._models.trained(model))
-        return State(self._models.arrays(model), held)
+    def _state(self, model: Any, updater: Updater | None) -> State:
+        return State(self._models.arrays(model), {} if updater is None else updater.state())
 
-    def _moved(self, model: Any, optimizer: torch.optim.Optimizer | None, gradients: dict[str, Tensor]) -> Any:
+    def _moved(self, model: Any, updater: Updater | None, gradients: dict[str, Tensor]) -> Any:
         """The model after one step: another one where the update is by hand, the same one with an optimizer."""
         with self._settings():
-            if optimizer is None:
+            if updater is None:
                 return self._parts.update(model, gradients)
-            for name, parameter in self._models.trained(model).items():
-                parameter.grad = gradients[name]
-            with blame(self.framework, "optimizer"):
-                optimizer.step()
+            updater.step(gradients)
         return model
 
 

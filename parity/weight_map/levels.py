@@ -195,10 +195,16 @@ def _ranked(group: list[Item]) -> bool:
 
 
 def _contradicted(in_order: list[tuple[Item, Item]], alike: Alike) -> bool:
-    """Whether a name says otherwise than the order: the same name stands elsewhere on the other side, and fits."""
-    by_key = {j.key: j for _, j in in_order if j.key.stem}
-    elsewhere = [(t, j, by_key[t.key]) for t, j in in_order if t.key in by_key]
-    return any(other is not j and alike(t.node, other.node) for t, j, other in elsewhere)
+    """Whether a name says otherwise than the order: its like stands elsewhere on the other side, and fits."""
+    return any(
+        _akin(t, other) and alike(t.node, other.node) for t, j in in_order if not _akin(t, j) for _, other in in_order
+    )
+
+
+def _akin(torch: Item, jax: Item) -> bool:
+    """Whether one name begins with the other, as `up` and `up_proj`, and they have one number or none."""
+    one, other = sorted((torch.key.stem, jax.key.stem), key=len)
+    return len(one) > 1 and other.startswith(one) and torch.key.number == jax.key.number
 
 
 def _only_ones(level: Level, groups: Groups, *, by_number: bool) -> None:

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from parity_tests.parity.small_torch import CLASSES, FEATURES, HIDDEN
 from parity_tests.ports.twins import BatchNorm
+
+FEATURES, HIDDEN, CLASSES = 5, 6, 3
 
 
 class Small(nnx.Module):
@@ -29,3 +30,8 @@ def loss(model: Small, batch: dict[str, jax.Array]) -> jax.Array:
 
 def optimizer() -> optax.GradientTransformation:
     return optax.sgd(0.1, momentum=0.9)
+
+
+def halved(model: Small, batch: dict[str, jax.Array]) -> jax.Array:
+    """A wrong loss: half of the right one."""
+    return loss(model, batch) / 2

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 import parity.golden.kept as kept_module
-import parity.golden.make as make
 import parity.running as running_module
 from parity.check import check
 from parity.errors import NotCheckable
@@ -25,8 +24,6 @@ from parity.pair import Pair
 from parity.recording import FRAMEWORKS, STAGES, Framework, Key
 from parity.verdict import Verdict
 from parity_tests.parity import tiny_jax, tiny_torch
-from parity_tests.parity.judging.test_flips import AT_THE_EDGE
-from parity_tests.parity.judging.test_judge import PAIR as SHIFTED
 from parity_tests.parity.tiny import loops, planted, tiny
 from parity_tests.parity.tiny_draws import batches
 from parity_tests.planted import MISTAKES, Mistake
@@ -249,52 +246,6 @@ def test_there_too_a_mistake_is_caught_where_it_is(golden: Golden, mistake: Mist
     expected = check_against(wrong, golden(OTHER[framework], LONG))
     found = check_against(wrong, golden(OTHER[framework], LONG, small=False))
     assert place(found) == place(expected)
-
-
-# Under special rules
-
-
-@both_sides
-def test_null_gradients_are_judged_in_lockstep_with_the_recorded_side(
-    tmp_path: Path, framework: Framework, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for small in (kept_module.SMALL_BYTES, 0):
-        monkeypatch.setattr(kept_module, "SMALL_BYTES", small)
-        write_golden(SHIFTED, framework, tmp_path / "null.parity")
-        found = check_against(SHIFTED, tmp_path / "null.parity")
-        assert found.outcome == "agree", found.first_difference
-        assert "null gradient: backward shift" in found.listed
-
-
-@both_sides
-def test_a_flip_is_judged_again_on_either_side(tmp_path: Path, framework: Framework) -> None:
-    pair = tiny(1, AT_THE_EDGE, AT_THE_EDGE)
-    write_golden(pair, framework, tmp_path / "edge.parity")
-    found = check_against(pair, tmp_path / "edge.parity")
-    assert found.outcome == "agree", found.first_difference
-    flipped = {c.side for c in found.comparisons if "1 activation flipped at zero" in c.note}
-    assert flipped == {c.side for c in check(pair).comparisons if "1 activation flipped at zero" in c.note}
-    assert flipped == {None, *FRAMEWORKS} - {None}
-
-
-def test_beside_a_flip_a_wrong_gradient_is_still_one(tmp_path: Path) -> None:
-    def wrong_in_float32(model: Any, batch: Any) -> Any:
-        right = tiny_jax.loss(model, batch)
-        return right * (1 + 3e-4) if right.dtype == "float32" else right
-
-    right, wrong = tiny(1, AT_THE_EDGE, AT_THE_EDGE), tiny(1, AT_THE_EDGE, AT_THE_EDGE | {"loss": wrong_in_float32})
-    for recorded, framework in ((right, "torch"), (wrong, "jax")):
-        write_golden(recorded, "torch" if framework == "torch" else "jax", tmp_path / "edge.parity")
-        found = check_against(wrong, tmp_path / "edge.parity")
-        assert (found.outcome, place(found)[1:]) == ("differ", ("float32", "jax"))
-        assert {c.key.stage for c in found.comparisons if c.outcome == "differ"} >= {"loss", "backward"}
-
-
-def test_a_recorded_flip_that_is_not_in_the_file_is_not_green(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pair = tiny(1, AT_THE_EDGE, AT_THE_EDGE)
-    monkeypatch.setattr(make, "_flipped", lambda *_: None)
-    write_golden(pair, "torch", tmp_path / "edge.parity")
-    assert check_against(pair, tmp_path / "edge.parity").outcome != "agree"
 
 
 # What a golden is of

@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from parity.jax_side.layers import Layers, rounded, watch
-from parity.jax_side.models import own_places
+from parity.jax_side.models.by_hand import own_places
 
 
 def watched(model: Any, *inputs: jax.Array, bits: int | None = None, probes: Any = None) -> tuple[jax.Array, Layers]:

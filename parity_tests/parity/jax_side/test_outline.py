@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import pytest
-from flax import nnx
+from flax import linen, nnx
 
 from parity.errors import NotCheckable
-from parity.jax_side.outline import outline, outline_made_by, outline_of_tree
+from parity.jax_side.outline import outline, outline_made_by, outline_of_collections
 from parity.weight_map.outline import Module
 
 
@@ -63,18 +66,49 @@ def test_linens_collections_become_one_tree() -> None:
         "batch_stats": {"BatchNorm_0": {"mean": jnp.ones(3)}},
         "params": {"BatchNorm_0": {"scale": jnp.ones(3)}, "head": {"kernel": jnp.ones((3, 2))}},
     }
-    found = outline_of_tree(variables)
+    found = outline_of_collections(variables)
     assert found.modules == (
         Module("", "", {}, {}, {}),
         Module("BatchNorm_0", "", {"scale": (3,)}, {"mean": (3,)}, {}),
         Module("head", "", {"kernel": (3, 2)}, {}, {}),
     )
     with pytest.raises(NotCheckable, match=r"two collections .* BatchNorm_0\.mean"):
-        outline_of_tree({**variables, "more": variables["batch_stats"]})
+        outline_of_collections({**variables, "more": variables["batch_stats"]})
 
 
 def test_any_other_tree_is_parameters_by_their_paths() -> None:
-    found = outline_of_tree([{"w": jnp.ones((2, 3)), "name": "x"}, (jnp.ones(4),)])
+    found = outline_of_collections({"params": [{"w": jnp.ones((2, 3))}, (jnp.ones(4),)]})
     assert dict(found.arrays()) == {"0.w": (2, 3), "1.0": (4,)}
     with pytest.raises(NotCheckable, match="no parameters"):
-        outline_of_tree({"batch_stats": {}, "params": {}})
+        outline_of_collections({"batch_stats": {}, "params": {}})
+
+
+def test_a_dot_in_a_key_divides_it_and_what_is_not_among_the_parameters_is_a_buffer() -> None:
+    found = outline_of_collections({"params": {"fc.weight": jnp.ones((2, 3))}, "kept": {"fc.steps": jnp.ones(4)}})
+    assert found.modules == (Module("", "", {}, {}, {}), Module("fc", "", {"weight": (2, 3)}, {"steps": (4,)}, {}))
+
+
+class Taken(linen.Dense):
+    """A layer of somebody's, built on Linen's."""
+
+
+class Tower(linen.Module):
+    @linen.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return linen.ConvTranspose(2, (3,), transpose_kernel=True, name="up")(Taken(3, name="mine")(x))
+
+
+def test_modules_of_linen_tell_the_kinds_of_layers_and_no_order() -> None:
+    called: dict[str, linen.Module] = {}
+
+    def noted(function: Any, given: Any, named: Any, context: Any) -> Any:
+        called[".".join(context.module.path)] = context.module
+        return function(*given, **named)
+
+    with linen.intercept_methods(noted):
+        variables = Tower().init(jax.random.key(0), jnp.ones((1, 4, 3)))
+    assert outline_of_collections(variables, called).modules == (
+        Module("", "Tower", {}, {}, {"built_on": "", "sorted": True}),
+        Module("mine", "Taken", {"bias": (3,), "kernel": (3, 3)}, {}, {"built_on": "Dense"}),
+        Module("up", "ConvTranspose", {"bias": (2,), "kernel": (3, 2, 3)}, {}, {"transpose_kernel": True}),
+    )

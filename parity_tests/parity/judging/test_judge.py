@@ -17,13 +17,14 @@ from parity.check import check
 from parity.judging.difference import difference, scales
 from parity.judging.factors import FLOAT64_FLOOR
 from parity.judging.float64 import compare_float64
-from parity.judging.judge import ON_CPU, compare_with_cpu, rests_on_null
+from parity.judging.judge import ON_CPU, compare_with_cpu, completed, rests_on_null
 from parity.judging.noise import Noise
 from parity.live import live_side
 from parity.pair import Pair, Side
 from parity.recording import Arrays, Framework, Key, Recording
 from parity.runs import free_run
 from parity.verdict import Verdict
+from parity_tests.parity.made_recordings import recording
 from parity_tests.parity.tiny import tiny
 
 STEPS = 10
@@ -148,3 +149,21 @@ def test_the_pair_is_what_it_says() -> None:
         model = JAX.model(draw_parameters(0), "float64", "cpu")  # type: ignore[operator]
         gradient = jax.grad(JAX.loss)(model, {n: jnp.asarray(a) for n, a in batches(0, 1)[0].items()})  # type: ignore[arg-type]
     assert abs(float(gradient["shift"][0])) < 1e-15
+
+
+def test_what_only_the_other_side_holds_is_there_for_its_steps_from_the_judges_states() -> None:
+    weight, count = np.ones(2), np.array(3)
+
+    def side(*counters: str) -> Recording:
+        own = {"w": weight} | dict.fromkeys(counters, count)
+        trained = {"loss": np.array(1.0), "gradient.w": weight} | own
+        return recording(("init", 0, own), ("forward", 0, own), ("trajectory", 0, trained), ("trajectory", 1, trained))
+
+    judge, other = side(), side("counter", "unknown")
+    found = completed(judge, other, {"counter", "w"})
+    assert found.state_before(1).parameters.keys() == {"w", "counter"}
+    assert found.of("trajectory", 1).keys() == {"loss", "gradient.w", "w", "counter"}
+    assert found.of("forward", 0).keys() == judge.of("forward", 0).keys() == {"w"}
+    assert judge.state_before(1).parameters.keys() == {"w"}
+    assert completed(other, judge, {"counter"}) is other
+    assert completed(judge, other, ()) is judge

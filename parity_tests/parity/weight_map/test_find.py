@@ -85,6 +85,15 @@ def test_a_name_that_stands_elsewhere_contradicts_the_order_and_is_asked_about()
     assert leaves(told)["norm1.weight"] == "norm3.scale"
 
 
+def test_a_name_that_begins_alike_elsewhere_contradicts_the_order_too() -> None:
+    square, twin = dict.fromkeys(("up", "down"), linear(4, 4)), jax_linear(4, 4)
+    assert "up, down and down_proj, up_proj are alike" in refusal(
+        torch(square), jax({"down_proj": twin, "up_proj": twin})
+    )
+    found = leaves(find(torch(square), jax({"up_proj": twin, "down_proj": twin})))
+    assert found["up.weight"] == "up_proj.kernel"
+
+
 def test_in_a_plain_tree_order_says_nothing_and_numbers_and_shapes_do() -> None:
     three = torch({"a": linear(4, 4), "b": linear(4, 4), "c": linear(4, 2)})
     square, last = plain(kernel=(4, 4), bias=(4,)), plain(kernel=(4, 2), bias=(2,))
@@ -215,3 +224,12 @@ def test_what_was_paired_only_for_the_sake_of_an_error_never_becomes_a_map() -> 
     refusal(of_torch, of_jax)
     told = find(of_torch, of_jax, {"a": "y", "b": "x", "m.q": "k.q"})
     assert leaves(told) | {"m.q": "k.q", "a.weight": "y.kernel"} == leaves(told)
+
+
+def test_an_array_that_no_rule_knows_is_not_forgotten() -> None:
+    projected: Described = (
+        "LSTM", {"weight_ih_l0": (16, 3), "weight_hh_l0": (16, 4), "weight_hr_l0": (4, 4)}, {}, {},
+    )  # fmt: skip
+    products = {"cell.dense_i": plain(kernel=(3, 16)), "cell.dense_h": plain(kernel=(4, 16))}
+    said = refusal(torch({"cell": projected}), jax(products))
+    assert said == "the weight map cannot be found: no counterpart for cell.weight_hr_l0 of torch"

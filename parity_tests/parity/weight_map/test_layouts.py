@@ -307,3 +307,9 @@ def test_an_embedding_is_as_it_is() -> None:
     model, twin = nn.Embedding(5, 5), shaped(lambda rngs: nnx.Embed(5, 5, rngs=rngs, **F64))
     arrays = drawn(model)
     assert carried(mapped(model, twin), arrays)["embedding"].tobytes() == arrays["weight"].tobytes()
+
+
+def test_a_transposed_convolution_in_groups_has_no_twin_in_flax() -> None:
+    twin = shaped(lambda rngs: nnx.ConvTranspose(4, 4, (3,), rngs=rngs, **F64))
+    with pytest.raises(NotCheckable, match="no JAX leaf for weight"):
+        mapped(nn.ConvTranspose1d(4, 4, 3, groups=2), twin)

@@ -1,0 +1,37 @@
+"""What a JAX side's `model` gives, and which kind of model that is."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from flax import nnx
+
+from parity.errors import NotCheckable
+from parity.parts import Parts
+
+
+def made_by(parts: Parts) -> Any:
+    """The side's model, drawn anyhow."""
+    factory = _factory(parts)
+    # A Flax class is called through its metaclass, which takes anything.
+    named = inspect.signature(factory.__init__ if inspect.isclass(factory) else factory).parameters
+    return parts.model(rngs=nnx.Rngs(0)) if "rngs" in named else parts.model()
+
+
+def is_nnx(parts: Parts) -> bool:
+    """Whether the side's model is a Flax NNX module, told without drawing its numbers."""
+    factory = _factory(parts)
+    if inspect.isclass(factory):
+        return issubclass(factory, nnx.Module)
+    found: list[bool] = []
+    try:
+        nnx.eval_shape(lambda: found.append(isinstance(made_by(parts), nnx.Module)))
+    except NotCheckable:
+        # What looks at the numbers that it draws cannot be told without them.
+        return isinstance(made_by(parts), nnx.Module)
+    return found[0]
+
+
+def _factory(parts: Parts) -> Any:
+    return inspect.unwrap(parts.model)

@@ -1,0 +1,106 @@
+"""A JAX side's model that is a Flax NNX module."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from parity.jax_side.layers import Layers, Place, watch
+from parity.jax_side.leaves import dotted, filled, leaves_of
+from parity.jax_side.models.made import made_by
+from parity.jax_side.models.places import apart, places_of, unmatched
+from parity.jax_side.models.protocol import Held
+from parity.jax_side.outline import outline_made_by
+from parity.parts import Parts, blame
+from parity.recording import Arrays, Dtype
+from parity.weight_map.weight_map import WeightMap
+
+
+class OfNnx:
+    """Any Flax NNX module, built once in outline and filled through the weight map."""
+
+    def __init__(self, parts: Parts, dtype: Dtype) -> None:
+        self._parts, self._dtype = parts, dtype
+
+    @cached_property
+    def _split(self) -> tuple[Any, Any, Any, Any]:
+        with blame("jax", "model"):
+            module = nnx.eval_shape(lambda: made_by(self._parts))
+        return _split(module)
+
+    @cached_property
+    def map(self) -> WeightMap:
+        """Between torch's names and layout and this module's."""
+        return self._parts.weight_map(outline_made_by(lambda: made_by(self._parts)))
+
+    @cached_property
+    def _kept(self) -> Any:
+        """What is kept: in outline, or as it is made where torch does not say what is in it."""
+        return jax.jit(lambda: _split(made_by(self._parts))[3])() if self.map.apart.jax else self._split[3]
+
+    @property
+    def unmatched(self) -> frozenset[str]:
+        return unmatched(self._parts.torch_outline, self._places)
+
+    @property
+    def apart(self) -> frozenset[str]:
+        return apart(self.map)
+
+    def held(self, arrays: Arrays) -> Held:
+        leaves = self.map.to_jax(arrays)
+        return Held(filled(self._split[1], leaves, self._dtype), filled(self._kept, leaves, self._dtype))
+
+    def trained_arrays(self, trained: Any) -> Arrays:
+        return self.map.to_torch(leaves_of(trained))
+
+    def kept_arrays(self, kept: Any) -> Arrays:
+        found = leaves_of(kept)
+        return self.map.to_torch(found) if found else {}
+
+    def trained_from(self, arrays: Arrays) -> Any:
+        return filled(self._split[1], self.map.to_jax(arrays), self._dtype)
+
+    def bound(self, held: Held, *, training: bool) -> Any:
+        graph, _, drawing, _ = self._split
+        # Variables of their own: a call may only change those of the trace that it is in.
+        trained, kept = jax.tree.map(lambda leaf: leaf, (held.trained, held.kept))
+        model = nnx.merge(graph, trained, _fresh(drawing), kept)
+        (model.train if training else model.eval)()
+        return model
+
+    def kept_after(self, model: Any) -> Any:
+        return _split(model)[3]
+
+    def watched(
+        self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None,
+        taught: dict[str, jax.Array] | None, *, layers: bool,
+    ) -> AbstractContextManager[Layers]:  # fmt: skip
+        named = ((dotted(path), module) for path, module in nnx.iter_modules(model)) if layers else ()
+        places = {id(module): self._places[path] for path, module in named if path in self._places}
+        return watch(model, places, bits, probes, taught)
+
+    @cached_property
+    def _places(self) -> dict[str, Place]:
+        return places_of(self.map)
+
+
+def _split(module: nnx.Module) -> tuple[Any, Any, Any, Any]:
+    """The graph, the parameters, the random streams and everything else that a module keeps."""
+    graph, *states = nnx.split(module, nnx.Param, nnx.RngState, ...)
+    trained, drawing, kept = states
+    return graph, trained, drawing, kept
+
+
+def _fresh(drawing: Any) -> Any:
+    """Keys and counters of random streams as they are at the start. Nothing that is compared may draw from them."""
+    return jax.tree.map(
+        lambda leaf: (
+            jax.random.key(0) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else jnp.zeros((), leaf.dtype)
+        ),
+        drawing,
+    )

@@ -1,0 +1,31 @@
+"""One call of a JAX side's own code."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from parity.jax_side.layers import Layers
+
+MODE = "train"
+"""The argument that tells a part the mode, where its signature has it: not every model has a mode of its own."""
+
+
+class Pass(NamedTuple):
+    """The model and the batch as the side's own code takes them, the layers that are watched, and the mode."""
+
+    model: Any
+    batch: dict[str, Any]
+    layers: Layers
+    training: bool
+
+    def ask(self, part: Callable[..., Any]) -> Any:
+        """What a part, `loss` or `predict`, gives."""
+        return asked(part, self.model, self.batch, training=self.training)
+
+
+def asked(part: Callable[..., Any], model: Any, batch: dict[str, Any], *, training: bool) -> Any:
+    """What a part gives, told the mode if it wants to know."""
+    named = {MODE: training} if MODE in inspect.signature(part).parameters else {}
+    return part(model, batch, **named)

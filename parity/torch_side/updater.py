@@ -1,0 +1,59 @@
+"""Steps of a torch optimizer, with what is done around them: gradients clipped before, the rate moved on after."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from parity.parts import Parts, blame
+from parity.recording import Arrays
+from parity.torch_side.optimizer import state_in, state_out
+
+STEP = "step"
+"""The entry of a state that counts the steps that were taken."""
+
+
+class Updater:
+    """The optimizer of a side over some parameters, begun with a state, {} where it is fresh.
+
+    With a scheduler the state counts the steps also where the optimizer does not: Optax's schedules do so too.
+    """
+
+    def __init__(self, parts: Parts, parameters: dict[str, Tensor], state: Arrays) -> None:
+        self._parts, self._parameters = parts, parameters
+        self._optimizer: torch.optim.Optimizer = parts.optimizer(list(parameters.values()))
+        self._scheduler: Any = None if parts.side.scheduler is None else parts.scheduler(self._optimizer)
+        # SGD alone does not count its steps, and would keep a count that it is given as it is.
+        uncounted = self._scheduler is not None and isinstance(self._optimizer, torch.optim.SGD)
+        state_in(self._optimizer, parameters, {n: a for n, a in state.items() if n != STEP or not uncounted})
+        if self._scheduler is not None:
+            for _ in range(int(state.get(STEP, np.zeros(())))):
+                self._move_on()
+
+    def step(self, gradients: dict[str, Tensor]) -> None:
+        """Move the parameters by one step, in place."""
+        for name, parameter in self._parameters.items():
+            parameter.grad = gradients[name]
+        if self._parts.side.clip is not None:
+            self._parts.clip(list(self._parameters.values()))
+        with blame("torch", "optimizer"):
+            self._optimizer.step()
+        if self._scheduler is not None:
+            self._move_on()
+
+    def state(self) -> Arrays:
+        """What the optimizer remembers, as canonical arrays."""
+        found = state_out(self._optimizer, self._parameters)
+        if self._scheduler is None or STEP in found:
+            return found
+        return found | {STEP: np.asarray(self._scheduler.last_epoch, np.int64)}
+
+    def _move_on(self) -> None:
+        with blame("torch", "scheduler"), warnings.catch_warnings():
+            # A run that goes on from a state has taken its steps before this optimizer was made.
+            warnings.filterwarnings("ignore", message=r"Detected call of `lr_scheduler\.step\(\)` before", append=False)
+            self._scheduler.step()

@@ -1,0 +1,36 @@
+"""How the side's own code is called."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import pytest
+
+from parity.jax_side.passing import asked
+from parity.parts import watched
+
+
+def told(model: Any, batch: Any, train: bool) -> tuple[Any, ...]:
+    return model, batch, train
+
+
+def by_default(model: Any, batch: Any, *, train: bool = True) -> tuple[Any, ...]:
+    return model, batch, train
+
+
+def not_told(model: Any, batch: Any) -> tuple[Any, ...]:
+    return model, batch, None
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_part_is_told_the_mode_where_it_asks(training: bool) -> None:
+    for part in (told, by_default, partial(told), watched("jax", "loss", told)):
+        assert asked(part, 1, {}, training=training) == (1, {}, training)
+    assert asked(not_told, 1, {}, training=training) == (1, {}, None)
+
+
+def test_a_compiled_part_is_told_it_too() -> None:
+    part = jax.jit(lambda model, batch, train: model if train else batch["x"], static_argnames="train")
+    assert [asked(part, 1, {"x": 2}, training=training).item() for training in (True, False)] == [1, 2]
