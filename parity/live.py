@@ -62,7 +62,7 @@ class LiveSide(Protocol):
 
     @property
     def outline(self) -> Outline | None:
-        """What a module of torch's is made of, from which a JAX side finds the weight map; None for anything else."""
+        """What the torch side's model is made of, which a weight map is found from; None where there is none."""
 
     @property
     def weight_map(self) -> WeightMap | None:

@@ -56,7 +56,10 @@ def check_against(
     heading = Heading.read(content.heading, file)
     heading.fits(file, pair, seed, device)
     place = OTHER[heading.framework]
-    running = Running(_told(pair, content, heading), side or place, seed, device, tell, heading.kept)
+    framework = side or place
+    # Only a JAX side asks torch for what a recording has as well.
+    told = _told(pair, content, heading) if framework == "jax" else pair
+    running = Running(told, framework, seed, device, tell, heading.kept)
     recorded = Recorded(content, heading, running.float64.batches(seed, pair.steps), file)
     both: dict[Framework, Shown] = {heading.framework: recorded, place: running}
     against = Against(
@@ -73,7 +76,7 @@ def check_against(
 
 def _told(pair: Pair, content: Content, heading: Heading) -> Pair:
     """The pair, its JAX side told by the recording what only torch could tell: initial parameters, and the outline."""
-    if heading.framework != "torch" or heading.outline is None:
+    if heading.outline is None:
         return pair
     drawn = content.recordings[FREE].of("init", 0) if FREE in content.recordings else {}
     tie = replace(pair.jax.tie, outline=heading.outline)

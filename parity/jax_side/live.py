@@ -29,6 +29,7 @@ from parity.parts import Parts, watched
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
 from parity.rounding import cast
 from parity.tree import nested
+from parity.weight_map.outline import Outline
 from parity.weight_map.weight_map import WeightMap
 
 
@@ -49,7 +50,6 @@ class JaxSide:
     """The JAX half of a pair in one dtype on one device. Each of its functions is compiled once."""
 
     framework: Framework = "jax"
-    outline: None = None
 
     def __init__(self, side: Side, dtype: Dtype, device: Device) -> None:
         self.dtype, self.device, self.loops = dtype, device, side.loops
@@ -104,6 +104,10 @@ class JaxSide:
     @property
     def weight_map(self) -> WeightMap | None:
         return self._models.map
+
+    @property
+    def outline(self) -> Outline | None:
+        return None if self._side.arrays else self._parts.torch_outline
 
     @property
     def unmatched(self) -> frozenset[str]:

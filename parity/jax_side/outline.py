@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from flax import nnx
+from flax import linen, nnx
 
 from parity.errors import NotCheckable
 from parity.jax_side.leaves import named_leaves
@@ -94,16 +95,20 @@ def _config(node: object) -> dict[str, Any]:
     cls = type(node)
     if not _is_flaxs(cls):
         base = next(filter(_is_flaxs, cls.__mro__), nnx.Module)
-        config["built_on"] = "" if base is nnx.Module else base.__name__
+        config["built_on"] = "" if base in (nnx.Module, linen.Module) else base.__name__
     return config
 
 
 def _is_flaxs(cls: type) -> bool:
-    return cls.__module__.startswith("flax.nnx.") and issubclass(cls, nnx.Pytree)
+    return cls.__module__.startswith(("flax.nnx.", "flax.linen.")) and issubclass(cls, nnx.Pytree | linen.Module)
 
 
-def outline_of_collections(collections: Mapping[str, Any]) -> Outline:
-    """The outline of arrays in trees by the name of their collection, whose layers' kinds nobody tells.
+def outline_of_collections(
+    collections: Mapping[str, Any], called: Mapping[str, linen.Module] = MappingProxyType({})
+) -> Outline:
+    """The outline of arrays in trees by the name of their collection, in no order that says anything.
+
+    `called` has the modules by their path that hold them, which tell the kinds of layers; in other trees nobody does.
 
     They become one tree, in which no collection has a name: as Linen has its variables, the parameters are in `params`,
     and what is in other collections is a buffer. A dot in a key divides it.
@@ -123,4 +128,10 @@ def outline_of_collections(collections: Mapping[str, Any]) -> Outline:
             group[collection != PARAMETERS][own] = tuple(leaf.shape)
     if not any(group[0] for group in found.values()):
         raise NotCheckable("the jax side's model has no parameters")
-    return Outline("jax", tuple(Module(name, "", *group, {}) for name, group in found.items()), {})
+    modules = []
+    for name, group in found.items():
+        kind, config = (type(called[name]).__name__, _config(called[name])) if name in called else ("", {})
+        modules.append(Module(name, kind, *group, config))
+    if called:
+        modules[0].config["sorted"] = True
+    return Outline("jax", tuple(modules), {})

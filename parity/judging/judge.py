@@ -13,7 +13,7 @@ from math import isfinite
 from typing import NamedTuple
 
 from parity.judging.difference import Scales, is_gradient
-from parity.judging.factors import FLOAT64_CEILING
+from parity.judging.factors import FLOAT64_CEILING, FLOAT64_FACTOR
 from parity.judging.float32 import OTHER
 from parity.judging.float64 import NoiseOf, compare_float64
 from parity.judging.noise import Noise
@@ -92,7 +92,7 @@ def judged_beyond_noise(
 ) -> Lockstep:  # fmt: skip
     """The comparisons of the free runs, those that noise leaves nothing to be judged in made again in lockstep.
 
-    That is where each side is moved from itself by more than the ceiling of the limits. Before the first update there
+    That is where both sides' noise asks for a limit above the ceiling. Before the first update there
     is no such thing: a difference there stands, and nothing more is run.
     """
     wrong = [c for c in free if c.outcome == "differ" and isfinite(c.difference)]
@@ -113,14 +113,14 @@ def judged_beyond_noise(
     again = {c.key: c for c in found}
     first, tensors = min(keys, key=Key.flow), len({key.tensor for key in keys})
     said = (
-        f"float64: {tensors} tensors, first {first}, are moved from themselves by more than {FLOAT64_CEILING:g} "
-        "where the start moves by a unit in the last place: judged in lockstep from there on"
+        f"float64: {tensors} tensors, first {first}, ask for a limit above {FLOAT64_CEILING:g}, "
+        "so far does a unit in the last place of the start move them: judged in lockstep from there on"
     )
     return Lockstep([again.get(c.key, c) for c in free if c.key in taken or c.key not in keys], keys, run, said)
 
 
 def _chaotic(key: Key, torch: Noise, jax: Noise) -> bool:
-    while min(torch.of(key), jax.of(key)) <= FLOAT64_CEILING:
+    while FLOAT64_FACTOR * min(torch.of(key), jax.of(key)) <= FLOAT64_CEILING:
         if not (torch.draw() and jax.draw()):
             return False
     return True

@@ -12,7 +12,8 @@ from parity.judging.difference import BIT_EXACT
 from parity.judging.excerpt import kept
 from parity.judging.factors import MINIMUM_POWER
 from parity.judging.float32 import OTHER
-from parity.judging.hints import looks_like, looks_like_another_batch, looks_like_data
+from parity.judging.hints.data import looks_like_another_batch, looks_like_data
+from parity.judging.hints.looks_like import looks_like
 from parity.judging.power import by_kind, multiplies_matrices, wrong_answers
 from parity.judging.score import score
 from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, Dtype, Framework, Key, Recording

@@ -1,4 +1,4 @@
-"""The convolutional net beside its port to Flax Linen, which is told the mode and has no names of its own for layers."""
+"""The convolutional net beside its port to Flax Linen, which is told the mode and names its layers by their path."""
 
 from parity import Pair, random_batches
 

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from parity_tests.parity.small_torch import CLASSES, FEATURES, HIDDEN
 from parity_tests.ports.twins import BatchNorm
+
+FEATURES, HIDDEN, CLASSES = 5, 6, 3
 
 
 class Small(nnx.Module):

@@ -1,5 +1,7 @@
 """The small pair's JAX side in Flax Linen."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -12,12 +14,14 @@ from parity_tests.ports.linen_twins import BatchNorm
 class Small(nn.Module):
     """Linear, batch norm, ReLU, dropout, linear."""
 
+    normalise: type[nn.Module] = BatchNorm
+    dense: Any = nn.Dense
     rate: float = 0.25
     bias: bool = True
 
     def setup(self) -> None:
-        self.inner = nn.Dense(HIDDEN)
-        self.norm = BatchNorm()
+        self.inner = self.dense(HIDDEN)
+        self.norm = self.normalise()
         self.dropout = nn.Dropout(self.rate)
         self.outer = nn.Dense(CLASSES, use_bias=self.bias)
 
@@ -27,9 +31,12 @@ class Small(nn.Module):
         return logits
 
 
+def cross_entropy(logits: jax.Array, batch: dict[str, jax.Array]) -> jax.Array:
+    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, batch["labels"]))
+
+
 def loss(model: Small, batch: dict[str, jax.Array], train: bool) -> jax.Array:
-    losses = optax.softmax_cross_entropy_with_integer_labels(model(batch["inputs"], train=train), batch["labels"])
-    return jnp.mean(losses)
+    return cross_entropy(model(batch["inputs"], train=train), batch)
 
 
 def optimizer() -> optax.GradientTransformation:

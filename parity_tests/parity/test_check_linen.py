@@ -66,7 +66,9 @@ def test_layers_gradients_and_batch_statistics_are_compared_under_the_names_of_t
 
 
 def test_the_convolutional_net_agrees_with_its_port_to_linen() -> None:
-    verdict = check(replace(load_pair(Path(__file__).parents[1] / "pairs" / "convnet_linen.py"), steps=1))
+    verdict = check(
+        replace(load_pair(Path(__file__).parents[1] / "pairs" / "convnet_linen.py"), steps=1), dtypes=("float64",)
+    )
     assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
     compared = {c.key.tensor for c in verdict.comparisons if c.key.stage == "forward"}
     assert {f"{layer}.{what}" for layer in ("conv2", "bn2", "fc1") for what in ("input", "output")} < compared
@@ -83,18 +85,10 @@ class StockNorm(nn.BatchNorm):
         return found
 
 
-class Stock(Small):
-    def setup(self) -> None:
-        super().setup()
-        self.norm = StockNorm()
-
-
-class NotUpdated(Small):
+class NotUpdated(BatchNorm):
     """Its batch statistics stay as they were."""
 
-    def setup(self) -> None:
-        super().setup()
-        self.norm = BatchNorm(momentum=0.0)
+    momentum: float = 0.0
 
 
 def in_training(model: Small, batch: dict[str, jax.Array], train: bool) -> jax.Array:
@@ -103,8 +97,11 @@ def in_training(model: Small, batch: dict[str, jax.Array], train: bool) -> jax.A
 
 
 PLANTED: dict[str, tuple[dict[str, Any], Key]] = {
-    "stock batch norm": ({"model": Stock}, Key("update", 0, "norm.running_var")),
-    "batch statistics that are not updated": ({"model": NotUpdated}, Key("update", 0, "norm.running_mean")),
+    "stock batch norm": ({"model": partial(Small, StockNorm)}, Key("update", 0, "norm.running_var")),
+    "batch statistics that are not updated": (
+        {"model": partial(Small, NotUpdated)},
+        Key("update", 0, "norm.running_mean"),
+    ),
     "another rate of dropout": ({"model": partial(Small, rate=0.3)}, Key("forward", 0, "outer.input")),
     "scored in training mode": ({"loss": in_training}, Key("score", 0, "held out.output")),
 }
@@ -135,6 +132,38 @@ class Square(nn.Module):
 
 def test_a_square_kernel_that_is_transposed_is_found_in_its_layer() -> None:
     assert first_of(check(pair("plain_torch:Plain", model=Square))) == Key("forward", 0, "inner.output")
+
+
+def positional(model: Any, batch: dict[str, jax.Array], train: bool) -> jax.Array:
+    return small_linen.cross_entropy(model(batch["inputs"], train), batch)
+
+
+def positional_predict(model: Any, batch: dict[str, jax.Array], train: bool) -> Any:
+    return model(batch["inputs"], train)
+
+
+UNSEEN: dict[str, tuple[dict[str, Any], str]] = {
+    "a layer": (
+        {"model": lambda: Small(dense=nn.remat(nn.Dense))},
+        "layers of the torch side that no module of the jax side stands for: inner",
+    ),
+    "the whole model": (
+        {"model": lambda: nn.remat(Small, static_argnums=(2,))(), "predict": positional_predict},
+        "layers were not seen on the jax side: of inner, norm, outer, only parameters and gradients are compared",
+    ),
+}
+
+
+@pytest.mark.parametrize("inside", UNSEEN)
+def test_layers_inside_a_transformation_are_told_and_not_compared(inside: str) -> None:
+    parts, line = UNSEEN[inside]
+    verdict = check(pair(loss=positional, **parts), dtypes=("float64",))
+    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+    assert line in verdict.listed
+    compared = {c.key.tensor for c in verdict.comparisons if c.key.stage == "forward"}
+    assert ("inner.output" in compared, "norm.output" in compared, "output" in compared) == (
+        False, inside == "a layer", True,
+    )  # fmt: skip
 
 
 class Drawing(Small):

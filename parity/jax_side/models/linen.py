@@ -47,15 +47,26 @@ class OfLinen:
         return core.unfreeze(core.meta.unbox(variables))
 
     @cached_property
-    def _shapes(self) -> dict[str, Any]:
-        with blame("jax", "model, called with the first batch,"):
+    def _made(self) -> tuple[dict[str, Any], dict[str, linen.Module]]:
+        """The variables in outline, and the modules that were called, by their paths."""
+        modules: dict[str, linen.Module] = {}
+
+        def noted(function: Any, given: Any, named: Any, context: linen.module.InterceptorContext) -> Any:
+            modules.setdefault(".".join(context.module.path), context.module)
+            return function(*given, **named)
+
+        with blame("jax", "model, called with the first batch,"), linen.intercept_methods(noted):
             shapes: dict[str, Any] = jax.eval_shape(self._drawn)
-        return {PARAMETERS: {}} | shapes
+        return {PARAMETERS: {}} | shapes, modules
+
+    @property
+    def _shapes(self) -> dict[str, Any]:
+        return self._made[0]
 
     @cached_property
     def map(self) -> WeightMap:
         """Between torch's names and layout and this module's."""
-        return self._parts.weight_map(outline_of_collections(self._shapes))
+        return self._parts.weight_map(outline_of_collections(*self._made))
 
     @cached_property
     def _kept(self) -> dict[str, Any]:

@@ -38,6 +38,11 @@ class OfNnx:
         """Between torch's names and layout and this module's."""
         return self._parts.weight_map(outline_made_by(lambda: made_by(self._parts)))
 
+    @cached_property
+    def _kept(self) -> Any:
+        """What is kept: in outline, or as it is made where torch does not say what is in it."""
+        return jax.jit(lambda: _split(made_by(self._parts))[3])() if self.map.apart.jax else self._split[3]
+
     @property
     def unmatched(self) -> frozenset[str]:
         return unmatched(self._parts.torch_outline, self._places)
@@ -48,8 +53,7 @@ class OfNnx:
 
     def held(self, arrays: Arrays) -> Held:
         leaves = self.map.to_jax(arrays)
-        _, trained, _, kept = self._split
-        return Held(filled(trained, leaves, self._dtype), filled(kept, leaves, self._dtype))
+        return Held(filled(self._split[1], leaves, self._dtype), filled(self._kept, leaves, self._dtype))
 
     def trained_arrays(self, trained: Any) -> Arrays:
         return self.map.to_torch(leaves_of(trained))

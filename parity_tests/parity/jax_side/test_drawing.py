@@ -16,12 +16,12 @@ KEY = jax.random.key(0)
 
 
 def noise(x: jax.Array) -> jax.Array:
-    found: jax.Array = x * jax.random.bernoulli(KEY, 0.5, x.shape)
-    return found
+    return x + jax.random.normal(KEY, x.shape)
 
 
 def in_a_loop(x: jax.Array) -> jax.Array:
-    return jax.lax.fori_loop(0, 2, lambda _, found: noise(found), x)
+    found: jax.Array = jax.lax.fori_loop(0, 2, lambda _, found: noise(found), x)
+    return found
 
 
 def in_a_branch(x: jax.Array) -> jax.Array:
@@ -44,7 +44,7 @@ def by_make_rng(x: jax.Array) -> jax.Array:
 
 
 def with_an_old_key(x: jax.Array) -> jax.Array:
-    return x + jax.random.normal(jax.random.PRNGKey(0), x.shape)
+    return x + jax.random.uniform(jax.random.PRNGKey(0), x.shape)
 
 
 def keys_only(x: jax.Array) -> jax.Array:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import pytest
-from flax import nnx
+from flax import linen, nnx
 
 from parity.errors import NotCheckable
 from parity.jax_side.outline import outline, outline_made_by, outline_of_collections
@@ -83,3 +86,29 @@ def test_any_other_tree_is_parameters_by_their_paths() -> None:
 def test_a_dot_in_a_key_divides_it_and_what_is_not_among_the_parameters_is_a_buffer() -> None:
     found = outline_of_collections({"params": {"fc.weight": jnp.ones((2, 3))}, "kept": {"fc.steps": jnp.ones(4)}})
     assert found.modules == (Module("", "", {}, {}, {}), Module("fc", "", {"weight": (2, 3)}, {"steps": (4,)}, {}))
+
+
+class Taken(linen.Dense):
+    """A layer of somebody's, built on Linen's."""
+
+
+class Tower(linen.Module):
+    @linen.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return linen.ConvTranspose(2, (3,), transpose_kernel=True, name="up")(Taken(3, name="mine")(x))
+
+
+def test_modules_of_linen_tell_the_kinds_of_layers_and_no_order() -> None:
+    called: dict[str, linen.Module] = {}
+
+    def noted(function: Any, given: Any, named: Any, context: Any) -> Any:
+        called[".".join(context.module.path)] = context.module
+        return function(*given, **named)
+
+    with linen.intercept_methods(noted):
+        variables = Tower().init(jax.random.key(0), jnp.ones((1, 4, 3)))
+    assert outline_of_collections(variables, called).modules == (
+        Module("", "Tower", {}, {}, {"built_on": "", "sorted": True}),
+        Module("mine", "Taken", {"bias": (3,), "kernel": (3, 3)}, {}, {"built_on": "Dense"}),
+        Module("up", "ConvTranspose", {"bias": (2,), "kernel": (3, 2, 3)}, {}, {"transpose_kernel": True}),
+    )

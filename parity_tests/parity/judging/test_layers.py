@@ -33,6 +33,12 @@ def test_a_layer_without_a_twin_is_left_out_in_all_its_calls() -> None:
     assert found.listed == ("layers of the torch side that no module of the jax side stands for: attn",)
 
 
+def test_a_side_that_shows_no_layer_at_all_is_told() -> None:
+    found = unshown(sides((*BOTH, "output"), ("output",)), frozenset({"fc"}), frozenset())
+    assert found.tensors == set(BOTH)
+    assert found.listed == ("layers were not seen on the jax side: of fc, only parameters and gradients are compared",)
+
+
 def test_of_a_layer_that_is_called_with_other_inputs_the_outputs_are_compared() -> None:
     found = unshown(sides((*BOTH, "fc.input1"), BOTH), frozenset(), frozenset())
     assert found.tensors == {"fc.input", "fc.input1", "fc#2.input"}

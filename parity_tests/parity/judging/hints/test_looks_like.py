@@ -10,12 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity.judging.hints import looks_like, looks_like_data
-from parity.live import LiveSide
-from parity.recording import Array, Batch, Framework, Key, Provenance, Recording
-from parity_tests.parity.tiny import live
-from parity_tests.parity.tiny_draws import batches, scored
+from parity.judging.hints.looks_like import looks_like
+from parity.recording import Array, Key, Provenance, Recording
 
+NOISE = np.random.default_rng(6).standard_normal((4, 4))
 SQUARE = np.random.default_rng(0).standard_normal((4, 4))
 KEY = Key("trajectory", 1, "w")
 
@@ -38,7 +36,8 @@ SHAPES: dict[str, Callable[[Array], Any]] = {
     "zero": np.zeros_like,
     "transposed": lambda a: a.T,
     "+0.5 everywhere": lambda a: a + 0.5,
-    "the same values in another order": lambda a: np.roll(a, 1, axis=0),
+    "rolled along axis 0 by 1": lambda a: np.roll(a, 1, axis=0),
+    "the same values in another order": lambda a: np.random.default_rng(5).permuted(a, axis=None),
 }
 
 
@@ -46,7 +45,7 @@ SHAPES: dict[str, Callable[[Array], Any]] = {
 def test_a_known_shape_has_its_words(words: str) -> None:
     others = np.ones((4, 4)), np.full((4, 4), 2.0)
     expected, found = recording(others[0], SQUARE, others[1]), recording(others[0], SHAPES[words](SQUARE), others[1])
-    assert looks_like(KEY._replace(tensor="w"), expected, found, "jax") == f"on the jax side it is {words}"
+    assert looks_like(KEY, expected, found, "jax").startswith(f"on the jax side it is {words}")
 
 
 def test_a_neighbouring_step_is_recognised() -> None:
@@ -62,14 +61,18 @@ def test_a_neighbouring_step_is_recognised() -> None:
 def test_an_update_is_told_by_its_change() -> None:
     key, start, change = Key("trajectory", 0, "w"), SQUARE, np.random.default_rng(4).standard_normal((4, 4))
     right = recording(start + change, start=start)
-    assert "1.01 times as large in its change" in looks_like(
+    assert "as with a change 1.01 times as large" in looks_like(
         key, right, recording(start + 1.01 * change, start=start), "jax"
     )
-    assert "of the opposite sign in its change" in looks_like(key, right, recording(start - change, start=start), "jax")
+    assert "as with a change of the opposite sign" in looks_like(
+        key, right, recording(start - change, start=start), "jax"
+    )
     assert "not moved" in looks_like(key, right, recording(start, start=start), "jax")
 
 
-@pytest.mark.parametrize("found", [SQUARE * (1 + 1e-7), SQUARE + 1e-9 * SQUARE.T, SQUARE * np.nan, np.ones((3, 3))])
+@pytest.mark.parametrize(
+    "found", [SQUARE * (1 + 1e-7 * NOISE), SQUARE + 1e-9 * SQUARE.T, SQUARE * np.nan, np.ones((3, 3))]
+)
 def test_what_has_no_known_shape_has_no_words(found: Array) -> None:
     assert (
         looks_like(
@@ -106,60 +109,29 @@ def test_a_tensor_on_its_side_is_recognised_and_where_the_other_has_zero_so_is_t
     assert "not zero, as it is on the other" in looks_like(key, zero, right, "jax")
 
 
-# Data, of which recordings keep a digest only
+SIZES = st.integers(1, 4)
 
 
-def sides(change: Callable[[list[Batch]], list[Batch]]) -> dict[Framework, LiveSide]:
-    def changed(seed: int, steps: int) -> list[Batch]:
-        return change(batches(seed, steps + 1))[:steps]
-
-    def changed_scored(seed: int) -> dict[str, Batch]:
-        return dict(zip(scored(seed), change(list(scored(seed).values())), strict=True))
-
-    return {"torch": live("torch"), "jax": live("jax", batches=changed, scored=changed_scored)}
-
-
-def every(entry: str, change: Callable[[Array], Array]) -> Callable[[list[Batch]], list[Batch]]:
-    return lambda found: [batch | {entry: change(batch[entry])} for batch in found]
+@given(st.integers(0, 2**31), st.lists(SIZES, min_size=1, max_size=4), st.lists(SIZES, max_size=3))
+def test_layers_of_any_shape_are_looked_at_and_nothing_is_told_of_other_numbers(
+    seed: int, shape: list[int], weight: list[int]
+) -> None:
+    numbers = np.random.default_rng(seed)
+    own = {f"fc.{name}": numbers.standard_normal(weight) for name in ("weight", "bias", "running_mean", "running_var")}
+    given_, *outputs = (numbers.standard_normal(shape) for _ in range(3))
+    expected, found = (recording_of(own, {"fc.input": given_, "fc.output": output}) for output in outputs)
+    assert looks_like(Key("forward", 0, "fc.output"), expected, found, "jax") == ""
 
 
-DATA: dict[str, tuple[str, Callable[[list[Batch]], list[Batch]]]] = {
-    "the batch of one step before": ("inputs", lambda found: [found[-1], *found[:-1]]),
-    "the batch of one step later": ("inputs", lambda found: found[1:] + found[:1]),
-    "shifted by one example": ("labels", every("labels", lambda labels: np.roll(labels, 1))),
-    "off by one": ("labels", every("labels", lambda labels: labels + 1)),
-    "255 times as large": ("inputs", every("inputs", lambda inputs: inputs * 255)),
-    "of the opposite sign": ("inputs", every("inputs", lambda inputs: -inputs)),
-}
+def recording_of(own: dict[str, Array], forward: dict[str, Array]) -> Recording:
+    found = recording(start=None)
+    found.add("init", 0, own)
+    found.add("forward", 0, forward)
+    return found
 
 
-@pytest.mark.parametrize("words", DATA)
-@pytest.mark.parametrize("step", [0, 1, 2])
-def test_wrong_data_have_their_words_at_every_step(words: str, step: int) -> None:
-    entry, change = DATA[words]
-    assert looks_like_data(Key("data", step, entry), sides(change), 0, 3) == f"on the jax side it is {words}"
-
-
-@pytest.mark.parametrize("words", ["shifted by one example", "off by one", "255 times as large"])
-def test_so_have_scored_batches(words: str) -> None:
-    entry, change = DATA[words]
-    key = Key("data", 0, f"scored.held out.{entry}")
-    assert looks_like_data(key, sides(change), 0, 3) == f"on the jax side it is {words}"
-
-
-NOTHING: dict[str, Callable[[Array], Array]] = {
-    "rounding": lambda inputs: inputs * (1 + 1e-9),
-    "an example less": lambda inputs: inputs[1:],
-    "other draws": lambda inputs: np.asarray(np.random.default_rng(99).standard_normal(inputs.shape)),
-}
-
-
-@pytest.mark.parametrize("what", NOTHING)
-@pytest.mark.parametrize("tensor", ["inputs", "scored.held out.inputs"])
-def test_other_data_have_no_words(what: str, tensor: str) -> None:
-    assert looks_like_data(Key("data", 0, tensor), sides(every("inputs", NOTHING[what])), 0, 3) == ""
-
-
-@pytest.mark.parametrize("tensor", ["masks", "scored.held out.masks", "scored.another.inputs"])
-def test_nothing_is_said_of_data_that_are_not_there(tensor: str) -> None:
-    assert looks_like_data(Key("data", 0, tensor), sides(lambda found: found), 0, 3) == ""
+@pytest.mark.parametrize("size", [1e300, 1e-300, 1e-320])
+@pytest.mark.parametrize("stage", ["forward", "backward", "update", "loss"])
+def test_numbers_of_any_size_are_looked_at(size: float, stage: str) -> None:
+    right, found = (recording(size * array, stage=stage, start=SQUARE) for array in (SQUARE, NOISE))
+    assert looks_like(Key(stage, 0, "w"), right, found, "jax") == ""

@@ -1,0 +1,77 @@
+"""Constants that a mistake scales by, with what they are in the run at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import isqrt, prod
+from typing import NamedTuple
+
+ROOTS_UP_TO = 1024
+"""The largest number whose root has a name."""
+DROPOUTS = (0.1, 0.2, 0.25, 0.3, 0.4)
+"""Shares that dropout usually leaves out. Half of all has no name of its own: it is twice as large."""
+CLOSE = 1e-6
+"""A factor has a name where it is no further from it than this share of it."""
+NEARLY_ONE = 1e-4
+"""A factor no further from 1 is told by how far it is."""
+
+
+class Run(NamedTuple):
+    """What of a run has constants: the shape of the model's output, () where unknown; whether a loss differs."""
+
+    output: tuple[int, ...] = ()
+    loss: bool = False
+
+
+def named_constants(run: Run) -> Iterator[tuple[float, str]]:
+    """Factors that have a name, and what they are: a phrase to stand behind "8 times as large"."""
+    shape, reduced = run
+    if shape:
+        yield shape[0], "as with the sum over the batch for its mean" if reduced else "as many as the batch has"
+    if len(shape) > 2:
+        leading = " x ".join(map(str, shape[:-1]))
+        yield prod(shape[:-1]), f"as with the sum over {leading} for its mean" if reduced else f"as many as {leading}"
+    if len(shape) > 1:
+        yield prod(shape), "as many as the output has entries"
+        yield shape[-1], "as many as the output has features"
+    yield 255.0, "as with pixels from 0 to 255 for those from 0 to 1"
+    for share in DROPOUTS:
+        yield 1 / (1 - share), f"as kept numbers are by a dropout of {share:g}"
+
+
+def words_of(factor: float, run: Run) -> str:
+    """The name of a factor; empty where it has none."""
+    special = {2.0: "twice as large", 0.5: "half as large", -1.0: "of the opposite sign"}
+    for common, words in special.items():
+        if abs(factor / common - 1) < CLOSE:
+            return words
+    for constant, words in named_constants(run):
+        if constant > 1 and abs(factor / constant - 1) < CLOSE:
+            return f"{constant:.6g} times as large, {words}"
+        if constant > 1 and abs(factor * constant - 1) < CLOSE:
+            return f"{constant:.6g} times smaller, {_inverse(words)}"
+    return _root(factor)
+
+
+def _inverse(words: str) -> str:
+    swapped = {"the sum over": "the mean over", "for its mean": "for its sum"}
+    for said, meant in swapped.items():
+        words = words.replace(said, meant)
+    return words.replace("0 to 255 for those from 0 to 1", "0 to 1 for those from 0 to 255").replace(
+        "as kept numbers are by", "as without the factor of"
+    )
+
+
+def _root(factor: float) -> str:
+    square = max(factor, 1 / factor) ** 2 if factor > 0 else 0.0
+    whole = round(square)
+    if not 2 <= whole <= ROOTS_UP_TO or isqrt(whole) ** 2 == whole or abs(square / whole - 1) > CLOSE:
+        return ""
+    return f"{whole**0.5:.6g} times {'as large' if factor > 1 else 'smaller'}, the root of {whole}"
+
+
+def in_words(factor: float) -> str:
+    """A factor that has no name."""
+    if abs(factor - 1) < NEARLY_ONE:
+        return f"1 {'+' if factor > 1 else '-'} {abs(factor - 1):.2g} times as large"
+    return f"{factor:.6g} times as large" if abs(factor) > 0.5 else f"{1 / factor:.6g} times smaller"

@@ -1,0 +1,57 @@
+"""Running statistics of a normalising layer: which variance they took up, and how much of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from parity.judging.hints.evidence import Case, Hint, with_digits
+from parity.judging.hints.same_shape import ratio
+from parity.recording import Array
+
+
+def of_running_statistics(case: Case) -> Iterator[Hint]:
+    """What a running mean or variance took up of the layer's recorded input, on both sides."""
+    layer, _, own = case.key.tensor.rpartition(".")
+    if case.key.stage not in ("update", "trajectory") or own not in ("running_mean", "running_var"):
+        return
+    given = case.expected.of("forward", case.key.step).get(f"{layer}.input")
+    before = case.expected.state_before(case.key.step).parameters.get(case.key.tensor)
+    if given is None or before is None or given.ndim < 2 or given.shape[1] != before.size:
+        return
+    taken = dict(_taken_up(given.astype(np.float64), own))
+    old = before.astype(np.float64)
+    for name, batch in taken.items():
+        for momentum in with_digits(ratio(batch - old, case.apart.here - old)):
+            left = case.apart.left(old + momentum * (batch - old), unknowns=1, target=case.apart.here)
+            if left is not None:
+                yield from _otherwise(case, old, taken, (name, momentum, left))
+                return
+
+
+def _taken_up(given: Array, own: str) -> Iterator[tuple[str, Array]]:
+    axes = tuple(axis for axis in range(given.ndim) if axis != 1)
+    count = given.size // given.shape[1]
+    if own == "running_mean":
+        yield "mean", given.mean(axes)
+    elif count > 1:
+        biased = given.var(axes)
+        yield "unbiased variance", biased * count / (count - 1)
+        yield "biased variance", biased
+
+
+def _otherwise(case: Case, old: Array, taken: dict[str, Array], fits: tuple[str, float, float]) -> Iterator[Hint]:
+    expected, momentum, left = fits
+    for name, batch in taken.items():
+        if name != expected and (more := case.apart.left(old + momentum * (batch - old))) is not None:
+            words = f"as with the {name} of the batch where {case.other} it fits the {expected}"
+            yield Hint(words, max(left, more))
+            return
+    for name, batch in taken.items():
+        for other in with_digits(ratio(batch - old, case.apart.there - old)):
+            if (more := case.apart.left(old + other * (batch - old), unknowns=1)) is not None:
+                also = "" if name == expected else f", of the {name}"
+                words = f"as with a share of {other:g} of the batch{also}, where {case.other} it fits {momentum:g}"
+                yield Hint(words, max(left, more))
+                return

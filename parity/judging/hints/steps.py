@@ -1,0 +1,55 @@
+"""How a difference stands to the steps before and after, and to how a parameter moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from parity.judging.hints.evidence import Apart, Case, Hint
+from parity.judging.hints.same_shape import scaled
+from parity.recording import Array, Key, Recording
+
+
+def against_neighbours(case: Case) -> Iterator[Hint]:
+    """What was found is what was expected a step earlier or later, or has the step before added to it."""
+    key, apart = case.key, case.apart
+    before, after = (case.expected.get(key._replace(step=key.step + by)) for by in (-1, 1))
+    own_before = case.found.get(key._replace(step=key.step - 1))
+    for neighbour, words in ((before, "one step late"), (after, "one step early")):
+        if neighbour is not None and (left := apart.left(neighbour.astype(np.float64))) is not None:
+            yield Hint(words, left)
+    if key.stage != "backward" and not key.tensor.startswith("gradient."):
+        return
+    for earlier in (before, own_before):
+        if earlier is None or earlier.shape != apart.here.shape:
+            continue
+        if (left := apart.left(apart.here + earlier)) is not None:
+            yield Hint("added to the value of the step before, as where a gradient is not zeroed", left)
+
+
+def of_change(case: Case) -> Iterator[Hint]:
+    """How far a parameter moved in a step, beside how far it was expected to."""
+    key, apart = case.key, case.apart
+    if key.stage not in ("update", "trajectory") or apart.here.shape != apart.there.shape:
+        return
+    start, start_found = (parameter_before(key, side) for side in (case.expected, case.found))
+    if start is None or start_found is None or start.shape != apart.here.shape:
+        return
+    change, change_found = apart.here - start, apart.there - start_found
+    if not change_found.any():
+        yield Hint("not moved", None)
+    elif not change.any():
+        yield Hint("moved, where the other did not", None)
+    else:
+        # A change is as exact as what it was taken from.
+        moved = Apart(change, change_found, apart.eps * apart.size / max(np.max(np.abs(change)), 1e-300))
+        yield from (Hint(f"as with a change {hint.words}", hint.left) for hint in scaled(moved, case.run))
+
+
+def parameter_before(key: Key, recording: Recording) -> Array | None:
+    """A parameter as it stood before a step; None where there is none of that name, or it was not kept."""
+    if key.tensor not in recording.of("init", 0):
+        return None
+    before = ("init", 0) if key.step == 0 else ("trajectory", key.step - 1)
+    return recording.of(*before).get(key.tensor)

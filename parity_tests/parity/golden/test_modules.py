@@ -1,0 +1,60 @@
+"""Goldens of modules: what the other framework alone could tell is in the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from parity.golden.check import check_against, write_golden
+from parity.recording import FRAMEWORKS, Framework
+from parity_tests.imports import FRAMEWORKS as PACKAGES
+from parity_tests.parity.small_jax import Small
+from parity_tests.parity.test_check_modules import Stock, first_of, pair
+from parity_tests.test_isolation import python
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+OTHER: dict[Framework, Framework] = {"torch": "jax", "jax": "torch"}
+PAIR = """
+from parity import Pair, random_batches
+TORCH, JAX = "parity_tests.parity.small_torch", "parity_tests.parity.small_jax"
+pair = Pair(
+    torch=dict(model=f"{TORCH}:Small", loss=f"{TORCH}:loss", optimizer=f"{TORCH}:optimizer"),
+    jax=dict(model=f"{JAX}:Small", loss=f"{JAX}:loss", optimizer=f"{JAX}:optimizer"),
+    batches=random_batches(inputs=(8, 5), labels=(8,), classes=3, steps=2),
+)
+"""
+RUN = "from parity.command.app import main\nsys.exit(main({arguments!r}))"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the small pair and a golden of each of its sides."""
+    from parity.pair import load_pair
+
+    made = tmp_path_factory.mktemp("goldens")
+    (made / "small.py").write_text(PAIR)
+    for framework in FRAMEWORKS:
+        write_golden(load_pair(made / "small.py"), framework, made / f"{framework}.parity")
+    return made
+
+
+@pytest.mark.parametrize(("recorded", "running"), [("torch", "jax"), ("jax", "torch"), ("jax", "jax")])
+def test_one_framework_is_enough(folder: Path, recorded: Framework, running: Framework) -> None:
+    file = folder / f"{recorded}.parity"
+    arguments = ["check", str(folder / "small.py"), "--against", str(file), "--side", running]
+    done = python(RUN.format(arguments=arguments), PACKAGES[OTHER[running]], [])
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "AGREE" in done.stdout
+
+
+@pytest.mark.parametrize("model", [Small, Stock])
+def test_a_mistake_is_found_against_a_golden_as_it_is_beside_torch(tmp_path: Path, model: type[Small]) -> None:
+    write_golden(pair(), "torch", tmp_path / "torch.parity")
+    verdict = check_against(pair(jax={"model": model}), tmp_path / "torch.parity")
+    outcome: Literal["agree", "differ"] = "agree" if model is Small else "differ"
+    assert verdict.outcome == outcome
+    if model is Stock:
+        assert first_of(verdict).tensor == "norm.running_var"

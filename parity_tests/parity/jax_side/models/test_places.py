@@ -1,0 +1,52 @@
+"""Where layers stand on the torch side."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from parity.jax_side.models.places import apart, places_of, unmatched
+from parity.weight_map.find import find
+from parity.weight_map.outline import Module, Outline
+from parity.weight_map.weight_map import WeightMap
+
+TORCH = Outline(
+    "torch",
+    (
+        Module("", "Net", {}, {}, {}),
+        Module("conv", "Conv2d", {"weight": (2, 1, 3, 3), "bias": (2,)}, {"steps": ()}, {}),
+        Module("fc", "Linear", {"weight": (5, 12), "bias": (5,)}, {}, {}),
+    ),
+    {},
+)
+JAX = Outline(
+    "jax",
+    (
+        Module("", "", {}, {}, {}),
+        Module("conv", "", {"kernel": (3, 3, 1, 2), "bias": (2,)}, {}, {}),
+        Module("fc", "", {"kernel": (12, 5), "bias": (5,)}, {}, {}),
+    ),
+    {},
+)
+
+
+def mapped(words: str) -> WeightMap:
+    return find(TORCH, JAX, {"fc.weight": f"fc.kernel: {words}"})
+
+
+def test_a_convolution_has_its_channels_elsewhere_and_what_it_is_flattened_to_another_order() -> None:
+    places = places_of(mapped("flatten 2 2 3"))
+    assert (places["conv"].name, places["conv"].channels, places["fc"].channels) == ("conv", True, False)
+    here = np.arange(12).reshape(2, 3, 2)
+    assert places["fc"].order is not None
+    np.testing.assert_array_equal(here.ravel()[places["fc"].order], here.transpose(2, 0, 1).ravel())
+
+
+def test_features_in_the_same_order_need_none() -> None:
+    assert places_of(mapped("transpose"))["fc"].order is None
+
+
+def test_layers_that_no_place_stands_for_and_arrays_without_a_twin_are_told() -> None:
+    places = places_of(mapped("transpose"))
+    assert unmatched(TORCH, places) == frozenset()
+    assert unmatched(TORCH, {"fc": places["fc"]}) == {"conv"}
+    assert apart(mapped("transpose")) == {"conv.steps"}

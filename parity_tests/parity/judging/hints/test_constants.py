@@ -1,0 +1,45 @@
+"""Factors are called by what they are in the run at hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from parity.judging.hints.constants import Run, in_words, words_of
+
+GPT, CLASSES = (4, 16, 65), (8, 10)
+
+
+@pytest.mark.parametrize(
+    ("factor", "run", "words"),
+    [
+        (2.0, Run(), "twice as large"),
+        (0.5, Run(), "half as large"),
+        (-1.0, Run(), "of the opposite sign"),
+        (8.0, Run(CLASSES, loss=True), "8 times as large, as with the sum over the batch for its mean"),
+        (1 / 8, Run(CLASSES, loss=True), "8 times smaller, as with the mean over the batch for its sum"),
+        (8.0, Run(CLASSES), "8 times as large, as many as the batch has"),
+        (64.0, Run(GPT, loss=True), "64 times as large, as with the sum over 4 x 16 for its mean"),
+        (80.0, Run(CLASSES), "80 times as large, as many as the output has entries"),
+        (1 / 10, Run(CLASSES), "10 times smaller, as many as the output has features"),
+        (255.0, Run(), "255 times as large, as with pixels from 0 to 255 for those from 0 to 1"),
+        (1 / 255, Run(), "255 times smaller, as with pixels from 0 to 1 for those from 0 to 255"),
+        (1 / 0.9, Run(), "1.11111 times as large, as kept numbers are by a dropout of 0.1"),
+        (0.9, Run(), "1.11111 times smaller, as without the factor of a dropout of 0.1"),
+        (8**0.5, Run(), "2.82843 times as large, the root of 8"),
+        (8**-0.5, Run(), "2.82843 times smaller, the root of 8"),
+    ],
+)
+def test_a_constant_of_the_run_has_its_name(factor: float, run: Run, words: str) -> None:
+    assert words_of(factor, run) == words
+
+
+@pytest.mark.parametrize("factor", [1.0, 3.0, 2.00001, 8.0001, 1.01, -2.0, 4.0, 2000**0.5])
+def test_another_has_none(factor: float) -> None:
+    assert words_of(factor, Run(CLASSES)) == ""
+
+
+def test_a_factor_without_a_name_is_told_by_its_size() -> None:
+    assert in_words(1.01) == "1.01 times as large"
+    assert in_words(0.2) == "5 times smaller"
+    assert in_words(1 + 3e-8) == "1 + 3e-08 times as large"
+    assert in_words(1 - 3e-8) == "1 - 3e-08 times as large"
