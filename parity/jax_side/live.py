@@ -102,12 +102,12 @@ class JaxSide:
             )
 
     @property
-    def outline(self) -> Outline | None:
-        return None if self._side.arrays else self._parts.torch_outline
-
-    @property
     def weight_map(self) -> WeightMap | None:
         return self._models.map
+
+    @property
+    def outline(self) -> Outline | None:
+        return None if self._side.arrays else self._parts.torch_outline
 
     @property
     def unmatched(self) -> frozenset[str]:

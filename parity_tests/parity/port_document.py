@@ -78,7 +78,7 @@ def changed(content: str, change: str) -> str:
 
 
 def run(line: str, folder: Path) -> tuple[str, int]:
-    """What a command prints, and its exit status. Each finds the files as they are now, as a process of its own would."""
+    """What a command prints, and its exit status. Each finds the files as they are now, as a new process would."""
     program, *arguments = shlex.split(line)
     if program == "pytest":
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
@@ -127,6 +127,7 @@ def masked(printed: str) -> str:
     for line in printed.strip().splitlines():
         if line.startswith(FIGURES):
             line = re.sub(r"(?<![\w.])\d+(\.\d+)?(e[+-]?\d+)?(?![\w.])|\binf\b", "#", line)
+        line = re.sub(r" \(\d+:\d\d:\d\d\)$", "", line)
         line = re.sub(r"\b(torch|jax) \d[\w.+]*", r"\1 #", line)
         line = re.sub(r"(?<![\w.])(\d+(\.\d+)?e[+-]?\d+|\d+\.\d+|\d+(?= s\)))", "#", line)
         lines.append(re.sub(r" +", " ", line).strip())
