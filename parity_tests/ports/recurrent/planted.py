@@ -137,6 +137,12 @@ def _gru(cell: type[Any]) -> Plant:
     return parts(model=model(in_jax.gru, become("rnn.0", cell)))
 
 
+_EXCHANGED = {
+    "rnn.weight_ih_l0": "rnn.0.dense_i.kernel: transpose",
+    "rnn.weight_hh_l0": "rnn.0.dense_h.kernel: transpose",
+    "rnn.bias_ih_l0": "rnn.0.dense_h.bias",
+    "rnn.bias_hh_l0": "rnn.0.dense_i.bias",
+}
 LSTM = [
     Mistake("gates in the order input, forget, output, cell", "jax", _lstm(in_both(LSTMInParts, order=(0, 1, 3, 2))),
             "forward", "fc.input"),
@@ -153,7 +159,6 @@ GRU = [
     Mistake("update gate the other way round", "jax", _gru(UpdateTheOtherWay), "forward", "fc.input"),
     Mistake("one bias, which is not reset", "jax", _gru(BiasOutsideReset), "forward", "fc.input"),
     Mistake("the two biases exchanged", "jax",
-            mapped({"rnn.bias_ih_l0": "rnn.0.dense_h.bias", "rnn.bias_hh_l0": "rnn.0.dense_i.bias"}),
-            "forward", "fc.input"),
+            mapped(_EXCHANGED), "forward", "fc.input"),
     *_of_both(in_jax.gru, in_torch.gru, GRUInParts),
 ]  # fmt: skip
