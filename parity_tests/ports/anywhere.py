@@ -28,7 +28,8 @@ class Port:
         first: the first parameter, in torch's order.
         last: the last one.
         last_in_jax: the path of that on the JAX side.
-        vector: the first parameter with one axis.
+        decayed: the first parameter that weight decay moves: it does not begin as zeros.
+        vector: the first such parameter with one axis.
         drawn: a class that is among the labels of the first batch of seed 0.
     """
 
@@ -38,6 +39,7 @@ class Port:
     first: str
     last: str
     last_in_jax: str
+    decayed: str
     vector: str
     drawn: int
 
@@ -115,13 +117,16 @@ def adam(port: Port, rate: float, decay: float | None = None) -> list[Mistake]:
         return [
             *found,
             Mistake("bias correction missing", "torch", uncorrected, "update", first),
-            Mistake("weight decay of 0.01", "torch", parts(optimizer=torchs(weight_decay=0.01)), "update", first),
+            Mistake(
+                "weight decay of 0.01", "torch", parts(optimizer=torchs(weight_decay=0.01)), "update", port.decayed
+            ),
         ]
     penalty = optax.chain(optax.add_decayed_weights(decay), optax.adam(rate))
     return [
         *found,
-        Mistake("Optax's own weight decay of 1e-4", "jax", of_jax(lambda: optaxs(weight_decay=1e-4)), "update", first),
-        Mistake("weight decay as a penalty", "jax", of_jax(lambda: penalty), "update", first),
+        Mistake("Optax's own weight decay of 1e-4", "jax", of_jax(lambda: optaxs(weight_decay=1e-4)), "update",
+                port.decayed),
+        Mistake("weight decay as a penalty", "jax", of_jax(lambda: penalty), "update", port.decayed),
         Mistake("weight decay spares biases and norms", "jax", of_jax(lambda: optaxs(mask=moving_matrices_only)),
                 "update", port.vector),
     ]  # fmt: skip

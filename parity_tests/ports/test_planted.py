@@ -27,7 +27,7 @@ def expect_caught(mistake: Mistake, right: Pair) -> Verdict:
     verdict = check(mistake.planted(right), loops=())
     if not mistake.stage:
         assert verdict.outcome == "inconclusive"
-        assert mistake.says in next(stage.reason for stage in verdict.stages if stage.outcome != "agree")
+        assert any(mistake.says in stage.reason for stage in verdict.stages)
         return verdict
     assert verdict.outcome == "differ"
     assert verdict.first_difference is not None
@@ -47,7 +47,8 @@ def test_is_caught(port: str, mistake: Mistake) -> None:
 @pytest.mark.parametrize(("port", "mistake"), ALL)
 def test_every_mistake_in_every_port(port: str, mistake: Mistake) -> None:
     verdict = expect_caught(mistake, quick(port))
-    hand_in("planted in ports", f"{port} {mistake.name}", {"caught": caught(verdict)})
+    said = caught(verdict) if mistake.stage else f"inconclusive: {mistake.says}"
+    hand_in("planted in ports", f"{port} {mistake.name}", {"caught": said})
 
 
 @pytest.mark.parametrize("port", MISTAKES)

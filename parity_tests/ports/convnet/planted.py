@@ -110,6 +110,7 @@ _port = Port(
     first="conv1.weight",
     last="fc2.bias",
     last_in_jax="fc2.bias",
+    decayed="conv1.weight",
     vector="conv1.bias",
     drawn=0,
 )

@@ -204,6 +204,7 @@ _port = Port(
     first="wte.weight",
     last="ln_f.bias",
     last_in_jax="ln_f.bias",
+    decayed="wte.weight",
     vector="h.0.ln_1.weight",
     drawn=3,
 )

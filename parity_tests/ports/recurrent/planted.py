@@ -80,6 +80,7 @@ _PORT = Port(
     first="embedding.weight",
     last="fc.bias",
     last_in_jax="fc.bias",
+    decayed="embedding.weight",
     vector="rnn.bias_ih_l0",
     drawn=1,
 )

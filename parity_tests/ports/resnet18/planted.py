@@ -124,6 +124,7 @@ _port = Port(
     first="conv1.weight",
     last="fc.bias",
     last_in_jax="fc.bias",
+    decayed="conv1.weight",
     vector="bn1.weight",
     drawn=1,
 )

@@ -173,7 +173,8 @@ _port = Port(
     first="class_token",
     last="heads.head.bias",
     last_in_jax="head.bias",
-    vector="conv_proj.bias",
+    decayed="conv_proj.weight",
+    vector="encoder.layers.encoder_layer_0.ln_1.weight",
     drawn=1,
 )
 _block = "encoder.layers.encoder_layer_0"
