@@ -11,7 +11,7 @@ bin := $(VENV)/bin
 test_stamp := $(VENV)/.one-network-twice-test
 dev_stamp := $(VENV)/.one-network-twice-dev
 
-.PHONY: help parity test proof bench lint types clean
+.PHONY: help parity test slow proof bench lint types clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -23,6 +23,9 @@ parity: $(test_stamp)  ## prove the three pairs equal (about a minute once insta
 
 test: $(test_stamp)  ## the suite (some minutes)
 	$(bin)/pytest
+
+slow: $(test_stamp)  ## the tests that take longer: ports, goldens, benchmarks (some minutes more)
+	$(bin)/pytest -m slow
 
 proof: $(test_stamp)  ## all planted mistakes, seeds and loops; writes the tables that the docs show
 	$(bin)/pytest -m proof

@@ -42,6 +42,8 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 _CACHE = tempfile.TemporaryDirectory(prefix="parity-tests-")
 os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
+_HERE = Path(__file__).parent
+
 hypothesis.settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile("fixed")
 
@@ -57,6 +59,30 @@ def pytest_unconfigure() -> None:
 def pytest_report_header() -> str:
     names = ("torch", "torchvision", "jax", "jaxlib", "flax", "optax", "numpy")
     return "versions: " + ", ".join(f"{name} {metadata.version(name)}" for name in names)
+
+
+# Tests that take long
+
+SLOW = (
+    "benchmarks/",
+    "parity/golden/test_check.py",
+    "parity/golden/test_modules.py",
+    "parity/judging/hints/test_on_ports.py",
+    "parity/test_check_linen.py",
+    "parity/test_check_trees.py",
+    "parity/test_port_document.py",
+    "ports/",
+)
+"""Files and folders, from here, of which `make test` runs nothing but what `QUICK` names: they show at length what
+others show in small."""
+QUICK = ("[gru", "[convnet")
+"""In how the tests begin their parameters that are run all the same: two ports, each with its planted mistakes."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    path = item.path.relative_to(_HERE).as_posix() if item.path.is_relative_to(_HERE) else ""
+    if path.startswith(SLOW) and not any(quick in item.name for quick in QUICK):
+        item.add_marker("slow")
 
 
 # Tests that not every machine can run
