@@ -11,7 +11,7 @@ bin := $(VENV)/bin
 test_stamp := $(VENV)/.one-network-twice-test
 dev_stamp := $(VENV)/.one-network-twice-dev
 
-.PHONY: help parity test proof lint types clean
+.PHONY: help parity test slow proof bench lint types clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -24,9 +24,15 @@ parity: $(test_stamp)  ## prove the three pairs equal (about a minute once insta
 test: $(test_stamp)  ## the suite (some minutes)
 	$(bin)/pytest
 
+slow: $(test_stamp)  ## the tests that take longer: ports, goldens, benchmarks (some minutes more)
+	$(bin)/pytest -m slow
+
 proof: $(test_stamp)  ## all planted mistakes, seeds and loops; writes the tables that the docs show
 	$(bin)/pytest -m proof
 	$(bin)/python -m parity_tests.proof
+
+bench: $(test_stamp)  ## time the variants of both frameworks (BENCH=--quick: only the main ones)
+	$(bin)/python -m benchmarks $(BENCH)
 
 lint: $(dev_stamp)  ## ruff
 	$(bin)/ruff check .
@@ -38,7 +44,7 @@ types: $(dev_stamp)  ## mypy --strict
 clean:  ## remove what make and the tools made
 	rm -f $(test_stamp)* $(dev_stamp)*
 	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find jaxnet torchnet parity parity_tests -name __pycache__ -prune -exec rm -rf {} +
+	find jaxnet torchnet parity benchmarks parity_tests -name __pycache__ -prune -exec rm -rf {} +
 
 # What is there of torch and torchvision is held, since pip would otherwise replace a torch to suit the newest torchvision.
 # The two must be builds of one kind: pip cannot see that a torchvision for CUDA does not load beside a torch for the CPU.

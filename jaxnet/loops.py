@@ -27,30 +27,30 @@ class LoopError(Exception):
 def stepped(problem: Problem, state: State, feed: Feed, how: Settings) -> Run:
     """One step after the other, each started from Python."""
     # A model is taken apart once for the run: for every call it would take longer than a small step.
-    leaves, structure = jax.tree.flatten(_begin(problem, state, how))
+    leaves, structure = jax.tree.flatten(begin(problem, state, how))
     losses = []
     for step in how.indices:
-        leaves, loss = _one_step(problem, structure, leaves, feed, step, how.learning_rate)
+        leaves, loss = one_step(problem, structure, leaves, feed, step, how.learning_rate)
         losses.append(loss)
     model, memory = jax.tree.unflatten(structure, leaves)
-    return _end(problem, model, memory, losses)
+    return end(problem, model, memory, losses)
 
 
 def whole_run(problem: Problem, state: State, feed: Feed, how: Settings) -> Run:
     """All steps as one program: a CUDA graph in PyTorch, a scan in JAX."""
-    model, memory = _begin(problem, state, how)
-    (model, memory), losses = _scan(problem, len(how.indices), (model, memory), feed, how.start, how.learning_rate)
-    return _end(problem, model, memory, losses)
+    model, memory = begin(problem, state, how)
+    (model, memory), losses = scan(problem, len(how.indices), (model, memory), feed, how.start, how.learning_rate)
+    return end(problem, model, memory, losses)
 
 
 def many_seeds(problem: Problem, states: Sequence[State], feeds: Sequence[Feed], how: Settings) -> list[Run]:
     """Independent runs side by side, all as far as the first: states stacked, each step taken for all together."""
-    carries = [_begin(problem, state, how) for state in states]
+    carries = [begin(problem, state, how) for state in states]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *carries)
     feed, count = stack_feeds(feeds), len(how.indices)
-    stacked, table = _scan_together(problem, count, stacked, feed, how.start, how.learning_rate)
+    stacked, table = scan_together(problem, count, stacked, feed, how.start, how.learning_rate)
     runs = [jax.tree.map(lambda leaf, run=run: leaf[run], stacked) for run in range(len(states))]
-    return [_end(problem, model, memory, losses) for (model, memory), losses in zip(runs, table, strict=True)]
+    return [end(problem, model, memory, losses) for (model, memory), losses in zip(runs, table, strict=True)]
 
 
 LOOPS: dict[str, Callable[..., Any]] = {"stepped": stepped, "whole_run": whole_run, "many_seeds": many_seeds}
@@ -90,7 +90,7 @@ def drive(
         return [LOOPS[loop](problem, *start, how) for start in zip(states, feeds, strict=True)]
 
 
-def _step(problem: Problem, carry: Any, batch: Any, learning_rate: Rate) -> tuple[Any, jax.Array]:
+def take_step(problem: Problem, carry: Any, batch: Any, learning_rate: Rate) -> tuple[Any, jax.Array]:
     """Model and memory after one step, and the loss before it."""
     model, memory = carry
     loss, gradients = jax.value_and_grad(problem.loss)(model, batch)
@@ -102,10 +102,11 @@ def _step(problem: Problem, carry: Any, batch: Any, learning_rate: Rate) -> tupl
 
 # What is static is compiled anew when it changes; where a run starts, and how fast it learns, is not.
 @functools.partial(jax.jit, static_argnames=("problem", "structure"), donate_argnames="leaves")
-def _one_step(
+def one_step(
     problem: Problem, structure: Any, leaves: Any, feed: Feed, step: Any, learning_rate: Rate
 ) -> tuple[Any, jax.Array]:
-    carry, loss = _step(problem, jax.tree.unflatten(structure, leaves), feed.batch(step), learning_rate)
+    """The leaves of model and memory after one step, and the loss before it; the given leaves are used up."""
+    carry, loss = take_step(problem, jax.tree.unflatten(structure, leaves), feed.batch(step), learning_rate)
     return jax.tree.leaves(carry), loss
 
 
@@ -113,17 +114,19 @@ def _steps(
     problem: Problem, count: int, carry: Any, feed: Feed, start: Any, learning_rate: Rate
 ) -> tuple[Any, jax.Array]:
     return jax.lax.scan(
-        lambda carry, step: _step(problem, carry, feed.batch(step), learning_rate), carry, start + jnp.arange(count)
+        lambda carry, step: take_step(problem, carry, feed.batch(step), learning_rate), carry, start + jnp.arange(count)
     )
 
 
-_scan = jax.jit(_steps, static_argnames=("problem", "count"), donate_argnames="carry")
+# The same as one program, which uses up the carry.
+scan = jax.jit(_steps, static_argnames=("problem", "count"), donate_argnames="carry")
 
 
 @functools.partial(jax.jit, static_argnames=("problem", "count"), donate_argnames="carries")
-def _scan_together(
+def scan_together(
     problem: Problem, count: int, carries: Any, feed: Feed, start: Any, learning_rate: Rate
 ) -> tuple[Any, jax.Array]:
+    """What `scan` does, for several runs side by side: carries stacked on a first axis, losses (runs, count)."""
     # Where the feed has rows, it is their second axis that has the runs, and the data is shared.
     axes = (0, None) if feed.rows is None else (None, 1)
     return jax.vmap(
@@ -132,7 +135,7 @@ def _scan_together(
     )(carries, *feed)
 
 
-def _begin(problem: Problem, state: State, how: Settings) -> tuple[Any, Any]:
+def begin(problem: Problem, state: State, how: Settings) -> tuple[Any, Any]:
     """Model and the optimizer's memory as the state says; None for memory where the update is by hand."""
     model = problem.from_arrays(state.parameters, how.dtype, how.device)
     if problem.optimizer is None:
@@ -144,7 +147,7 @@ def _begin(problem: Problem, state: State, how: Settings) -> tuple[Any, Any]:
     return model, (adam._replace(count=jnp.array(moments.step, "int32"), mu=mu, nu=nu), *others)
 
 
-def _end(problem: Problem, model: Any, memory: Any, losses: Any) -> Run:
+def end(problem: Problem, model: Any, memory: Any, losses: Any) -> Run:
     """The run whose last step left this model and memory."""
     remembered = {}
     if memory is not None:

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from parity.record import record
     from parity.recording import Recording
     from parity.verdict import Verdict
+    from parity.weight_map.weight_map import WeightMap
 
 __all__ = [
-    "NotCheckable", "Pair", "Recording", "Side", "Verdict", "check", "checkpoint", "random_batches", "record", "whole",
+    "NotCheckable", "Pair", "Recording", "Side", "Verdict", "WeightMap", "check", "checkpoint", "random_batches",
+    "record", "whole",
 ]  # fmt: skip
 
 _WHERE = {
@@ -34,6 +36,7 @@ _WHERE = {
     "Recording": "recording",
     "Side": "pair",
     "Verdict": "verdict",
+    "WeightMap": "weight_map.weight_map",
     "check": "check",
     "checkpoint": "checkpoint",
     "random_batches": "batches",

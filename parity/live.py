@@ -12,6 +12,7 @@ from parity.errors import MissingFramework
 from parity.pair import Side
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
 from parity.weight_map.outline import Outline
+from parity.weight_map.weight_map import WeightMap
 
 
 class Gradients(NamedTuple):
@@ -62,6 +63,14 @@ class LiveSide(Protocol):
     @property
     def outline(self) -> Outline | None:
         """What the torch side's model is made of, which a weight map is found from; None where there is none."""
+
+    @property
+    def weight_map(self) -> WeightMap | None:
+        """Between torch's names and layout and this side's; None on the torch side, and where parts of its own read it.
+
+        Raises:
+            NotCheckable: it cannot be found, or an override is wrong.
+        """
 
     def provenance(self) -> Provenance:
         """Versions, device, dtype, matmul precision and 64-bit switch, as they really are while this side runs."""

@@ -11,7 +11,7 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from parity.errors import MissingFramework, NotCheckable
 from parity.recording import FRAMEWORKS, STAGES, Framework
@@ -19,6 +19,7 @@ from parity.weight_map.outline import Outline
 
 Part = str | Callable[..., Any]
 PACKAGES = {"torch": ("torch", "torchvision"), "jax": ("jax", "jaxlib", "flax", "optax")}
+OWN_MODULES = ": modules are looked for beside the pair file, in the project's folder and among what is installed"
 ALWAYS = ("data", "init")
 """Stages of every pair: where the two sides are given different things, nothing that follows says anything."""
 RESTS_ON = {
@@ -158,13 +159,19 @@ class Pair:
             self, *, torch: Side | Mapping[str, Any], jax: Side | Mapping[str, Any], **others: Any
         ) -> None: ...
 
+    def __new__(cls, **given: Any) -> Self:  # noqa: D102 -- what is made is told by the class
+        known = [part.name for part in fields(cls)]
+        if unknown := [name for name in given if name not in known]:
+            raise NotCheckable(f"pair: there is no {unknown[0]!r}: a pair has {', '.join(known)}")
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         told: int | None = self.steps
         steps = getattr(self.batches, "steps", 100) if told is None else told
         if steps < 1:
-            raise NotCheckable(f"pair {self.name}: steps must be at least 1, not {steps}: nothing would be compared")
+            raise _unfit(self, f"steps must be at least 1, not {steps}: nothing would be compared")
         if fault := _stages_fault(self.stages):
-            raise NotCheckable(f"pair {self.name}: {fault}")
+            raise _unfit(self, fault)
         torch, jax = _side("torch", self.torch, self), _side("jax", self.jax, self)
         if torch.parameters is None or jax.parameters is None:
             torch, jax = (replace(side, parameters=torch.parameters or jax.parameters) for side in (torch, jax))
@@ -183,7 +190,7 @@ class Pair:
         for name, value in filled.items():
             object.__setattr__(self, name, value)
         if fault := _lacking(self):
-            raise NotCheckable(f"pair {self.name}: {fault}")
+            raise _unfit(self, fault)
 
     def side(self, framework: Framework) -> Side:
         """The half of `framework`."""
@@ -195,15 +202,19 @@ def _side(framework: Framework, given: Any, pair: Pair) -> Side:
     if not isinstance(given, Side):
         known = [part.name for part in fields(Side) if part.name != "tie"]
         if unknown := set(given) - set(known):
-            raise NotCheckable(f"pair {pair.name}: a side has no part {min(unknown)!r}: it has {', '.join(known)}")
+            raise _unfit(pair, f"a side has no part {min(unknown)!r}: it has {', '.join(known)}")
         if "model" not in given:
-            raise NotCheckable(f"pair {pair.name}: the {framework} side names no model")
+            raise _unfit(pair, f"the {framework} side names no model")
     side: Side = given if isinstance(given, Side) else Side(**given)
     offered = pair.scored or getattr(pair.batches, "scored", None)
     return replace(
         side, batches=side.batches or pair.batches, scored=side.scored or offered,
         parameters=side.parameters or pair.parameters,
     )  # fmt: skip
+
+
+def _unfit(pair: Pair, fault: str) -> NotCheckable:
+    return NotCheckable(f"pair {pair.name}".rstrip() + f": {fault}")
 
 
 def _stages_fault(stages: tuple[str, ...]) -> str:
@@ -232,9 +243,14 @@ def _lacking(pair: Pair) -> str:
         for stage, names in needed.items():
             if stage in pair.stages and all(getattr(side, name) is None for name in names):
                 parts = " or ".join(f"`{name}`" for name in names)
-                without = "" if stage in ALWAYS else ", or declare stages without it"
-                return f"the {framework} side needs {parts} for the stage {stage}{without}"
+                return f"the {framework} side needs {parts} for the stage {stage}, {_instead(stage)}"
     return ""
+
+
+def _instead(stage: str) -> str:
+    if stage == "data":
+        return "such as batches=random_batches(images=(8, 3, 32, 32), steps=20) in the pair"
+    return "such as parameters=checkpoint(FILE)" if stage in ALWAYS else "or declare stages without it"
 
 
 def resolve(path: Part, framework: Framework) -> Any:
@@ -242,7 +258,7 @@ def resolve(path: Part, framework: Framework) -> Any:
 
     Raises:
         MissingFramework: the framework of this side is not installed.
-        NotCheckable: the path is malformed, its module is missing, or the name is not in it.
+        NotCheckable: the path is malformed, its module is missing or does not import, or the name is not in it.
     """
     if not isinstance(path, str):
         return path
@@ -258,11 +274,18 @@ def resolve(path: Part, framework: Framework) -> Any:
                 f"the {framework} side needs {missing}, which is not installed: install the extra with pip, "
                 f"as in pip install '.[{framework}]'"
             ) from error
-        raise NotCheckable(f"{path}: no module named {error.name!r}") from error
+        own = f"{module_name}.".startswith(f"{error.name}.")
+        why = OWN_MODULES if own else f": {module_name} imports it"
+        raise NotCheckable(f"{path}: no module named {error.name!r}{why}") from error
+    except NotCheckable:
+        raise
+    except Exception as error:
+        raise NotCheckable(f"{path}: does not import: {type(error).__name__}: {error}") from error
     try:
         return getattr(module, name)
     except AttributeError as error:
-        raise NotCheckable(f"{path}: {module_name} has no {name!r}") from error
+        where = getattr(module, "__file__", None)
+        raise NotCheckable(f"{path}: {module_name} has no {name!r}{f' (it is {where})' if where else ''}") from error
 
 
 def load_pair(file: Path) -> Pair:
@@ -279,8 +302,8 @@ def load_pair(file: Path) -> Pair:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except NotCheckable:
-        raise
+    except NotCheckable as error:
+        raise type(error)(f"{file}: {error}") from error.__cause__
     except Exception as error:
         raise NotCheckable(f"{file}: does not run: {type(error).__name__}: {error}") from error
     pair = getattr(module, "pair", None)

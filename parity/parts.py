@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, wraps
@@ -100,10 +101,32 @@ class Parts:
         path = getattr(self.side, name)
         if path is None:
             raise NotCheckable(f"the {self.framework} side names no {name}")
-        function = resolve(path, self.framework)
-        label = f"{name} ({path})" if isinstance(path, str) else name
+        return watched(self.framework, self._label(name), resolve(path, self.framework))
 
-        return watched(self.framework, label, function)
+    def _label(self, name: str) -> str:
+        path = getattr(self.side, name)
+        return f"{name} ({path})" if isinstance(path, str) else name
+
+    def made(self, **given: Any) -> Any:
+        """The model that the part `model` makes from nothing but what is `given`.
+
+        Raises:
+            NotCheckable: it takes further arguments, or fails.
+        """
+        factory = inspect.unwrap(self.model)
+        try:
+            # A Flax class is called through its metaclass, which takes anything.
+            if inspect.isclass(factory):
+                inspect.signature(factory.__init__).bind(None, **given)
+            else:
+                inspect.signature(factory).bind(**given)
+        except TypeError as error:
+            rngs = "rngs" if self.framework == "jax" else ""
+            raise NotCheckable(
+                f"the {self.framework} side's {self._label('model')} cannot be made: {error}: name a function that "
+                f"takes nothing{' but rngs' if rngs else ''} and makes it, such as def net({rngs}): return Net(...)"
+            ) from error
+        return self.model(**given)
 
     def batches_of(self, seed: int, steps: int) -> Batches:
         """The batches of all steps."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import numpy as np
 
+from parity.judging.layers import PLACE
 from parity.live import LiveSide, Step
 from parity.recording import OBSERVED_STEPS, STAGES, Array, Arrays, Batch, Recording, State
 from parity.rounding import cast, rounded_all
@@ -119,8 +120,33 @@ def observe(
     recording.add("forward", step, seen.forward)
     recording.add("loss", step, {"loss": seen.gradients.loss})
     if "backward" in stages:
-        recording.add("backward", step, seen.gradients.parameters)
-        recording.add("backward", step, seen.cotangents)
+        recording.add("backward", step, from_the_loss(seen.gradients.parameters, seen.cotangents, seen.forward))
+
+
+def from_the_loss(parameters: Arrays, cotangents: Arrays, forward: Iterable[str]) -> Arrays:
+    """Both kinds of gradients in the order in which a pass backward comes by them: the layer next to the loss first.
+
+    A layer's parameters come before its input, since they rest on no more than that does, and where the layer was
+    called first: only there are their gradients whole. Parameters of a layer that is never called itself belong to the
+    one around it, and those of none come last. `forward` has the names of the pass forward in the order of the calls.
+    """
+    order = {name: index for index, name in enumerate(forward)}
+    first: dict[str, int] = {}
+    for name, index in order.items():
+        if match := PLACE.match(name):
+            first.setdefault(match["layer"], index)
+
+    def place(name: str) -> float:
+        if name in cotangents:
+            return order[name]
+        layer = name
+        while layer := layer.rpartition(".")[0]:
+            if layer in first:
+                return first[layer] + 0.5
+        return -1
+
+    gradients = parameters | cotangents
+    return {name: gradients[name] for name in sorted(gradients, key=place, reverse=True)}
 
 
 def keep(recording: Recording, step: int, taken: Step) -> None:

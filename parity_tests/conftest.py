@@ -7,8 +7,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import hypothesis
@@ -41,6 +42,8 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 _CACHE = tempfile.TemporaryDirectory(prefix="parity-tests-")
 os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
+_HERE = Path(__file__).parent
+
 hypothesis.settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile("fixed")
 
@@ -56,6 +59,30 @@ def pytest_unconfigure() -> None:
 def pytest_report_header() -> str:
     names = ("torch", "torchvision", "jax", "jaxlib", "flax", "optax", "numpy")
     return "versions: " + ", ".join(f"{name} {metadata.version(name)}" for name in names)
+
+
+# Tests that take long
+
+SLOW = (
+    "benchmarks/",
+    "parity/golden/test_check.py",
+    "parity/golden/test_modules.py",
+    "parity/judging/hints/test_on_ports.py",
+    "parity/test_check_linen.py",
+    "parity/test_check_trees.py",
+    "parity/test_port_document.py",
+    "ports/",
+)
+"""Files and folders, from here, of which `make test` runs nothing but what `QUICK` names: they show at length what
+others show in small."""
+QUICK = ("[gru", "[convnet")
+"""In how the tests begin their parameters that are run all the same: two ports, each with its planted mistakes."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    path = item.path.relative_to(_HERE).as_posix() if item.path.is_relative_to(_HERE) else ""
+    if path.startswith(SLOW) and not any(quick in item.name for quick in QUICK):
+        item.add_marker("slow")
 
 
 # Tests that not every machine can run
@@ -155,3 +182,37 @@ def _settings_stay_as_they_are() -> Iterator[None]:
             changed.append(f"{setting.name} is {value}, expected {setting.default}")
     if changed:
         pytest.fail("left changed: " + "; ".join(changed))
+
+
+# Compilations that may be shared
+
+
+@pytest.fixture(scope="session")
+def _compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compiled")
+
+
+@pytest.fixture(scope="module")
+def compiled_once(_compiled: Path) -> Iterator[None]:
+    """What XLA has compiled is kept, for modules that compile the same few functions over and over and ask for it.
+
+    Elsewhere compilations are counted.
+    """
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    options = {
+        "jax_compilation_cache_dir": str(_compiled),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: jax.config.values[name] for name in options}
+
+    def configure(values: Mapping[str, object]) -> None:
+        for name, value in values.items():
+            jax.config.update(name, value)  # type: ignore[no-untyped-call]
+        compilation_cache.reset_cache()
+
+    configure(options)
+    yield
+    configure(before)

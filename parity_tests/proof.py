@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from parity_tests.planted import MISTAKES
+from parity_tests.ports.mistakes import MISTAKES as IN_PORTS
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = ROOT / "build" / "proof"
@@ -46,8 +47,10 @@ def missing() -> list[str]:
     wanted = [("planted", f"{problem} {mistake.name}") for mistake in MISTAKES for problem in mistake.problems]
     wanted += [("seeds", f"{problem} {seed}") for problem in PROBLEMS for seed in ALARM_SEEDS]
     wanted += [("figures", f"{problem} {seed}") for problem in PROBLEMS for seed in FIGURE_SEEDS]
-    there = {table: set(rows(table)) for table in ("planted", "seeds", "figures")}
-    return [f"{table}: {name}" for table, name in wanted if name not in there[table]]
+    wanted += [("planted in ports", f"{port} {mistake.name}") for port in IN_PORTS for mistake in IN_PORTS[port]]
+    wanted += [("seeds of ports", f"{port} {seed}") for port in IN_PORTS for seed in ALARM_SEEDS]
+    there = {table: set(rows(table)) for table, _ in wanted}
+    return [f"{table}: {name}" for table, name in wanted if name.replace("/", " ") not in there[table]]
 
 
 def table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -66,11 +69,22 @@ def planted_table() -> str:
     return table(("mistake, side", *PROBLEMS), lines)
 
 
-def seeds_table() -> str:
+def planted_in_ports() -> str:
+    """The same for the ports, a table each."""
+    found = rows("planted in ports")
+    header = ("mistake, side", "what was said")
+    tables = []
+    for port, mistakes in IN_PORTS.items():
+        said = [(m.name, str(found[f"{port} {m.name}".replace("/", " ")]["caught"])) for m in mistakes]
+        tables.append(f"### {port}: {len(said)} mistakes\n\n{table(header, said)}")
+    return "\n\n".join(tables)
+
+
+def seeds_table(kept: str, pairs: Iterable[str]) -> str:
     """How near twenty right pairs came to a false alarm."""
     lines = []
-    for problem in PROBLEMS:
-        found = [row for name, row in rows("seeds").items() if name.startswith(f"{problem} ")]
+    for problem in pairs:
+        found = [row for name, row in rows(kept).items() if name.startswith(f"{problem} ")]
         lines.append(
             [
                 problem,
@@ -112,7 +126,8 @@ def page() -> str:
     machine = f"{os.cpu_count()} CPU cores ({platform.machine()}), no GPU"
     return PAGE_TEXT.format(
         when=date.today(), python=platform.python_version(), versions=versions, machine=machine,
-        planted=planted_table(), alarms=ALARM_SEEDS[-1], seeds=seeds_table(),
+        planted=planted_table(), alarms=ALARM_SEEDS[-1], seeds=seeds_table("seeds", PROBLEMS),
+        planted_in_ports=planted_in_ports(), seeds_of_ports=seeds_table("seeds of ports", IN_PORTS),
         last_figure=FIGURE_SEEDS[-1], figures=figures_table(),
     )  # fmt: skip
 
@@ -129,6 +144,14 @@ at the stage, step and tensor where it stands, or make the check inconclusive. A
 
 {planted}
 
+## Mistakes planted into real ports
+
+One at a time into the pairs of six ports, in two steps; into ResNet-18 on four images of 32x32. Each must be the first
+difference that `parity` reports, at the stage, step and tensor where it stands, or, where a model draws its own random
+numbers, make the check inconclusive. What happens inside torch's recurrent layers is seen where their output goes.
+
+{planted_in_ports}
+
 ## No false alarm
 
 The right pairs, seeds 0 to {alarms}, all 100 steps, in float64 and in float32. Beyond 1 would be an alarm.
@@ -136,6 +159,11 @@ In float64 a figure just below 1 is one below the floor of the limit, 1e-12: onl
 the limit where it belongs.
 
 {seeds}
+
+The ports, seeds 0 to {alarms}, all steps of their pairs, in float64 and in float32. Here a float64 limit comes from
+noise, and is never above 1e-9.
+
+{seeds_of_ports}
 
 ## Agreement in float64
 

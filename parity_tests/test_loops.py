@@ -104,7 +104,7 @@ def test_a_state_is_not_changed_by_the_run_that_starts_from_it(wing: ModuleType)
 
 
 def test_a_jax_loop_compiles_once_whatever_the_rate_the_seed_and_the_start() -> None:
-    for loop, program in (("stepped", "_one_step"), ("whole_run", "_scan"), ("many_seeds", "_scan_together")):
+    for loop, program in (("stepped", "one_step"), ("whole_run", "scan"), ("many_seeds", "scan_together")):
         compiled = getattr(jax_loops, program)
         compiled.clear_cache()
         jax_mlp.train(loop, steps=9, count=5)

@@ -100,8 +100,8 @@ PLANTED = {
         ("exception: problem.py Feed.batch: signature: differs no more", "exception: jaxnet: no `step: Any` in"),
     ),
     "a stale exception of a name": Planted(
-        "jaxnet/loops.py", "def _one_step(", "def _first_step(",
-        ("loops.py _first_step: only jaxnet", "exception: loops.py _one_step: only jaxnet: differs no more"),
+        "jaxnet/loops.py", "def one_step(", "def _first_step(",
+        ("loops.py _first_step: only jaxnet", "exception: loops.py one_step: only jaxnet: differs no more"),
     ),
     "an exception that tells of other code": Planted(
         "torchnet/settings.py", "torch.cuda.is_available()", "torch.cuda.device_count()",

@@ -12,7 +12,7 @@ from parity.command.document import float64_figures
 from parity.pair import load_pair
 from parity.recording import STAGES
 from parity.verdict import Verdict
-from parity_tests.proof import ALARM_SEEDS, FIGURE_SEEDS, PROBLEMS, hand_in
+from parity_tests.proof import ALARM_SEEDS, FIGURE_SEEDS, PROBLEMS, Row, hand_in
 
 PAIRS = Path(__file__).parent / "pairs"
 HELD_TO = {"losses": 1e-13, "gradients": 1e-11, "optimizer_state": 1e-11, "parameters": 1e-10}
@@ -44,6 +44,13 @@ def smallest_power(verdict: Verdict) -> float:
     return min(power for stage in verdict.stages for power in stage.power.values() if power is not None)
 
 
+def alarm_row(verdict: Verdict) -> Row:
+    """How near a right pair came to a false alarm."""
+    row: Row = {"outcome": verdict.outcome, "power": smallest_power(verdict)}
+    row |= {dtype: nearest(verdict, dtype) for dtype in ("float64", "float32")}
+    return row | {"flips": sum("flipped" in line for line in verdict.listed)}
+
+
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_agrees(problem: str) -> None:
     pair = load_pair(PAIRS / f"{problem}.py")
@@ -55,10 +62,7 @@ def test_agrees(problem: str) -> None:
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_raises_no_false_alarm(problem: str, seed: int) -> None:
     verdict = check(load_pair(PAIRS / f"{problem}.py"), seed=seed, loops=None if seed in FIGURE_SEEDS else ())
-    row = {"outcome": verdict.outcome, "power": smallest_power(verdict)}
-    row |= {dtype: nearest(verdict, dtype) for dtype in ("float64", "float32")}
-    row |= {"flips": sum("flipped" in line for line in verdict.listed)}
-    hand_in("seeds", f"{problem} {seed}", row)
+    hand_in("seeds", f"{problem} {seed}", alarm_row(verdict))
     if seed in FIGURE_SEEDS:
         hand_in("figures", f"{problem} {seed}", float64_figures(verdict.comparisons))
     expect_agreement(verdict)

@@ -31,27 +31,27 @@ class LoopError(Exception):
 
 def stepped(problem: Problem, state: State, feed: Feed, how: Settings) -> Run:
     """One step after the other, each started from Python."""
-    model, optimizer = _begin(problem, state, how)
+    model, optimizer = begin(problem, state, how)
     losses = []
     for step in how.indices:
-        model, loss = _step(problem, model, optimizer, feed.batch(step), how)
+        model, loss = take_step(problem, model, optimizer, feed.batch(step), how)
         losses.append(loss)
-    return _end(problem, model, optimizer, losses)
+    return end(problem, model, optimizer, losses)
 
 
 def whole_run(problem: Problem, state: State, feed: Feed, how: Settings) -> Run:
     """All steps as one program: a CUDA graph in PyTorch, a scan in JAX."""
     _warm_up(problem, state, feed, how)
-    model, optimizer = _begin(problem, state, how, captured=True)
+    model, optimizer = begin(problem, state, how, captured=True)
     losses = []
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         for step in how.indices:
-            model, loss = _step(problem, model, optimizer, feed.batch(step), how)
+            model, loss = take_step(problem, model, optimizer, feed.batch(step), how)
             losses.append(loss)
     # So far the steps are recorded, and none is taken.
     graph.replay()
-    return _end(problem, model, optimizer, losses)
+    return end(problem, model, optimizer, losses)
 
 
 def many_seeds(problem: Problem, states: Sequence[State], feeds: Sequence[Feed], how: Settings) -> list[Run]:
@@ -128,7 +128,7 @@ def drive(
         return [LOOPS[loop](problem, *start, how) for start in zip(states, feeds, strict=True)]
 
 
-def _step(problem: Problem, model: Any, optimizer: Any, batch: Batch, how: Settings) -> tuple[Any, Tensor]:
+def take_step(problem: Problem, model: Any, optimizer: Any, batch: Batch, how: Settings) -> tuple[Any, Tensor]:
     """The model after one step, and the loss before it."""
     loss = problem.loss(model, batch)
     if optimizer is None:
@@ -140,7 +140,7 @@ def _step(problem: Problem, model: Any, optimizer: Any, batch: Batch, how: Setti
     return model, loss.detach()
 
 
-def _begin(problem: Problem, state: State, how: Settings, captured: bool = False) -> tuple[Any, Any]:
+def begin(problem: Problem, state: State, how: Settings, captured: bool = False) -> tuple[Any, Any]:
     """Model and optimizer as the state says; None instead of an optimizer where the update is by hand."""
     model = problem.from_arrays(state.parameters, how.dtype, how.device)
     if problem.optimizer is None:
@@ -159,7 +159,7 @@ def _begin(problem: Problem, state: State, how: Settings, captured: bool = False
     return model, optimizer
 
 
-def _end(problem: Problem, model: Any, optimizer: Any, losses: Sequence[Tensor]) -> Run:
+def end(problem: Problem, model: Any, optimizer: Any, losses: Sequence[Tensor]) -> Run:
     """The run whose last step left this model and optimizer."""
     remembered = {}
     if optimizer is not None:
@@ -175,8 +175,8 @@ def _warm_up(problem: Problem, state: State, feed: Feed, how: Settings) -> None:
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        model, optimizer = _begin(problem, state, how, captured=True)
-        _step(problem, model, optimizer, feed.batch(how.start), how)
+        model, optimizer = begin(problem, state, how, captured=True)
+        take_step(problem, model, optimizer, feed.batch(how.start), how)
     torch.cuda.current_stream().wait_stream(stream)
 
 

@@ -14,12 +14,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from parity.command.mapping import map_pair
+from parity.command.pairs import PAIR_FILE
 from parity.command.recording import record_into
 from parity.command.session import CANNOT, Request, Session, consoles, tell
 from parity.errors import NotCheckable
 from parity.recording import Device, Framework
 
-HELP = "Is a JAX model the same as a PyTorch model? Without a command: parity check."
+HELP = (
+    "Is a JAX model the same as a PyTorch model? parity FILE.py checks the pair that FILE.py defines, as parity check "
+    f"FILE.py does. Such a file says: {PAIR_FILE}"
+)
 CHECK_HELP = (
     "Compare the two sides of a pair stage by stage, in float64 and then in float32 against that, and tell how many "
     "times further than the limit the nearest wrong program would be."
@@ -27,6 +32,10 @@ CHECK_HELP = (
 RECORD_HELP = (
     "Record one side of a pair with everything that a check asks of it, so that parity check PAIR --against FILE needs "
     "the other framework only."
+)
+MAP_HELP = (
+    "Print the weight map of a pair, which is found from its two models: for each tensor of torch's the JAX leaf that "
+    "holds the same numbers, and how they are laid out there. Pair(weight_map={...}) corrects it."
 )
 EPILOG = (
     "Exit status: 0 all pairs agree; 1 one differs, or is inconclusive (nothing differs, but that is not proven); "
@@ -52,7 +61,11 @@ RUNNING_HELP = (
 )
 STEPS_HELP = "Take only the first N steps of the pair."
 TRACEBACK_HELP = "Where code failed, show where on stderr."
-ONE_PAIR_HELP = "A Python file that defines pair = Pair(...), or the name of a pair in pyproject.toml."
+ONE_PAIR_HELP = (
+    "A Python file that defines pair = Pair(...), an import path such as package.module:pair, or the name of a pair "
+    "that pyproject.toml lists under tool.parity."
+)
+SAVED_HELP = "Save the map as JSON to FILE, too; parity.WeightMap.load reads it."
 SEEDS_HELP = "Instead of the check: train N independent runs a side and compare the distributions of their scores."
 INTERRUPTED = 130
 DEFAULT = "check"
@@ -149,6 +162,20 @@ def record_pair(
     )  # fmt: skip
     session = Session(request, *consoles())
     return _run(session, lambda: record_into(session, output))
+
+
+@app.command("map", help=MAP_HELP)
+def print_map(
+    context: typer.Context,
+    pair: Annotated[str, typer.Argument(metavar="PAIR", help=ONE_PAIR_HELP, show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help=SAVED_HELP, show_default=False)
+    ] = None,
+    traceback: Annotated[bool, typer.Option("--traceback", help=TRACEBACK_HELP)] = False,
+) -> int:
+    """What `parity map` does with its options; the exit status."""
+    session = Session(Request((pair,), traceback=traceback, arguments=context.obj), *consoles())
+    return _run(session, lambda: map_pair(session, output))
 
 
 def _run(session: Session, work: Callable[[], int]) -> int:

@@ -14,10 +14,16 @@ from parity.command.settings import IMPORT_PATH, Settings, settings
 from parity.errors import NotCheckable
 from parity.pair import Pair, load_pair
 
+PAIR_FILE = (
+    "from parity import Pair, random_batches; pair = Pair("
+    'torch=dict(model="mymodel:Net", loss="mymodel:loss", optimizer="mymodel:optimizer"), '
+    'jax=dict(model="myport:Net", loss="myport:loss", optimizer="myport:optimizer"), '
+    "batches=random_batches(images=(8, 3, 32, 32), labels=(8,), classes=10, steps=20))"
+)
+"""What a pair file says, for instance, on one line."""
 NONE_CONFIGURED = (
     "no pair is configured: name a pair file, as in parity FILE.py, or list pair files in pyproject.toml as "
-    '[tool.parity] pairs = ["FILE.py"]; a pair file says: from parity import Pair, Side; '
-    "pair = Pair(name=..., torch=Side(...), jax=Side(...))"
+    f'[tool.parity] pairs = ["FILE.py"]; a pair file says: {PAIR_FILE}'
 )
 
 

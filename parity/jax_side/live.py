@@ -30,6 +30,7 @@ from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Pro
 from parity.rounding import cast
 from parity.tree import nested
 from parity.weight_map.outline import Outline
+from parity.weight_map.weight_map import WeightMap
 
 
 def to_numpy(array: jax.Array) -> Array:
@@ -99,6 +100,10 @@ class JaxSide:
                 precision={"highest": "float32"}.get(str(jax.config.values["jax_default_matmul_precision"]), "tf32"),
                 x64=bool(jax.config.values["jax_enable_x64"]),
             )
+
+    @property
+    def weight_map(self) -> WeightMap | None:
+        return self._models.map
 
     @property
     def outline(self) -> Outline | None:
@@ -296,7 +301,12 @@ class JaxSide:
         return tensors
 
     def _optimizer(self, trained: Any, arrays: Arrays) -> Any:
-        return state_in(self._fresh(trained), trained, arrays, self._models.trained_from)
+        fresh = self._fresh(trained)
+        # The other side's optimizer may not have been given a parameter: then it remembers nothing of it.
+        kept = {name.partition(".")[0] for name in arrays if "." in name}
+        begun = state_out(fresh, trained, self._models.trained_arrays) if kept else {}
+        begun = {name: array for name, array in begun.items() if name.partition(".")[0] in kept}
+        return state_in(fresh, trained, begun | arrays, self._models.trained_from)
 
     def _arrays(self, held: Held) -> Arrays:
         return self._models.trained_arrays(held.trained) | self._models.kept_arrays(held.kept)

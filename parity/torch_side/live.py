@@ -42,6 +42,7 @@ class TorchSide:
     """The torch half of a pair in one dtype on one device."""
 
     framework: Framework = "torch"
+    weight_map: None = None
     unmatched: frozenset[str] = frozenset()
     apart: frozenset[str] = frozenset()
 

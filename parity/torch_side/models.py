@@ -127,7 +127,7 @@ def module_of(parts: Parts, dtype: Dtype, seed: int = 0) -> nn.Module:
     # What it draws must not move the generators of whoever called.
     with torch.random.fork_rng(), default_dtype(dtype):
         torch.manual_seed(seed)
-        model = parts.model()
+        model = parts.made()
     if not isinstance(model, nn.Module):
         raise NotCheckable(
             f"the torch side's model gave a {type(model).__name__}: expected an nn.Module, or name the part `arrays`, "

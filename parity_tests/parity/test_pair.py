@@ -85,6 +85,17 @@ def test_declared_stages_stand_in_the_order_of_the_flow_with_data_and_init() -> 
     assert pair().stages == STAGES
 
 
+def test_a_misspelt_word_of_a_pair_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(NotCheckable, match=r"pair: there is no 'weights_map': a pair has torch, jax, batches, .*map$"):
+        pair(weights_map={})
+
+
+def test_a_pair_without_batches_is_told_how_to_have_some() -> None:
+    side = Side(model=never, loss=never, update=never)
+    with pytest.raises(NotCheckable, match=r"^pair: the torch side needs `batches` .* batches=random_batches\("):
+        Pair(torch=side, jax=side)
+
+
 def test_no_steps_would_compare_nothing() -> None:
     with pytest.raises(NotCheckable, match="steps must be at least 1, not 0"):
         pair(steps=0)
@@ -109,13 +120,32 @@ def test_a_part_is_found_by_its_path_or_is_the_function_itself() -> None:
         ("parity.pair", "is not an import path"),
         (":loss", "is not an import path"),
         ("parity.pair:", "is not an import path"),
-        ("no_such_wing.mnist:loss", "no module named 'no_such_wing'"),
-        ("parity.pair:no_such_part", "has no 'no_such_part'"),
+        ("no_such_wing.mnist:loss", "no module named 'no_such_wing': modules are looked for beside the pair file"),
+        ("parity.no_such:loss", "no module named 'parity.no_such': modules are looked for beside"),
+        ("parity.pair:no_such_part", r"has no 'no_such_part' \(it is .*pair.py\)"),
     ],
 )
 def test_a_path_that_leads_nowhere_is_told(path: str, message: str) -> None:
     with pytest.raises(NotCheckable, match=message):
         resolve(path, "torch")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("import no_such_module", "no module named 'no_such_module': beside_faulty imports it"),
+        ("def", "does not import: SyntaxError"),
+        ("1 / 0", "does not import: ZeroDivisionError: division by zero"),
+        ("import parity\nraise parity.NotCheckable('put data in')", "^put data in$"),
+    ],
+)
+def test_a_module_that_does_not_import_is_told_and_is_no_fault_of_paritys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, message: str
+) -> None:
+    (tmp_path / "beside_faulty.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(NotCheckable, match=message):
+        resolve("beside_faulty:loss", "torch")
 
 
 @pytest.mark.parametrize(("framework", "package"), [("torch", "torchvision"), ("jax", "flax")])
@@ -143,6 +173,7 @@ def test_a_missing_framework_is_told_with_what_to_install(
         ("1 / 0", "does not run: ZeroDivisionError"),
         ("import no_such_module", "does not run: ModuleNotFoundError"),
         ("def", "does not run: SyntaxError"),
+        ("import parity; pair = parity.Pair(torch={}, jax={})", "broken.py: pair: the torch side names no model"),
     ],
 )
 def test_a_pair_file_that_defines_no_pair_is_told(tmp_path: Path, content: str | None, message: str) -> None:

@@ -94,3 +94,25 @@ def test_nothing_is_imported_before_it_is_used() -> None:
     assert parts.parameters(0).keys() == draw_parameters(0).keys()
     with pytest.raises(NotCheckable, match="no_such_wing:loss: no module named 'no_such_wing'"):
         _ = parts.loss
+
+
+class Wide:
+    def __init__(self, width: int) -> None:
+        self.width = width
+
+
+@pytest.mark.parametrize(
+    ("framework", "given", "instead"),
+    [("torch", {}, "nothing and makes it"), ("jax", {"rngs": 1}, "nothing but rngs and makes it")],
+)
+def test_a_model_that_takes_more_than_it_is_given_is_told_how_to_name_one_that_does_not(
+    framework: Framework, given: dict[str, Any], instead: str
+) -> None:
+    for model in (Wide, lambda width, **_: Wide(width)):
+        with pytest.raises(NotCheckable, match=f"the {framework} side's model cannot be made: .*'.*{instead}"):
+            Parts(side(model=model), framework).made(**given)
+
+
+def test_a_model_is_made_from_what_it_is_given() -> None:
+    assert Parts(side(model=lambda rngs: rngs + 1), "jax").made(rngs=1) == 2
+    assert Parts(side(model=lambda width=3: Wide(width)), "torch").made().width == 3

@@ -11,7 +11,7 @@ import pytest
 from parity.live import LiveSide
 from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, STAGES, Array, Dtype, Framework, Key, Recording, State
 from parity.rounding import cast, moved, rounded
-from parity.runs import digest, free_run, judge_gradients, lockstep, loop_run
+from parity.runs import digest, free_run, from_the_loss, judge_gradients, lockstep, loop_run
 from parity_tests.parity.tiny import live, same
 from parity_tests.parity.tiny_draws import batches, draw_parameters
 
@@ -124,6 +124,24 @@ def test_the_score_is_of_the_parameters_at_the_end() -> None:
     batch = side("torch").scored(SEED)["held out"]
     output = side("torch").predict(judge().state_before(STEPS).parameters, batch)
     assert same(judge().of("score", 0), {"held out.output": output["output"]})
+
+
+# Gradients from the loss backwards
+
+
+def test_gradients_are_told_from_the_loss_backwards() -> None:
+    told = list(judge().of("backward", 0))
+    assert told == ["outer.weight", "outer.bias", "outer.input", "inner.weight", "inner.bias", "inner.input"]
+
+
+def test_a_layer_called_twice_or_never_is_told_where_its_gradients_are_whole() -> None:
+    forward = ["tied.output", "block.input", "block.inner.input", "block.inner.output", "tied#2.input", "output"]
+    parameters = dict.fromkeys(["token", "tied.weight", "block.scale", "block.uncalled.weight", "block.inner.weight"])
+    cotangents = dict.fromkeys(["block.input", "block.inner.input", "tied#2.input"])
+    assert list(from_the_loss(parameters, cotangents, forward)) == [  # type: ignore[arg-type]
+        "tied#2.input", "block.inner.weight", "block.inner.input", "block.scale", "block.uncalled.weight",
+        "block.input", "tied.weight", "token",
+    ]  # fmt: skip
 
 
 # In lockstep

@@ -19,6 +19,7 @@ from parity.recording import Arrays, Device, Dtype
 class ByHand:
     """A model that the side's own parts build and read. It has no buffers, and its layers are named as torch's are."""
 
+    map: None = None
     unmatched: frozenset[str] = frozenset()
     apart: frozenset[str] = frozenset()
 

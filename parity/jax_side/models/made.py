@@ -16,7 +16,7 @@ def made_by(parts: Parts) -> Any:
     factory = _factory(parts)
     # A Flax class is called through its metaclass, which takes anything.
     named = inspect.signature(factory.__init__ if inspect.isclass(factory) else factory).parameters
-    return parts.model(rngs=nnx.Rngs(0)) if "rngs" in named else parts.model()
+    return parts.made(rngs=nnx.Rngs(0)) if "rngs" in named else parts.made()
 
 
 def is_nnx(parts: Parts) -> bool:

@@ -37,6 +37,8 @@ def _order_of_inputs(weight_map: WeightMap, path: str) -> Array | None:
         if whole and entry.jax.name == f"{path}.kernel" and len(entry.torch.whole) == len(entry.jax.whole) == 2:
             features, outputs = entry.jax.whole
             rows = np.repeat(np.arange(features)[:, None], outputs, axis=1)
-            order = entry.to_torch(rows)[0]
+            seen = entry.to_torch(rows)
+            # Inputs stand in the columns of torch's kernel, and in the rows of one that is (in, out) there too.
+            order = seen[0] if np.array_equal(seen, np.broadcast_to(seen[0], seen.shape)) else seen[:, 0]
             return None if np.array_equal(order, np.arange(features)) else order
     return None

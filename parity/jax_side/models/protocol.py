@@ -9,6 +9,7 @@ import jax
 
 from parity.jax_side.layers import Layers
 from parity.recording import Arrays
+from parity.weight_map.weight_map import WeightMap
 
 
 class Held(NamedTuple):
@@ -20,6 +21,10 @@ class Held(NamedTuple):
 
 class Models(Protocol):
     """Holds the models of a side as pytrees, and reads them back as canonical arrays."""
+
+    @property
+    def map(self) -> WeightMap | None:
+        """Between torch's names and layout and the model's; None where the side's own parts read it."""
 
     @property
     def unmatched(self) -> frozenset[str]:

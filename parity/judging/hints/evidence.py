@@ -15,7 +15,7 @@ import numpy as np
 
 from parity.judging.difference import largest
 from parity.judging.hints.constants import Run
-from parity.recording import Array, Framework, Key, Recording
+from parity.recording import Array, Framework, Key, Recording, State
 from parity.verdict import EPS
 
 UNEXPLAINED = 1e-6
@@ -142,6 +142,15 @@ class Case:
     found: Recording
     side: Framework
     apart: Apart
+
+    @property
+    def before(self) -> State:
+        """Where the expected run stood before the step; nothing where that was not kept, as in a long golden."""
+        step = self.key.step
+        trained = "trajectory" in self.expected.stages and step > 0
+        if trained and not self.expected.of("init", 0).keys() <= self.expected.of("trajectory", step - 1).keys():
+            return State({}, {})
+        return self.expected.state_before(step)
 
     @property
     def run(self) -> Run:

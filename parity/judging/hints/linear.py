@@ -26,7 +26,7 @@ def linear_layer(case: Case) -> Linear | None:
     if case.key.stage != "forward" or place is None or place["what"] != "output":
         return None
     step = case.key.step
-    parameters = case.expected.state_before(step).parameters
+    parameters = case.before.parameters
     weight, bias = (parameters.get(f"{place['layer']}.{name}") for name in ("weight", "bias"))
     given = case.expected.of("forward", step).get(case.key.tensor.replace(".output", ".input"))
     if weight is None or given is None or weight.ndim != 2 or given.shape[-1:] != weight.shape[1:]:

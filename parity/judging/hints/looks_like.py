@@ -40,13 +40,12 @@ def looks_like(key: Key, expected: Recording, found: Recording, side: Framework)
 def _hints(case: Case) -> Iterator[Hint]:
     """Every hint that fits, those first that know most of what was done."""
     layer = place["layer"] if (place := PLACE.match(case.key.tensor)) else ""
-    parameters = case.expected.state_before(case.key.step).parameters if layer else {}
     return chain(
         zeros(case.apart),
         *(find(case) for find in (of_adam, of_sgd, of_change, against_neighbours)),
         *(find(case) for find in (of_running_statistics, of_a_norm, of_a_weight, of_a_segment)),
         _everywhere(case.apart, case),
-        by_channel(case.apart, parameters, layer),
+        by_channel(case.apart, case.before.parameters if layer else {}, layer),
         only_a_slice(case.apart, lambda inner: _everywhere(inner, case)),
         lower_precision(case),
         mixed(case.apart),

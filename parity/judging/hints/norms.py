@@ -184,7 +184,7 @@ def _layer(case: Case, which: str) -> Layer | None:
     if case.key.stage != "forward" or place is None or place["what"] != "output":
         return None
     given = recording.of("forward", case.key.step).get(case.key.tensor.replace(".output", ".input"))
-    known = case.expected.state_before(case.key.step).parameters
+    known = case.before.parameters
     prefix = f"{place['layer']}."
     weight = known.get(f"{prefix}weight")
     shapes = case.apart.here.shape, case.apart.there.shape

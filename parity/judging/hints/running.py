@@ -17,7 +17,7 @@ def of_running_statistics(case: Case) -> Iterator[Hint]:
     if case.key.stage not in ("update", "trajectory") or own not in ("running_mean", "running_var"):
         return
     given = case.expected.of("forward", case.key.step).get(f"{layer}.input")
-    before = case.expected.state_before(case.key.step).parameters.get(case.key.tensor)
+    before = case.before.parameters.get(case.key.tensor)
     if given is None or before is None or given.ndim < 2 or given.shape[1] != before.size:
         return
     taken = dict(_taken_up(given.astype(np.float64), own))

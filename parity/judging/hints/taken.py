@@ -88,7 +88,9 @@ def _entries(recording: Recording, stage: str, step: int, parameter: str) -> set
 
 def _gathered(case: Case, names: Sequence[str], entries: Sequence[str], *, alone: bool) -> Taken | None:
     step = case.key.step
-    start = case.expected.state_before(step)
+    start = case.before
+    if not start.parameters:
+        return None
     gradients = case.expected.of("trajectory", step)
     after, after_found = (side.of(case.key.stage, step) for side in (case.expected, case.found))
     every = -(-sum(start.parameters[name].size for name in names) // MOST)

@@ -238,6 +238,8 @@ def test_help_and_version(capsys: Said) -> None:
     out = capsys.readouterr().out
     for option in ("--json", "--device", "--seed", "--loops", "--seeds", "--traceback", "--version", "Exit status"):
         assert option in out
+    for words in ("parity FILE.py", "check", "record", "map", "random_batches("):
+        assert words in out
     assert main(["--version"]) == 0
     assert re.fullmatch(r"parity \S+\n", capsys.readouterr().out)
 

@@ -206,7 +206,7 @@ def test_a_mistake_of_a_later_version_is_told_apart_from_the_recorded_one(
     verdict = check_against(tiny(), tmp_path / "tiny.parity", side=framework)
     assert place(verdict) == (Key("loss", 0, "loss"), "float64", None)
     assert verdict.first_difference is not None
-    assert verdict.first_difference.looks_like == "on the running side it is twice as large"
+    assert verdict.first_difference.looks_like == "on the running side it is twice as large (explains it exactly)"
 
 
 def test_what_is_missing_is_told_of_the_side_that_runs(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,3 +56,23 @@ def test_what_one_side_holds_alone_takes_everything_named_after_it_along() -> No
     found = unshown(recordings, frozenset(), frozenset({"bn.count"}))
     assert found.tensors == {"bn.count", "exp_avg.bn.count"}
     assert found.listed == ("held on the torch side only: bn.count",)
+
+
+@pytest.mark.parametrize(
+    ("torch", "jax", "apart"),
+    [
+        ((2, 3, 4, 5), (2, 4, 5, 3), True),
+        ((2, 3, 4, 5), (2, 3, 4, 5), False),
+        ((2, 3, 4, 5), (2, 5, 4, 3), False),
+        ((2, 3), (3, 2), False),
+    ],
+)
+def test_a_module_of_the_users_own_may_have_its_channels_last(
+    torch: tuple[int, ...], jax: tuple[int, ...], apart: bool
+) -> None:
+    recordings = sides(BOTH, BOTH)
+    for framework, shape in zip(FRAMEWORKS, (torch, jax), strict=True):
+        recordings[framework].add("forward", 0, {"block.input": np.zeros(shape), "block.output": np.zeros(shape)})
+    found = unshown(recordings, frozenset(), frozenset())
+    assert found.tensors == ({"block.input", "block.output"} if apart else set())
+    assert bool(found.listed) == apart

@@ -115,7 +115,9 @@ def test_a_fault_in_the_settings_is_one_red_line(project: Project, engine: Engin
 # What becomes of the test
 
 
-@pytest.mark.parametrize("outcome", [differing, inconclusive, NotCheckable("no data")], ids=str)
+@pytest.mark.parametrize(
+    "outcome", [differing, inconclusive, NotCheckable("no data")], ids=["differ", "inconclusive", "not checkable"]
+)
 def test_only_agreement_is_green(project: Project, engine: Engine, outcome: Outcome) -> None:
     engine.outcomes = {"a": outcome}
     project.test("parity_check('pairs/a.py')")

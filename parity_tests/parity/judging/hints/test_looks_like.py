@@ -135,3 +135,13 @@ def recording_of(own: dict[str, Array], forward: dict[str, Array]) -> Recording:
 def test_numbers_of_any_size_are_looked_at(size: float, stage: str) -> None:
     right, found = (recording(size * array, stage=stage, start=SQUARE) for array in (SQUARE, NOISE))
     assert looks_like(Key(stage, 0, "w"), right, found, "jax") == ""
+
+
+@pytest.mark.parametrize("key", [Key("trajectory", 2, "w"), Key("update", 2, "w"), Key("forward", 2, "fc.output")])
+def test_where_the_step_before_was_not_kept_the_rest_is_told(key: Key) -> None:
+    sides = [recording(SQUARE, SQUARE, start=SQUARE) for _ in range(2)]
+    for found, array in zip(sides, (SQUARE, 2 * SQUARE), strict=True):
+        found.groups["trajectory", 1] = {"loss": np.asarray(1.0)}
+        found.add("trajectory", 2, {"gradient.w": SQUARE})
+        found.add(key.stage, 2, {key.tensor: array, "fc.input": SQUARE})
+    assert looks_like(key, sides[0], sides[1], "jax").startswith("on the jax side it is twice as large")

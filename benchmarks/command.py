@@ -1,0 +1,142 @@
+"""The command: its options, and every fault turned into one line and an exit status."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from parity.errors import NotCheckable
+
+DONE, RED, CANNOT, INTERRUPTED = 0, 1, 2, 130
+"""Exit status: all that was to be timed was right (comparing: nothing is slower); something is wrong (slower); bad
+usage, or nothing could be timed; stopped by the user."""
+HELP = (
+    "Which side is faster, by how much, and how far from the machine: times variants of the three problems in PyTorch "
+    "and in JAX, and counts only those that do what the float64 judge does. What is finished stays in the output "
+    "folder, and the same command goes on from there."
+)
+EPILOG = (
+    "Exit status: 0 everything timed was right; 1 a variant was wrong or failed, or (compare) something became slower; "
+    "2 it could not be done."
+)
+WIDTH = 150
+"""Columns of the tables where the output is no terminal."""
+
+BadUsage: type[BaseException] = typer.BadParameter.__mro__[1]
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+class Where(StrEnum):
+    """What `--device` takes. Without it: a GPU where there is one."""
+
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+def _several(what: str) -> Any:
+    return typer.Option(help=f"{what}; may be given several times.", metavar="NAME", show_default=False)
+
+
+@app.callback(invoke_without_command=True, help=HELP, epilog=EPILOG)
+def measure(
+    context: typer.Context,
+    quick: Annotated[bool, typer.Option("--quick", help="MNIST, float32, the main variants, three rounds.")] = False,
+    device: Annotated[Where | None, typer.Option(help="Where to compute. Default: a GPU if there is one.")] = None,
+    problem: Annotated[list[str] | None, _several("Only this problem")] = None,
+    variant: Annotated[list[str] | None, _several("Only this variant, of one side as in 'jax stepped'")] = None,
+    precision: Annotated[list[str] | None, _several("Only this precision: float32, tf32")] = None,
+    seeds: Annotated[
+        list[int] | None, typer.Option(min=1, help="Train so many seeds together; may be repeated.")
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(min=2, help="Rounds. Default: 10, with --quick 3.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of a run. Default: 100, in sweeps 20.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for everything found.", metavar="FOLDER")] = None,
+) -> int:
+    """What `python -m benchmarks` does; the exit status."""
+    if context.invoked_subcommand is not None:
+        return DONE
+    # Here and not above: what --help does not need is not loaded.
+    from benchmarks.measure import measured
+    from benchmarks.plan import Request
+
+    where = device.value if device else _best_device()
+    request = Request(
+        quick,
+        where,
+        tuple(problem or ()),
+        tuple(variant or ()),
+        tuple(precision or ()),
+        tuple(seeds or ()),
+        rounds,
+        steps,
+    )
+    folder = output or Path("build", "benchmarks", f"{'quick' if quick else 'full'}-{where}")
+    out, err = consoles()
+    try:
+        right = measured(request, folder, ["python", "-m", "benchmarks", *context.obj], out, err)
+    except KeyboardInterrupt:
+        # Here, since some versions of Typer turn it into a status of their own without a word.
+        _tell(f"stopped; what is finished is in {folder}, and the same command goes on from there")
+        return INTERRUPTED
+    return DONE if right else RED
+
+
+@app.command()
+def compare(
+    context: typer.Context,
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="A result.json.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="A later result.json.")],
+    other_machine: Annotated[bool, typer.Option("--other-machine", help="Also if the machines differ.")] = False,
+) -> int:
+    """What became slower beyond noise: exit status 1 where something did, or is no longer right."""
+    from benchmarks.compare import compare as compared
+    from benchmarks.compare import read
+    from benchmarks.tables import show_changes
+
+    changes = compared(read(old), read(new), other_machine)
+    show_changes(consoles()[0], changes)
+    return RED if any(change.says in ("slower", "lost") for change in changes) else DONE
+
+
+def _best_device() -> str:
+    from benchmarks.machine import machine
+
+    return "gpu" if machine()["gpus"] else "cpu"
+
+
+def consoles() -> tuple[Console, Console]:
+    """Stdout and stderr; a table is as wide as it needs where no terminal says how wide it may be."""
+    out = Console(highlight=False)
+    if not out.is_terminal:
+        out.width = WIDTH
+    return out, Console(stderr=True, highlight=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line `arguments` (default: the process's own) and return the exit status."""
+    line = list(sys.argv[1:] if arguments is None else arguments)
+    command = typer.main.get_command(app)
+    try:
+        return int(command.main(line, prog_name="python -m benchmarks", standalone_mode=False, obj=tuple(line)) or 0)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except NotCheckable as error:
+        _tell(str(error))
+    except BadUsage as error:
+        said = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+        _tell(f"{said} (--help tells what there is)")
+    except Exception as error:
+        traceback.print_exception(error, file=sys.stderr)
+        _tell(f"this is a fault of the benchmark itself: {type(error).__name__}: {' '.join(str(error).split())}")
+    return CANNOT
+
+
+def _tell(line: str) -> None:
+    consoles()[1].print(f"benchmarks: {line}", soft_wrap=True, markup=False, highlight=False)

@@ -1,0 +1,97 @@
+"""How fast the loops are meant to be on MNIST, and how fast a result found them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from benchmarks.case import Case
+
+Found = Mapping[str, Any]
+
+
+class Goal(NamedTuple):
+    """What is measured, the worst figure that is good enough, and the one aimed at; None where there is no aim."""
+
+    what: str
+    value: float | None
+    enough: float
+    aim: float | None
+    at_least: bool
+
+    @property
+    def says(self) -> str:
+        """Whether the figure reaches the aim, is enough, or is not."""
+        if self.value is None:
+            return "not measured"
+        if self.aim is not None and self._reaches(self.aim):
+            return "reached"
+        return "enough" if self._reaches(self.enough) else "missed"
+
+    def _reaches(self, wanted: float) -> bool:
+        assert self.value is not None
+        return self.value >= wanted if self.at_least else self.value <= wanted
+
+
+def goals(document: Found) -> list[Goal]:
+    """The goals of the device that the result is of; none where it has not all variants of MNIST in 100 steps."""
+    device = document["request"]["device"]
+    if document["request"]["quick"] or document["request"]["variants"]:
+        return []
+    float32 = _variants(document, Case("mnist", device=device))
+    if not float32:
+        return []
+    jax, torch = (_times_notebook(float32, framework) for framework in ("jax", "torch"))
+    if device == "cpu":
+        return [
+            Goal("best JAX loop, times the notebook's speed", jax, 2.5, None, True),
+            Goal("best torch loop, times the notebook's speed", torch, 1.8, None, True),
+        ]
+    tf32 = _variants(document, Case("mnist", "tf32", device))
+    several = _variants(document, Case("mnist", "tf32", device, seeds=1024))
+    return [
+        Goal("best JAX loop, times the notebook's speed", jax, 70, 150, True),
+        Goal("best torch loop, times the notebook's speed", torch, 40, 100, True),
+        Goal(
+            "best JAX loop, times the speed of nnx.jit a step",
+            _over(float32, "nnx_jit", _best(float32, "jax")), 20, 40, True,
+        ),
+        Goal("best step in TF32, us", _best(tf32), 70, 40, False),
+        Goal("best step in float32, us", _best(float32), 90, 60, False),
+        Goal("a seed's step, 1024 seeds, TF32, us", _best(several), 9, 4, False),
+        Goal(
+            "NNX and Optax, times hand-written JAX in the same scan",
+            _over(float32, "whole_run", _step(float32, "whole_run_by_hand")), 1.05, 1.0, False,
+        ),
+    ]  # fmt: skip
+
+
+def _variants(document: Found, case: Case) -> list[Found]:
+    entry = next((entry for entry in document["cases"] if entry["case"]["name"] == case.name), None)
+    return [] if entry is None else [found for found in entry["variants"] if found["step_us"] and not found["twin"]]
+
+
+def _best(variants: list[Found], framework: str | None = None) -> float | None:
+    """The fastest step, in microseconds; of both frameworks or of one."""
+    steps = [found["step_us"]["median"] for found in variants if framework in (None, found["framework"])]
+    return min(steps, default=None)
+
+
+def _step(variants: list[Found], name: str) -> float | None:
+    """The step of a variant of JAX."""
+    named = [found for found in variants if (found["framework"], found["name"]) == ("jax", name)]
+    return _best(named)
+
+
+def _over(variants: list[Found], name: str, other: float | None) -> float | None:
+    """The step of a variant of JAX, over another."""
+    step = _step(variants, name)
+    return None if step is None or other is None else step / other
+
+
+def _times_notebook(variants: list[Found], framework: str) -> float | None:
+    times = [
+        found["times_notebook"]["median"]
+        for found in variants if found["framework"] == framework and found["times_notebook"]
+    ]  # fmt: skip
+    return max(times, default=None)

@@ -1,0 +1,62 @@
+"""The headline of all results that are kept: the table that the project's README shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.compare import read
+from benchmarks.tables import figure, is_swept, with_interval
+
+RESULTS = Path(__file__).parent / "results"
+ROWS = ("torch notebook", "jax nnx_jit")
+"""Told beside the fastest of each side: what people write."""
+
+Found = Mapping[str, Any]
+
+
+def headline(folder: Path = RESULTS) -> str:
+    """A Markdown table of MNIST for each result below the folder, in the order of their names.
+
+    Raises:
+        NotCheckable: a result cannot be read.
+    """
+    return "\n\n".join(_result(file.parent.name, read(file)) for file in sorted(folder.glob("*/result.json")))
+
+
+def _result(name: str, document: Found) -> str:
+    machine = document["machine"]
+    gpus = "".join(f", {gpu['name']}" for gpu in machine["gpus"])
+    versions = ", ".join(f"{package} {machine['versions'][package]}" for package in ("torch", "jax", "flax"))
+    lines = ["| MNIST | variant | us a step | times the notebook's speed |", "| --- | --- | --- | --- |"]
+    for entry in document["cases"]:
+        if entry["case"]["problem"] == "mnist" and entry["case"]["seeds"] == 1 and not is_swept(entry["case"]):
+            lines += [_row(entry["case"]["precision"], found) for found in _shown(entry)]
+    told = f"{machine['cores']} cores of {machine['processor']}{gpus}; {versions}; {document['rounds']} rounds"
+    return "\n".join([*lines, "", f"`benchmarks/results/{name}`, {document['begun_at'][:10]}: {told}."])
+
+
+def _shown(entry: Found) -> list[Found]:
+    """What people write and the fastest of each side, the slowest of them first."""
+    timed = [found for found in entry["variants"] if found["step_us"] and not found["twin"]]
+    fastest = [
+        min(side, key=_step) for framework in ("torch", "jax")
+        if (side := [found for found in timed if found["framework"] == framework])
+    ]  # fmt: skip
+    shown = [found for found in timed if found in fastest or f"{found['framework']} {found['name']}" in ROWS]
+    return sorted(shown, key=_step, reverse=True)
+
+
+def _step(found: Found) -> float:
+    return float(found["step_us"]["median"])
+
+
+def _row(precision: str, found: Found) -> str:
+    times = found["times_notebook"]
+    speed = figure(times["median"]) if times else "-"
+    return f"| {precision} | {found['framework']} `{found['name']}` | {with_interval(found['step_us'])} | {speed} |"
+
+
+if __name__ == "__main__":
+    print(headline())

@@ -1,0 +1,1 @@
+"""The variants in JAX, and what is asked of JAX about the machine."""

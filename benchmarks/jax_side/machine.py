@@ -1,0 +1,72 @@
+"""What is asked of JAX about a run and the machine: whether it is done, its precision, its memory, its kernels."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from benchmarks.probe import bits_kept, factors
+from jaxnet.settings import computing, device_of
+
+FLAGS = (
+    "OMP_NUM_THREADS",
+    "XLA_FLAGS",
+    "NVIDIA_TF32_OVERRIDE",
+    "JAX_COMPILATION_CACHE_DIR",
+    "XLA_PYTHON_CLIENT_PREALLOCATE",
+)
+
+
+def wait(result: Any, device: str) -> None:
+    """Come back when all that was submitted is done; the clock stops after this, and `result` is there."""
+    jax.block_until_ready(result)  # type: ignore[no-untyped-call]
+
+
+def settled(result: Any, device: str) -> bool:
+    """Whether all of the result is done, without waiting for it. JAX comes back before, on a CPU too."""
+    return all(leaf.is_ready() for leaf in jax.tree.leaves(result) if isinstance(leaf, jax.Array))  # type: ignore[attr-defined]
+
+
+def probe(rows: int, inner: int, columns: int, device: str) -> int:
+    """Mantissa bits that the factors of a product of these sizes keep, under the settings in force."""
+    first, second = (jax.device_put(factor, device_of(device)) for factor in factors(rows, inner, columns))
+    return bits_kept(jax.device_get(jax.jit(lambda a, b: a @ b)(first, second)))
+
+
+def peak_memory(device: str) -> int | None:
+    """The most bytes of arrays at once, as JAX counts them on a GPU; on a CPU it does not count."""
+    found = device_of(device).memory_stats()
+    return int(found["peak_bytes_in_use"]) if found else None
+
+
+def kernels(run: Callable[[], Any], device: str) -> int | None:
+    """How many kernels a run starts on a GPU, counted by JAX's profiler; None on a CPU, where there are none."""
+    if device == "cpu":
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
+            wait(run(), device)
+        file = next(Path(folder).rglob("*.xplane.pb"))
+        planes = list(jax.profiler.ProfileData.from_file(str(file)).planes)
+    streams = [line for plane in planes if plane.name.startswith("/device:GPU") for line in plane.lines]
+    return sum(len(list(line.events)) for line in streams if line.name.startswith("Stream"))
+
+
+def provenance(device: str) -> dict[str, Any]:
+    """Versions, the device's name, threads and flags, as this process has them."""
+    return {
+        "versions": {name: version(name) for name in ("jax", "jaxlib", "flax", "optax")},
+        "device_name": device_of(device).device_kind,
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "flags": {name: os.environ[name] for name in FLAGS if name in os.environ}
+        | {"jax_default_matmul_precision": str(jax.config.jax_default_matmul_precision)},  # type: ignore[attr-defined]
+    }
+
+
+__all__ = ["computing", "kernels", "peak_memory", "probe", "provenance", "settled", "wait"]

@@ -1,0 +1,122 @@
+"""What a call of the benchmark times: cases, the variants of each, and how many rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks.case import BATCH_SIZE, PRECISIONS, PROBLEMS, WIDTH, Case
+from benchmarks.variants import BASELINE, QUICK, TWINS, VARIANTS, Variant, by_full_name, named
+from parity.errors import NotCheckable
+
+WARM_UPS = 5
+"""Runs of a process before the first that counts; the first of them is the one that compiles."""
+ROUNDS, QUICK_ROUNDS = 10, 3
+SEEDS = {"cpu": (4,), "gpu": (2, 4, 16, 64, 256, 1024)}
+WIDTHS, BATCH_SIZES = (25, 50, 200, 400, 800), (10, 30, 100, 300, 3000)
+"""The sweeps, around the notebook's own size."""
+SWEPT = ("torch stepped", "torch compiled", "torch whole_run_compiled", "jax stepped", "jax whole_run")
+SWEEP_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for. Where a tuple is empty, the usual is meant."""
+
+    quick: bool = False
+    device: str = "cpu"
+    problems: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    rounds: int | None = None
+    steps: int | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The request as plain JSON values."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A variant to be timed in a process of its own. A twin is the same variant once more."""
+
+    variant: Variant
+    twin: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the entry is called in files."""
+        return self.variant.full_name.replace(" ", "-") + ("-twin" if self.twin else "")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The entries of one case, timed in the same rounds; and why its other variants are not."""
+
+    case: Case
+    entries: tuple[Entry, ...]
+    left_out: tuple[tuple[Variant, str], ...]
+
+
+def rounds_of(request: Request) -> int:
+    """How many rounds are asked for."""
+    return request.rounds or (QUICK_ROUNDS if request.quick else ROUNDS)
+
+
+def groups(request: Request) -> list[Group]:
+    """All that is asked for.
+
+    Raises:
+        NotCheckable: there is no variant, problem or precision of a name, or nothing is left to be timed.
+    """
+    asked = [variant for name in request.variants for variant in named(name)]
+    if not asked:
+        asked = [by_full_name(name) for name in QUICK] if request.quick else list(VARIANTS)
+    found = [_group(case, asked, request.quick and not request.variants) for case in _cases(request, asked)]
+    found = [group for group in found if group.entries]
+    if not found:
+        why = next(
+            (reason for case in _cases(request, asked) for variant in asked if (reason := variant.why_not(case))), ""
+        )
+        raise NotCheckable(f"nothing that was asked for runs on this machine: {why}")
+    return found
+
+
+def _group(case: Case, asked: Sequence[Variant], quick: bool) -> Group:
+    swept = case.width != WIDTH or case.batch_size != BATCH_SIZE
+    chosen = [variant for variant in asked if not swept or variant.full_name in SWEPT]
+    entries = [Entry(variant) for variant in chosen if not variant.why_not(case)]
+    twins = [name for name in TWINS if name == "jax whole_run" or not quick]
+    entries += [Entry(entry.variant, twin=True) for entry in entries if entry.variant.full_name in twins and not swept]
+    left_out = [(variant, variant.why_not(case)) for variant in chosen if variant.seeds == (case.seeds > 1)]
+    return Group(case, tuple(entries), tuple((variant, why) for variant, why in left_out if why))
+
+
+def _cases(request: Request, asked: Sequence[Variant]) -> list[Case]:
+    problems = request.problems or (("mnist",) if request.quick else PROBLEMS)
+    precisions = request.precisions or (PRECISIONS if request.device == "gpu" and not request.quick else ("float32",))
+    steps = {} if request.steps is None else {"steps": request.steps}
+    cases = [Case(problem, precision, request.device, **steps) for problem in problems for precision in precisions]
+    usual = () if request.quick else SEEDS[request.device]
+    several = [seeds for seeds in request.seeds or usual if seeds > 1]
+    found = cases if not request.seeds or 1 in request.seeds else []
+    found = [*found, *(
+        Case(case.problem, case.precision, case.device, seeds=seeds, **steps)
+        for case in cases for seeds in several if case.problem == "mnist" or request.seeds
+    )]  # fmt: skip
+    if not (request.quick or request.variants or request.seeds) and "mnist" in problems:
+        found += [
+            Case("mnist", precision, request.device, width=width, steps=request.steps or SWEEP_STEPS)
+            for precision in precisions for width in WIDTHS
+        ] + [
+            Case("mnist", precision, request.device, batch_size=size, steps=request.steps or SWEEP_STEPS)
+            for precision in precisions for size in BATCH_SIZES
+        ]  # fmt: skip
+    return found
+
+
+def baseline() -> Variant:
+    """What every variant is compared with."""
+    return by_full_name(BASELINE)

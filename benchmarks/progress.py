@@ -1,0 +1,59 @@
+"""What is going on, and how long it will still take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+QUIET_S = 10
+"""Where stderr is no terminal, a line is printed no more often than this."""
+
+
+class Teller:
+    """Tells of the parts of a benchmark as they are done. A part weighs about the seconds that it takes."""
+
+    def __init__(self, console: Console, total: float) -> None:
+        self._console, self._total, self._done = console, total, 0.0
+        self._begun, self._told = time.monotonic(), float("-inf")
+        self._bar: Progress | None = None
+
+    @contextmanager
+    def showing(self) -> Iterator[None]:
+        """Inside, a terminal has a bar, and anything else a line now and then."""
+        if not self._console.is_terminal:
+            yield
+            return
+        columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn()
+        with Progress(*columns, TimeElapsedColumn(), console=self._console, transient=True) as self._bar:
+            self._task = self._bar.add_task("", total=self._total)
+            yield
+        self._bar = None
+
+    def tell(self, phrase: str) -> None:
+        """What is going on now."""
+        line = f"{phrase}; {self.left()}"
+        if self._bar is not None:
+            self._bar.update(self._task, description=line, completed=self._done)
+        elif time.monotonic() - self._told >= QUIET_S:
+            self._told = time.monotonic()
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def done(self, weight: float) -> None:
+        """A part is over."""
+        self._done += weight
+
+    def skip(self, weight: float) -> None:
+        """A part need not be done."""
+        self._total -= weight
+
+    def left(self) -> str:
+        """An estimate of the time left, from what the parts so far took."""
+        elapsed = time.monotonic() - self._begun
+        if self._done <= 0:
+            return "time left not known yet"
+        seconds = elapsed * max(self._total - self._done, 0) / self._done
+        return f"about {seconds:.0f} s left" if seconds < 100 else f"about {seconds / 60:.0f} min left"

@@ -1,0 +1,244 @@
+"""A benchmark under way: processes are started, warmed up, timed in shuffled rounds, described and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.caches import environment, remember, user_folder
+from benchmarks.plan import WARM_UPS, Entry, Group
+from benchmarks.process import Process, VariantFailed
+from benchmarks.progress import Teller
+from benchmarks.store import Store
+from benchmarks.variants import PAIRS
+
+JUDGE_S, START_S, RUN_S, AFTER_S = 8.0, 4.0, 0.8, 3.0
+"""About how many seconds each part takes, for the estimate of the time left."""
+
+
+def run_name(index: int) -> str:
+    """What the run of a round is called in the store."""
+    return f"run-{index:03d}"
+
+
+@dataclasses.dataclass
+class Session:
+    """What times the groups of a plan, one after the other, and keeps every finding in the store.
+
+    Attributes:
+        store: where findings are kept.
+        rounds: how many.
+        quick: whether processes start side by side, from caches that are there, so that starting is not timed.
+        teller: tells of progress.
+        failures: by case and entry, why it could not be timed.
+        running: the processes of the group under way, some of which may have ended.
+    """
+
+    store: Store
+    rounds: int
+    quick: bool
+    teller: Teller
+    failures: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
+    running: list[Process] = dataclasses.field(default_factory=list)
+
+    def weight(self, group: Group) -> float:
+        """About how many seconds a group takes."""
+        starts = 1 if self.quick else 2
+        each = starts * START_S + (WARM_UPS + self.rounds) * RUN_S + AFTER_S
+        return JUDGE_S + len(group.entries) * each
+
+    def time(self, group: Group) -> None:
+        """All of a group that is not finished yet.
+
+        Raises:
+            VariantFailed: there is no judge.
+        """
+        pending = self.pending(group)
+        left = self.weight(dataclasses.replace(group, entries=tuple(pending))) if pending else 0.0
+        self.teller.skip(self.weight(group) - left)
+        if not pending:
+            return
+        processes: dict[Entry, Process] = {}
+        try:
+            for entry in [] if self.quick else pending:
+                self._cold(group, entry)
+            self._start(group, pending, processes)
+            self._warm_up(group, processes)
+            for index in range(self.rounds):
+                self._round(group, processes, index)
+            self._after(group, processes)
+        except BaseException:
+            self._kill()
+            raise
+        finally:
+            for process in self.running:
+                process.close()
+            self.running.clear()
+
+    def pending(self, group: Group) -> list[Entry]:
+        """The entries of a group that are not finished yet."""
+        parts = ["start", "describe", "check", *map(run_name, range(self.rounds))]
+        return [
+            entry for entry in group.entries
+            if any(self.store.get(group.case.name, entry.name, part) is None for part in parts)
+        ]  # fmt: skip
+
+    def _judge(self, group: Group) -> None:
+        file = self.store.file(group.case.name, "judge", suffix=".safetensors")
+        if not file.exists():
+            self.teller.tell(f"{group.case.name}: the judge, in float64")
+            process = self._process(group, group.entries[0], "judge")
+            try:
+                process.ask("make_judge", file)
+            finally:
+                process.close()
+        self.teller.done(JUDGE_S)
+
+    def _cold(self, group: Group, entry: Entry) -> None:
+        """The first run of a process whose caches of compiled programs are empty; the next one finds them full."""
+        if not entry.twin and self.store.get(group.case.name, entry.name, "cold") is None:
+            self.teller.tell(f"{group.case.name}: {entry.name}: starting with empty caches")
+            shutil.rmtree(self._caches(group, entry), ignore_errors=True)
+            self._started(group, entry, "cold").close()
+        self.teller.done(START_S)
+
+    def _started(self, group: Group, entry: Entry, part: str) -> Process:
+        """A process that has taken its first run. How long that took is kept, unless others started beside it."""
+        begun = time.monotonic()
+        process = self._process(group, entry, entry.name)
+
+        def start() -> None:
+            found = process.ask("start")
+            known = {} if self.quick else found | {"process_s": time.monotonic() - begun}
+            self.store.put(known, group.case.name, entry.name, part)
+
+        self._try(group, entry, start)
+        return process
+
+    def _start(self, group: Group, entries: Sequence[Entry], processes: dict[Entry, Process]) -> None:
+        def start(entry: Entry) -> None:
+            self.teller.tell(f"{group.case.name}: {entry.name}: starting")
+            processes[entry] = self._started(group, entry, "start")
+            if self.quick and (group.case.name, entry.name) not in self.failures:
+                remember(user_folder(), group.case, entry.variant)
+            self.teller.done(START_S)
+
+        judge = functools.partial(self._judge, group)
+        self._all([judge, *(functools.partial(start, entry) for entry in entries)], side_by_side=self.quick)
+
+    def _warm_up(self, group: Group, processes: dict[Entry, Process]) -> None:
+        for entry, process in self._alive(group, processes):
+            self.teller.tell(f"{group.case.name}: {entry.name}: warming up")
+            self._try(group, entry, functools.partial(_run_often, process, WARM_UPS - 1))
+            self.teller.done(WARM_UPS * RUN_S)
+
+    def _round(self, group: Group, processes: dict[Entry, Process], index: int) -> None:
+        """One run of every entry, in an order drawn for this round, in which pairs stand together."""
+        alive = dict(self._alive(group, processes))
+        for entry in in_order(list(alive), index):
+            if self.store.get(group.case.name, entry.name, run_name(index)) is None:
+                self.teller.tell(f"{group.case.name}: round {index + 1} of {self.rounds}")
+
+                def run(entry: Entry = entry) -> None:
+                    self.store.put(alive[entry].ask("run"), group.case.name, entry.name, run_name(index))
+
+                self._try(group, entry, run)
+            self.teller.done(RUN_S)
+
+    def _after(self, group: Group, processes: dict[Entry, Process]) -> None:
+        """What needs no clock: descriptions, ceilings, and the check, of several processes side by side."""
+        alive = list(self._alive(group, processes))
+        case = group.case
+        for framework in dict.fromkeys(entry.variant.framework for entry, _ in alive):
+            if self.store.get("ceilings", f"{case.precision}-{case.device}", framework) is None:
+                entry, process = next((e, p) for e, p in alive if e.variant.framework == framework)
+                self.teller.tell(f"{case.name}: what {framework} can make the machine do")
+                self._keep(
+                    group, entry, process, "ceilings", ("ceilings", f"{case.precision}-{case.device}", framework)
+                )
+        judge = self.store.file(case.name, "judge", suffix=".safetensors")
+
+        def after(alive: tuple[Entry, Process]) -> None:
+            entry, process = alive
+            self.teller.tell(f"{case.name}: {entry.name}: right or not counted")
+            self._keep(group, entry, process, "describe", (case.name, entry.name, "describe"))
+            self._keep(group, entry, process, "check", (case.name, entry.name, "check"), judge)
+            process.close()
+            self.teller.done(AFTER_S)
+
+        self._all([functools.partial(after, one) for one in alive], side_by_side=True)
+
+    def _all(self, tasks: Sequence[Callable[[], None]], side_by_side: bool) -> None:
+        """Do all of the tasks, one a core or one after the other. Whoever interrupts need not wait for them."""
+        with ThreadPoolExecutor((os.cpu_count() or 1) if side_by_side else 1) as threads:
+            try:
+                for done in [threads.submit(task) for task in tasks]:
+                    done.result()
+            except BaseException:
+                threads.shutdown(wait=False, cancel_futures=True)
+                self._kill()
+                raise
+
+    def _kill(self) -> None:
+        for process in self.running:
+            process.kill()
+
+    def _keep(
+        self, group: Group, entry: Entry, process: Process, task: str, names: tuple[str, ...], *arguments: Any
+    ) -> None:
+        if (group.case.name, entry.name) not in self.failures:
+            self._try(group, entry, lambda: self.store.put(process.ask(task, *arguments), *names))
+
+    def _alive(self, group: Group, processes: dict[Entry, Process]) -> list[tuple[Entry, Process]]:
+        return [(entry, p) for entry, p in processes.items() if (group.case.name, entry.name) not in self.failures]
+
+    def _try(self, group: Group, entry: Entry, task: Callable[[], Any]) -> None:
+        """Do it; a variant that fails is left out from then on, and the others go on."""
+        try:
+            task()
+        except VariantFailed as failure:
+            self.failures[group.case.name, entry.name] = str(failure)
+
+    def _process(self, group: Group, entry: Entry, log: str) -> Process:
+        variables = environment(user_folder() if self.quick else self._caches(group, entry)) | dict(
+            entry.variant.environment
+        )
+        file = self.store.folder / "logs" / group.case.name / f"{log}.log"
+        process = Process(group.case, entry.variant.full_name, variables, file)
+        self.running.append(process)
+        return process
+
+    def _caches(self, group: Group, entry: Entry) -> Path:
+        # A twin shares its variant's.
+        return self.store.folder / "caches" / group.case.name / Entry(entry.variant).name
+
+
+def _run_often(process: Process, times: int) -> None:
+    for _ in range(times):
+        process.ask("run")
+
+
+def in_order(entries: Sequence[Entry], index: int) -> list[Entry]:
+    """The entries of a round as they are drawn for it: partners and twins beside each other, all else by chance."""
+    numbers = np.random.default_rng([index, len(entries)])
+    shuffled = [entries[place] for place in numbers.permutation(len(entries))]
+    found: list[Entry] = []
+    for entry in shuffled:
+        if entry not in found:
+            near = [other for other in shuffled if other not in found and other != entry and _belong(entry, other)]
+            found += [entry, *near]
+    return found
+
+
+def _belong(entry: Entry, other: Entry) -> bool:
+    first, second = ((e.variant.framework, e.variant.name) for e in (entry, other))
+    return first == second or (first, second) in PAIRS or (second, first) in PAIRS

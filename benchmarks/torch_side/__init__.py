@@ -1,0 +1,1 @@
+"""The variants in PyTorch, and what is asked of PyTorch about the machine."""

@@ -1,0 +1,67 @@
+"""What is asked of PyTorch about a run and the machine: whether it is done, its precision, its memory, its kernels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from benchmarks.probe import bits_kept, factors
+from torchnet.settings import computing, device_of
+
+FLAGS = (
+    "OMP_NUM_THREADS",
+    "GOMP_SPINCOUNT",
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCHINDUCTOR_CACHE_DIR",
+    "PYTORCH_CUDA_ALLOC_CONF",
+)
+
+
+def wait(result: Any, device: str) -> None:
+    """Come back when all that was submitted is done; the clock stops after this, and `result` is there."""
+    if device == "gpu":
+        torch.cuda.synchronize()
+
+
+def settled(result: Any, device: str) -> bool:
+    """Whether all that was submitted is done, without waiting for it. On a CPU, torch comes back with its results."""
+    return device == "cpu" or torch.cuda.current_stream().query()
+
+
+def probe(rows: int, inner: int, columns: int, device: str) -> int:
+    """Mantissa bits that the factors of a product of these sizes keep, under the settings in force."""
+    first, second = (torch.tensor(factor, device=device_of(device)) for factor in factors(rows, inner, columns))
+    return bits_kept((first @ second).cpu().numpy())
+
+
+def peak_memory(device: str) -> int | None:
+    """The most bytes of tensors at once, as PyTorch counts them on a GPU; on a CPU it does not count."""
+    return torch.cuda.max_memory_allocated() if device == "gpu" else None
+
+
+def kernels(run: Callable[[], Any], device: str) -> int | None:
+    """How many kernels a run starts on a GPU, counted by PyTorch's profiler; None on a CPU, where there are none."""
+    if device == "cpu":
+        return None
+    activities = [torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profiled:
+        run()
+        torch.cuda.synchronize()
+    return [event.device_type.name for event in profiled.events()].count("CUDA")
+
+
+def provenance(device: str) -> dict[str, Any]:
+    """Versions, the device's name, threads and flags, as this process has them."""
+    return {
+        "versions": {"torch": torch.__version__, "cuda": torch.version.cuda or ""},
+        "device_name": torch.cuda.get_device_name() if device == "gpu" else "cpu",
+        "threads": torch.get_num_threads(),
+        "flags": {name: os.environ[name] for name in FLAGS if name in os.environ}
+        | {"float32_matmul_precision": torch.get_float32_matmul_precision()},
+    }
+
+
+__all__ = ["computing", "kernels", "peak_memory", "probe", "provenance", "settled", "wait"]

@@ -1,0 +1,143 @@
+"""The variants by name: what each is, where it runs, and what it is compared with. Imports no framework."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.case import Case
+from parity.errors import NotCheckable
+from parity.recording import Framework
+
+WITH_OPTIMIZER = ("mlp", "mnist")
+ALL = ("line_fit", *WITH_OPTIMIZER)
+GRAPHS = "captures a CUDA graph and needs a GPU"
+COMMAND_BUFFERS = "sets how XLA uses CUDA graphs and needs a GPU"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to drive the steps of a problem in one framework.
+
+    Attributes:
+        framework: "torch" or "jax".
+        name: what it is called; the name stands for the same thing in both frameworks.
+        what: what it is, in a line.
+        problems: where it says anything of its own: without an optimizer, nothing can be fused.
+        needs_gpu: why it cannot run on a CPU; empty where it can.
+        seeds: whether it trains several seeds together; it is timed where a case has several, and only there.
+        compiles: whether torch.compile is at work: slow to start, and on a CPU in need of a C++ compiler.
+        environment: variables that its process starts with.
+    """
+
+    framework: Framework
+    name: str
+    what: str
+    problems: tuple[str, ...] = ALL
+    needs_gpu: str = ""
+    seeds: bool = False
+    compiles: bool = False
+    environment: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def full_name(self) -> str:
+        """Framework and name."""
+        return f"{self.framework} {self.name}"
+
+    def why_not(self, case: Case) -> str:
+        """Why the variant cannot be timed on a case; empty where it can."""
+        if case.problem not in self.problems:
+            return f"{self.name} says nothing of its own about {case.problem}, which has no optimizer"
+        if self.seeds != (case.seeds > 1):
+            return f"{self.name} trains {'several seeds together' if self.seeds else 'one seed'}"
+        return f"{self.name} {self.needs_gpu}" if self.needs_gpu and case.device == "cpu" else ""
+
+
+def _command_buffer(setting: str) -> tuple[tuple[str, str], ...]:
+    return (("XLA_FLAGS", f"--xla_gpu_enable_command_buffer={setting}"),)
+
+
+VARIANTS = (
+    Variant("torch", "notebook", "the notebook's own loop: NumPy draws the batch, new tensors each step"),
+    Variant("torch", "stepped", "eager, torch.optim, data on the device"),
+    Variant("torch", "fused", "stepped with torch's fused Adam", WITH_OPTIMIZER),
+    Variant("torch", "compiled", "gradient and update as one program of torch.compile", compiles=True),
+    Variant("torch", "compiled_reduce_overhead", "compiled, mode reduce-overhead: a graph a call", compiles=True),
+    Variant("torch", "compiled_max_autotune", "compiled, mode max-autotune: kernels tried out", compiles=True),
+    Variant("torch", "graph_step", "one CUDA graph of a step, replayed for each; eager inside", needs_gpu=GRAPHS),
+    Variant(
+        "torch", "graph_step_compiled", "one CUDA graph of a step, replayed for each; compiled inside",
+        needs_gpu=GRAPHS, compiles=True,
+    ),
+    Variant("torch", "whole_run", "all steps in one CUDA graph, torch.optim inside", needs_gpu=GRAPHS),
+    Variant("torch", "whole_run_fused", "whole_run with torch's fused Adam", WITH_OPTIMIZER, GRAPHS),
+    Variant(
+        "torch", "whole_run_compiled", "all steps in one CUDA graph; compiled inside",
+        needs_gpu=GRAPHS, compiles=True,
+    ),
+    Variant("torch", "many_seeds", "vmapped gradient, one Adam over stacked parameters; eager", seeds=True),
+    Variant("torch", "many_seeds_compiled", "many_seeds, each step compiled", seeds=True, compiles=True),
+    Variant(
+        "torch", "many_seeds_whole_run", "many_seeds, all steps in one CUDA graph; compiled inside",
+        needs_gpu=GRAPHS, seeds=True, compiles=True,
+    ),
+    Variant("jax", "nnx_jit", "nnx.jit and nnx.Optimizer, as Flax's documentation has it", WITH_OPTIMIZER),
+    Variant("jax", "jit_state", "jax.jit of a step over model and memory as they are"),
+    Variant("jax", "stepped", "jax.jit of a step over flat leaves, donated"),
+    Variant("jax", "ahead_of_time", "stepped, compiled before the first call"),
+    Variant("jax", "whole_run", "all steps in one lax.scan"),
+    Variant("jax", "whole_run_unrolled", "whole_run, ten steps in an iteration"),
+    Variant("jax", "whole_run_by_hand", "whole_run in plain JAX: no Flax, no Optax, Adam written out", WITH_OPTIMIZER),
+    Variant("jax", "whole_run_flat", "whole_run_by_hand, all parameters in one vector", WITH_OPTIMIZER),
+    Variant("jax", "whole_run_padded", "whole_run_flat, layers padded to multiples of 16 units", WITH_OPTIMIZER),
+    Variant(
+        "jax", "whole_run_no_command_buffer", "whole_run without CUDA graphs",
+        needs_gpu=COMMAND_BUFFERS, environment=_command_buffer(""),
+    ),
+    Variant(
+        "jax", "whole_run_while_command_buffer", "whole_run, its loop in CUDA graphs too",
+        needs_gpu=COMMAND_BUFFERS, environment=_command_buffer("+while"),
+    ),
+    Variant("jax", "many_seeds", "whole_run, vmapped over seeds", seeds=True),
+)  # fmt: skip
+
+PAIRS = (
+    (("torch", "stepped"), ("jax", "stepped")),
+    (("torch", "stepped"), ("jax", "nnx_jit")),
+    (("torch", "compiled"), ("jax", "stepped")),
+    (("torch", "compiled"), ("jax", "whole_run")),
+    (("torch", "whole_run"), ("jax", "whole_run")),
+    (("torch", "whole_run_compiled"), ("jax", "whole_run")),
+    (("torch", "many_seeds"), ("jax", "many_seeds")),
+    (("torch", "many_seeds_compiled"), ("jax", "many_seeds")),
+    (("torch", "many_seeds_whole_run"), ("jax", "many_seeds")),
+    (("jax", "whole_run"), ("jax", "whole_run_by_hand")),
+)
+"""Matched pairs: of each, the ratio of the first's time to the second's is told."""
+
+QUICK = ("torch notebook", "torch stepped", "torch compiled", "jax stepped", "jax whole_run")
+TWINS = ("torch stepped", "jax whole_run", "torch many_seeds", "jax many_seeds")
+"""Timed twice, each time in a process of its own: what differs between the two is noise."""
+BASELINE = "torch notebook"
+
+
+def by_full_name(name: str) -> Variant:
+    """The variant called "framework name". Raises NotCheckable for any other name."""
+    for variant in VARIANTS:
+        if variant.full_name == name:
+            return variant
+    raise NotCheckable(f"there is no variant {name!r}: {', '.join(variant.full_name for variant in VARIANTS)}")
+
+
+def named(name: str) -> list[Variant]:
+    """The variants that `--variant` names: "jax stepped" one of them, "stepped" those of both frameworks.
+
+    Raises:
+        NotCheckable: there is none of that name.
+    """
+    found = [variant for variant in VARIANTS if name in (variant.name, variant.full_name)]
+    if not found:
+        known = ", ".join(dict.fromkeys(variant.name for variant in VARIANTS))
+        raise NotCheckable(
+            f"--variant: there is no variant {name!r}: known are {known}, one side's as in 'jax stepped'"
+        )
+    return found

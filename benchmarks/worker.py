@@ -1,0 +1,181 @@
+"""One variant in one process: started, warmed up, timed by one clock, described and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import os
+import resource
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import judge
+from benchmarks.case import Case
+from benchmarks.checking import check
+from benchmarks.machine import driver_bytes
+from benchmarks.prepared import Outcome, Prepared
+from benchmarks.probe import MANTISSA_BITS
+from benchmarks.variants import Variant
+from parity.recording import Arrays, Dtype, State
+
+
+@dataclasses.dataclass
+class Worker:
+    """A variant of a case, and the run that it has taken last."""
+
+    case: Case
+    variant: Variant
+    prepared: Prepared | None = None
+    last: Any = None
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        """The seeds that are trained together."""
+        return range(self.case.seed, self.case.seed + self.case.seeds)
+
+    def start(self) -> dict[str, float]:
+        """Load the data, prepare and take the first run. Seconds of each: what is compiled is compiled here."""
+        begun = time.perf_counter()
+        import_module(f"benchmarks.{self.variant.framework}_side.variants")
+        imported = time.perf_counter()
+        with self._computing():
+            setup = self._problems.setup(self.case, "float32", seeds=self.seeds)
+            loaded = time.perf_counter()
+            self.prepared = self._prepare(setup)
+        self.run()
+        done = time.perf_counter()
+        return {"import_s": imported - begun, "data_s": loaded - imported, "first_run_s": done - loaded}
+
+    def run(self) -> dict[str, Any]:
+        """One run, from submission to its end, in seconds; and whether all was done when the clock stopped."""
+        assert self.prepared is not None
+        device = self.case.device
+        with self._computing():
+            placed = self.prepared.place()
+            self._machine.wait(placed, device)
+            gc.collect()
+            gc.disable()
+            try:
+                begun = time.perf_counter()
+                self.last = self.prepared.run(placed)
+                self._machine.wait(self.last, device)
+                seconds = time.perf_counter() - begun
+                settled = self._machine.settled(self.last, device)
+            finally:
+                gc.enable()
+        return {"seconds": seconds, "settled": settled}
+
+    def describe(self) -> dict[str, Any]:
+        """What else there is to tell of the run: precision, memory, kernels, accuracy, and what it ran on."""
+        assert self.prepared is not None
+        prepared, device = self.prepared, self.case.device
+        with self._computing():
+            outcomes = prepared.read(self.last)
+            placed = prepared.place()
+            started = self._machine.kernels(lambda: prepared.run(placed), device)
+            return {
+                "fault": self._fault(outcomes),
+                "mantissa_bits": self._machine.probe(self.case.batch_size, 784, self.case.width, device),
+                "peak_bytes": self._machine.peak_memory(device),
+                "driver_bytes": driver_bytes(os.getpid()),
+                "resident_bytes": _peak_resident_bytes(),
+                "kernels_per_step": None if started is None else started / self.case.steps,
+                "accuracy": self._accuracy(outcomes[0].state.parameters),
+                "provenance": self._machine.provenance(device),
+            }
+
+    def make_judge(self, file: Path) -> None:
+        """Write the case's judge to a file."""
+        judge.make(self.case).save(file)
+
+    def check(self, file: Path) -> dict[str, Any]:
+        """The variant against the judge in a file."""
+        return dataclasses.asdict(check(judge.load(file), self.variant.framework, self.case.precision, self._drive))
+
+    def ceilings(self) -> Mapping[str, Any]:
+        """What this framework can make the machine do."""
+        with self._computing():
+            found: Mapping[str, Any] = import_module(f"benchmarks.{self.variant.framework}_side.ceilings").measure(
+                self.case.device
+            )
+        return found
+
+    def _fault(self, outcomes: Sequence[Outcome]) -> str:
+        """What is wrong with the run that was timed last, as far as a free run in float32 shows it."""
+        if len(outcomes) != self.case.seeds:
+            return f"{len(outcomes)} runs came back, expected {self.case.seeds}"
+        for outcome in outcomes:
+            if outcome.losses.shape != (self.case.steps,):
+                return f"the timed run has losses of shape {outcome.losses.shape}, expected ({self.case.steps},)"
+            if not np.isfinite(outcome.losses).all():
+                return "the timed run has a loss that is not finite"
+            if int(outcome.state.optimizer.get("step", self.case.steps)) != self.case.steps:
+                return f"the timed run took {outcome.state.optimizer['step']} steps, expected {self.case.steps}"
+        return ""
+
+    def _accuracy(self, parameters: Arrays) -> dict[str, float] | None:
+        if self.case.problem != "mnist":
+            return None
+        scored = import_module(f"{judge.WINGS[self.variant.framework]}.mnist").scored(self.case.seed)
+        return {name: _share_right(parameters, batch["images"], batch["labels"]) for name, batch in scored.items()}
+
+    def _drive(self, dtype: Dtype, start: int, count: int, state: State | None) -> Outcome:
+        """A run of the judge's seed. Where seeds go together, it is the last of them, and others stand before it."""
+        case, seed = self.case, self.case.seed
+        if dtype == "float64":
+            case = dataclasses.replace(case, precision="float32")
+        seeds = [seed]
+        if case.seeds > 1:
+            seeds = [seed + 1, seed] if state is None else [seed] * case.seeds
+        with self._machine.computing(case.device, dtype, case.precision):
+            prepared = self._prepare(
+                self._problems.setup(case, dtype, seeds=seeds, start=start, count=count, state=state)
+            )
+            done = prepared.run(prepared.place())
+            self._machine.wait(done, case.device)
+            return prepared.read(done)[-1]
+
+    def _computing(self) -> Any:
+        return self._machine.computing(self.case.device, "float32", self.case.precision)
+
+    @property
+    def _machine(self) -> Any:
+        return import_module(f"benchmarks.{self.variant.framework}_side.machine")
+
+    @property
+    def _problems(self) -> Any:
+        return import_module(f"benchmarks.{self.variant.framework}_side.problems")
+
+    def _prepare(self, setup: Any) -> Prepared:
+        found: Prepared = import_module(f"benchmarks.{self.variant.framework}_side.variants").prepare(
+            self.variant.name, setup
+        )
+        return found
+
+
+def wrong_precision(precision: str, bits: int, device: str) -> str:
+    """Why a probe product shows another precision than was asked for; empty where it shows the right one."""
+    asked = MANTISSA_BITS[precision]
+    return "" if bits == asked else f"{precision} was asked for on the {device}, and products keep {bits} mantissa bits"
+
+
+def _share_right(parameters: Arrays, images: Any, labels: Any) -> float:
+    """The share of images whose largest logit is the label's, computed in float64 by NumPy."""
+    layers = sorted({name.partition(".")[0] for name in parameters})
+    x = images
+    for layer in layers:
+        x = x @ parameters[f"{layer}.weight"].T.astype(float) + parameters[f"{layer}.bias"]
+        x = np.maximum(x, 0) if layer != layers[-1] else x
+    return float(np.mean(x.argmax(1) == labels))
+
+
+def _peak_resident_bytes() -> int:
+    """The most memory that the process ever held. Linux tells it in KiB, macOS in bytes."""
+    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return found if sys.platform == "darwin" else found * 1024

@@ -1,0 +1,46 @@
+"""The hand-written run shares no code with Flax and Optax, and its Adam is the wing's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.case import Case
+from benchmarks.jax_side import by_hand as module
+from benchmarks.jax_side.problems import setup
+from jaxnet import mlp
+from jaxnet.settings import computing
+from parity_tests.imports import imported
+
+
+def test_it_imports_neither_flax_nor_optax() -> None:
+    with open(module.__file__, encoding="utf-8") as file:
+        names = list(imported(file.read(), Path("benchmarks/jax_side/by_hand.py")))
+    assert not [name for name in names if name.startswith(("flax", "optax"))]
+
+
+@pytest.mark.parametrize("make", [module.by_hand, module.flat, module.padded], ids=["dicts", "a vector", "padded"])
+def test_it_goes_on_from_a_state_as_the_wing_does(make: object) -> None:
+    assert callable(make)
+    middle = mlp.train(steps=8, count=3, dtype="float64").state
+    expected = mlp.train(steps=8, start=3, state=middle, dtype="float64")
+    with computing("cpu", "float64"):
+        prepared = make(setup(Case("mlp", steps=8), "float64", seeds=[0], start=3, state=middle))
+        (found,) = prepared.read(prepared.run(prepared.place()))
+    assert np.allclose(found.losses, expected.losses, rtol=1e-12, atol=0)
+    assert found.state.optimizer["step"] == 8
+    for part in (0, 1):
+        assert found.state[part].keys() == expected.state[part].keys()
+        for name, array in expected.state[part].items():
+            assert np.allclose(found.state[part][name], array, rtol=1e-9, atol=1e-12), name
+
+
+def test_padded_layers_are_multiples_of_the_units_and_what_is_too_much_stays_at_0() -> None:
+    with computing("cpu", "float32"):
+        prepared = module.padded(setup(Case("mnist", steps=3, batch_size=20), "float32", seeds=[0]))
+        carry, _ = prepared.run(prepared.place())
+    widths = [784 * 112 + 112, 112 * 112 + 112, 112 * 16 + 16]
+    assert carry.parameters.shape == carry.exp_avg.shape == (sum(widths),)
+    assert int(np.count_nonzero(carry.parameters)) == 785 * 100 + 101 * 100 + 101 * 10

@@ -1,0 +1,149 @@
+"""Each part of the check, on a judge and outcomes made up: what passes, and what is caught where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.checking import check
+from benchmarks.judge import Judge, place
+from benchmarks.prepared import Outcome
+from parity.recording import State
+
+STEPS = 2
+
+
+def state(step: int) -> State:
+    weights = np.array([[1.0 + step, 2.0], [3.0, 4.0]])
+    if step == 0:
+        return State({"w": weights}, {})
+    return State({"w": weights}, {"step": np.array(step), "exp_avg.w": weights / 10, "exp_avg_sq.w": weights / 1000})
+
+
+def made(coarse: float = 1e-3) -> Judge:
+    tensors = ("loss", "w", "exp_avg.w", "exp_avg_sq.w")
+    places = [place(step, tensor) for step in range(STEPS) for tensor in tensors]
+    scales = {place(step, t): float(np.max(np.abs(a))) for step in range(STEPS) for t, a in flat(step + 1).items()}
+    figures = dict.fromkeys(places, 1e-7)
+    return Judge(
+        losses=np.array([2.0, 1.0]),
+        states={step: state(step) for step in range(STEPS + 1)},
+        scales=scales | {place(step, "loss"): 2.0 for step in range(STEPS)},
+        limits=dict.fromkeys([*places, place(STEPS - 1, "step")], 1e-12),
+        distances={"torch": figures, "jax": figures},
+        noises={"torch": dict.fromkeys(places, 0.0), "jax": dict.fromkeys(places, 0.0)},
+        coarse=dict.fromkeys(places, coarse),
+    )
+
+
+def flat(step: int) -> dict[str, Any]:
+    return {name: array for part in state(step) for name, array in part.items() if name != "step"}
+
+
+def drive(change: Callable[[Outcome, str, int], Outcome] = lambda outcome, dtype, start: outcome) -> Any:
+    """A variant that does what the judge did, in its dtype, but for what is changed."""
+
+    def driven(dtype: Any, start: int, count: int, given: State | None) -> Outcome:
+        after = state(start + count)
+        held = [
+            {name: array if array.dtype.kind == "i" else array.astype(dtype) for name, array in part.items()}
+            for part in after
+        ]
+        losses = made().losses[start : start + count].astype(dtype)
+        return change(Outcome(losses, State(*held)), dtype, start)
+
+    return driven
+
+
+def test_what_the_judge_did_is_right() -> None:
+    found = check(made(), "torch", "float32", drive())
+    assert (found.outcome, found.reason, found.float64) == ("right", "", 0.0)
+    assert found.timed is not None
+    assert found.timed < 1
+
+
+def moved(part: int, name: str, by: float, dtype: str, start: int | None = None) -> Any:
+    """One tensor moved, in runs of this dtype from this start."""
+
+    def change(outcome: Outcome, of: str, at: int) -> Outcome:
+        if of != dtype or start not in (None, at):
+            return outcome
+        parts = [dict(held) for held in outcome.state]
+        parts[part][name] = parts[part][name] + np.asarray(by, parts[part][name].dtype)
+        return outcome._replace(state=State(*parts))
+
+    return drive(change)
+
+
+@pytest.mark.parametrize(
+    ("variant", "reason"),
+    [
+        (moved(0, "w", 1e-9, "float64"), "float64, the end, w: 2.5e-10 from the judge, limit 1.0e-12"),
+        (moved(1, "step", 1, "float64"), "float64, the end, step: 3, expected 2"),
+        (moved(0, "w", 1e-2, "float32", 1), "float32, one step from step 1, w: 2.5e-03 from the judge, limit 2.4e-05"),
+        (moved(1, "exp_avg.w", 1e-3, "float32", 0), "float32, one step from step 0, exp_avg.w: 2.5e-03 from"),
+        (moved(1, "step", 1, "float32", 1), "float32, one step from step 1, step: 3, expected 2"),
+        (moved(1, "exp_avg.w", np.nan, "float32", 0), "float32, one step from step 0, exp_avg.w: NaN"),
+    ],
+)
+def test_what_differs_is_told_with_where(variant: Any, reason: str) -> None:
+    found = check(made(), "torch", "float32", variant)
+    assert found.outcome == "wrong"
+    assert found.reason.startswith(reason)
+
+
+def test_what_is_within_the_limit_is_right() -> None:
+    assert check(made(), "torch", "float32", moved(0, "w", 3e-12, "float64")).outcome == "right"
+    assert check(made(), "torch", "float32", moved(0, "w", 5e-5, "float32")).outcome == "right"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda o: o._replace(losses=o.losses[1:]), "losses of shape (1,), expected (2,): a step left out"),
+        (lambda o: o._replace(state=State({}, o.state.optimizer)), "float64: w is on one side only"),
+        (lambda o: o._replace(state=State({"w": o.state.parameters["w"][0]}, o.state.optimizer)), "shape (2,)"),
+        (lambda o: o._replace(losses=o.losses.astype("float32")), "float32 on the torch side of a float64 run"),
+        (lambda o: o._replace(losses=o.losses[::-1]), "float64, step 0, loss: 5.0e-01"),
+    ],
+    ids=["a step left out", "a parameter missing", "another shape", "another dtype", "another order"],
+)
+def test_what_cannot_be_compared_is_wrong(change: Callable[[Outcome], Outcome], reason: str) -> None:
+    variant = drive(lambda outcome, dtype, start: change(outcome) if dtype == "float64" else outcome)
+    found = check(made(), "torch", "float32", variant)
+    assert found.outcome == "wrong"
+    assert reason in found.reason
+
+
+def test_without_power_against_lower_precision_nothing_is_right() -> None:
+    found = check(made(coarse=1e-5), "torch", "float32", drive())
+    assert (found.outcome, found.reason) == ("inconclusive", "TF32 would be only 0.4 limits away")
+    assert check(made(coarse=1e-4), "torch", "float32", drive()).power == pytest.approx(1e-4 / 2.384e-5, rel=1e-3)
+
+
+def test_the_cap_stops_tf32_where_the_other_side_is_far_away() -> None:
+    """A side that is 1e-4 away would excuse 5e-3; half of what TF32 does is the most that counts as agreement."""
+    judge = made()
+    for distances in judge.distances.values():
+        distances.update(dict.fromkeys(distances, 1e-4))
+    variant = moved(1, "exp_avg.w", 0.6e-3 * 0.4, "float32", 0)
+    assert check(judge, "jax", "float32", variant).outcome == "wrong"
+    assert check(judge, "jax", "float32", moved(1, "exp_avg.w", 0.3e-3 * 0.4, "float32", 0)).outcome == "right"
+
+
+def test_tf32_is_given_what_emulated_tf32_shows_and_bfloat16_is_not() -> None:
+    def by(factor: float) -> Any:
+        return moved(1, "exp_avg.w", factor * 1e-3 * 0.4, "float32", 0)
+
+    assert check(made(), "torch", "tf32", by(2)).outcome == "right"
+    assert check(made(), "torch", "tf32", by(8)).outcome == "wrong"
+    assert check(made(), "torch", "float32", by(2)).outcome == "wrong"
+
+
+def test_a_side_alone_is_measured_against_its_own_step() -> None:
+    judge = made()
+    del judge.distances["jax"]
+    assert check(judge, "torch", "float32", drive()).outcome == "right"

@@ -1,0 +1,163 @@
+"""The command: what it asks for, what it writes, its exit statuses and its lines for what cannot be done."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import benchmarks.measure
+import benchmarks.session
+from benchmarks.command import CANNOT, DONE, INTERRUPTED, RED, main
+from benchmarks.document import SCHEMA
+from benchmarks.machine import machine
+from parity_tests.benchmarks.made import FAILED, RIGHT, processes
+from parity_tests.benchmarks.made_results import result
+
+Capture = pytest.CaptureFixture[str]
+WRONG = {("jax stepped", "check"): RIGHT | {"outcome": "wrong", "reason": "step 1 differs"}}
+
+
+@pytest.fixture(autouse=True)
+def _made_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    answer(monkeypatch, {})
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, answers: dict[tuple[str, str], Any]) -> list[tuple[str, str]]:
+    asked: list[tuple[str, str]] = []
+    monkeypatch.setattr(benchmarks.session, "Process", processes(asked, answers))
+    return asked
+
+
+def test_quick_ends_with_tables_json_plots_and_a_page(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["--quick", "--device", "cpu"]) == DONE
+    folder = tmp_path / "build" / "benchmarks" / "quick-cpu"
+    found = json.loads((folder / "result.json").read_text())
+    assert found["command"] == ["python", "-m", "benchmarks", "--quick", "--device", "cpu"]
+    assert found["schema_version"] == json.loads(SCHEMA.read_text())["properties"]["schema_version"]["const"]
+    assert {file.name for file in folder.iterdir()} >= {
+        "README.md", "levers-mnist-float32-cpu.png", "levers-mnist-float32-cpu.svg",
+    }  # fmt: skip
+    captured = capsys.readouterr()
+    assert "mnist-float32-cpu: pairs" in captured.out
+    assert "left" in captured.err
+
+
+def test_what_is_not_in_the_cache_of_compiled_programs_is_left_out_of_quick_until_asked_for(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    assert main(["--quick", "--device", "cpu", "--output", "first"]) == DONE
+    assert "torch compiled: not compiled yet: --variant compiled compiles it" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    assert main(["--quick", "--device", "cpu", "--variant", "compiled", "--output", "second"]) == DONE
+    assert main(["--quick", "--device", "cpu", "--output", "third"]) == DONE
+    found = json.loads((tmp_path / "third" / "result.json").read_text())["cases"][0]["variants"]
+    assert next(one for one in found if one["name"] == "compiled")["verdict"] == "right"
+
+
+def test_a_second_call_measures_nothing_and_tells_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = ["--quick", "--device", "cpu", "--output", "out"]
+    assert main(line) == DONE
+    before = json.loads((tmp_path / "out" / "result.json").read_text())
+    asked = answer(monkeypatch, {})
+    assert main(line) == DONE
+    assert asked == []
+    after = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert before == after
+
+
+def test_more_rounds_are_added_to_those_that_are_there(tmp_path: Path) -> None:
+    line = ["--quick", "--device", "cpu", "--output", "out"]
+    assert main(line) == DONE
+    before = json.loads((tmp_path / "out" / "result.json").read_text())["cases"][0]["variants"][0]["runs"]
+    assert main([*line, "--rounds", "5"]) == DONE
+    after = json.loads((tmp_path / "out" / "result.json").read_text())["cases"][0]["variants"][0]["runs"]
+    assert (len(before), len(after)) == (3, 5)
+    assert after[:3] == before
+
+
+def test_the_folder_of_another_machine_is_left_alone(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    line = ["--quick", "--device", "cpu", "--output", "out"]
+    assert main(line) == DONE
+    this = machine()
+    monkeypatch.setattr(benchmarks.measure, "machine", lambda: this | {"cores": 512})
+    assert main(line) == CANNOT
+    assert "out holds a benchmark of another machine" in capsys.readouterr().err
+
+
+def test_without_a_judge_nothing_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    answer(monkeypatch, {("torch notebook", "make_judge"): FAILED})
+    assert main(["--quick", "--device", "cpu"]) == CANNOT
+    assert f"there is no judge: {FAILED}" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_wrong_variant_is_shown_and_told_by_the_status(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    answer(monkeypatch, WRONG)
+    assert main(["--quick", "--device", "cpu"]) == RED
+    assert "jax stepped: step 1 differs" in capsys.readouterr().out
+
+
+def test_an_interrupted_benchmark_keeps_what_it_has(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    answer(monkeypatch, {("jax stepped", "check"): KeyboardInterrupt()})
+    assert main(["--quick", "--device", "cpu"]) == INTERRUPTED
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("benchmarks: stopped; what is finished is in build/benchmarks/quick-cpu, and ")
+    asked = answer(monkeypatch, {})
+    assert main(["--quick", "--device", "cpu"]) == DONE
+    assert ("jax stepped", "make_judge") not in asked
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (["--quick", "--variant", "steped"], "--variant: there is no variant 'steped'"),
+        (["--quick", "--precision", "tf32", "--device", "cpu"], "tf32 needs a GPU"),
+        (["--rounds", "1"], "'--rounds'"),
+        (["--fast"], "No such option: --fast"),
+        (["compare", "old.json"], "Missing argument 'NEW'"),
+        (["compare", "old.json", "new.json"], "old.json: cannot be read"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(line: list[str], told: str, capsys: Capture) -> None:
+    assert main(line) == CANNOT
+    said = capsys.readouterr().err
+    assert said.startswith("benchmarks: ")
+    assert said.count("\n") == 1
+    assert told in said
+
+
+def test_the_folder_of_another_benchmark_is_left_alone(capsys: Capture) -> None:
+    assert main(["--quick", "--device", "cpu", "--output", "out"]) == DONE
+    assert main(["--quick", "--device", "cpu", "--steps", "7", "--output", "out"]) == CANNOT
+    assert "out holds another benchmark" in capsys.readouterr().err
+
+
+def test_plots_need_matplotlib_which_is_told_before_any_work(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    asked = answer(monkeypatch, {})
+    monkeypatch.setitem(sys.modules, "benchmarks.plots", None)
+    assert main(["--quick", "--device", "cpu"]) == CANNOT
+    assert "plots need matplotlib" in capsys.readouterr().err
+    assert asked == []
+
+
+def test_compare_ends_with_1_where_something_became_slower(tmp_path: Path, capsys: Capture) -> None:
+    old, new = result(), result()
+    slower = new["cases"][0]["variants"][1]
+    slower["step_us"] = {part: 3 * value for part, value in slower["step_us"].items()}
+    for name, document in (("old.json", old), ("new.json", new)):
+        (tmp_path / name).write_text(json.dumps(document))
+    assert main(["compare", "old.json", "old.json"]) == DONE
+    assert main(["compare", "new.json", "old.json"]) == DONE
+    assert "faster" in capsys.readouterr().out
+    assert main(["compare", "old.json", "new.json"]) == RED
+    assert "slower" in capsys.readouterr().out
+    new["machine"]["processor"] = "another"
+    (tmp_path / "new.json").write_text(json.dumps(new))
+    assert main(["compare", "old.json", "new.json"]) == CANNOT
+    assert main(["compare", "old.json", "new.json", "--other-machine"]) == RED

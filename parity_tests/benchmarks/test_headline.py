@@ -1,0 +1,50 @@
+"""The headline says what the results say, and the results that are kept are as the schema says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from benchmarks.document import SCHEMA
+from benchmarks.headline import RESULTS, headline
+from benchmarks.tables import with_interval
+from parity_tests.benchmarks.made import MACHINE
+from parity_tests.benchmarks.made_results import result
+
+
+def kept(folder: Path, name: str) -> None:
+    (folder / name).mkdir()
+    versions = {"torch": "2.14", "jax": "0.10", "flax": "0.12"}
+    document = result() | {"machine": MACHINE | {"versions": versions}}
+    (folder / name / "result.json").write_text(json.dumps(document))
+
+
+def test_what_people_write_stands_beside_the_fastest_of_each_side(tmp_path: Path) -> None:
+    kept(tmp_path, "cpu")
+    lines = headline(tmp_path).splitlines()
+    rows = [line for line in lines if line.startswith("| float32")]
+    assert [row.split("|")[2].strip() for row in rows] == [
+        "torch `notebook`", "torch `compiled`", "jax `nnx_jit`", "jax `whole_run`",
+    ]  # fmt: skip
+    notebook = result()["cases"][0]["variants"][0]
+    assert f"| {with_interval(notebook['step_us'])} | 1 |" in rows[0]
+    assert lines[-1] == (
+        "`benchmarks/results/cpu`, 2026-01-02: 2 cores of a processor; torch 2.14, jax 0.10, flax 0.12; 3 rounds."
+    )
+
+
+def test_every_result_has_its_table(tmp_path: Path) -> None:
+    for name in ("gpu", "cpu"):
+        kept(tmp_path, name)
+    told = headline(tmp_path)
+    assert told.index("results/cpu`") < told.index("results/gpu`")
+    assert headline(tmp_path / "cpu") == ""
+
+
+def test_the_results_that_are_kept_are_as_the_schema_says() -> None:
+    validator = Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    for file in RESULTS.glob("*/result.json"):
+        validator.validate(json.loads(file.read_text(encoding="utf-8")))
+    assert headline().count("| MNIST |") == len(list(RESULTS.glob("*/result.json")))

@@ -1,0 +1,76 @@
+"""Which cases and variants a request comes to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks.plan import BATCH_SIZES, SEEDS, SWEPT, WIDTHS, Group, Request, groups, rounds_of
+from benchmarks.tables import is_swept
+from benchmarks.variants import VARIANTS
+from parity.errors import NotCheckable
+
+
+def names(group: Group) -> list[str]:
+    return [entry.variant.full_name for entry in group.entries if not entry.twin]
+
+
+def test_quick_is_mnist_in_float32_with_a_twin() -> None:
+    (group,) = groups(Request(quick=True))
+    assert group.case.name == "mnist-float32-cpu"
+    assert names(group) == ["torch notebook", "torch stepped", "torch compiled", "jax stepped", "jax whole_run"]
+    assert [entry.name for entry in group.entries if entry.twin] == ["jax-whole_run-twin"]
+    assert (rounds_of(Request(quick=True)), rounds_of(Request()), rounds_of(Request(rounds=4))) == (3, 10, 4)
+
+
+@pytest.mark.parametrize(("device", "precisions"), [("cpu", 1), ("gpu", 2)])
+def test_the_full_run_has_every_variant_problem_precision_and_size(device: str, precisions: int) -> None:
+    found = groups(Request(device=device))
+    usual = [group for group in found if not is_swept(group.case.document())]
+    assert len([group for group in usual if group.case.seeds == 1]) == 3 * precisions
+    assert len([group for group in usual if group.case.seeds > 1]) == len(SEEDS[device]) * precisions
+    swept = [group.case for group in found if is_swept(group.case.document())]
+    assert {case.width for case in swept} == {*WIDTHS, 100}
+    assert {case.batch_size for case in swept} == {*BATCH_SIZES, 1000}
+    told = {variant.full_name for group in found for variant, _ in group.left_out}
+    assert {name for group in found for name in names(group)} | told == {variant.full_name for variant in VARIANTS}
+    if device == "gpu":
+        # A GPU runs all that there is; only what a problem has no use for is left out.
+        assert all("no optimizer" in why for group in found for _, why in group.left_out)
+    assert all(set(names(group)) <= set(SWEPT) for group in found if is_swept(group.case.document()))
+
+
+def test_what_needs_a_gpu_says_so_on_a_cpu() -> None:
+    mnist = next(group for group in groups(Request()) if group.case.name == "mnist-float32-cpu")
+    told = {variant.full_name: why for variant, why in mnist.left_out}
+    assert told["torch whole_run"] == "whole_run captures a CUDA graph and needs a GPU"
+    assert "needs a GPU" in told["jax whole_run_no_command_buffer"]
+    assert "torch many_seeds" not in told
+
+
+def test_a_request_is_narrowed_by_each_option() -> None:
+    (group,) = groups(Request(problems=("mlp",), variants=("stepped", "jax whole_run")))
+    assert group.case.problem == "mlp"
+    assert names(group) == ["torch stepped", "jax stepped", "jax whole_run"]
+    (several,) = groups(Request(problems=("mlp",), seeds=(8,)))
+    assert several.case.seeds == 8
+    assert names(several) == ["torch many_seeds", "torch many_seeds_compiled", "jax many_seeds"]
+    assert [group.case.steps for group in groups(Request(quick=True, steps=7))] == [7]
+    assert [group.case.precision for group in groups(Request(quick=True, device="gpu", precisions=("tf32",)))] == [
+        "tf32"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        ({"variants": ("steped",)}, "there is no variant 'steped': known are notebook, stepped"),
+        ({"variants": ("torch whole_run",), "problems": ("mlp",)}, "needs a GPU"),
+        ({"problems": ("cifar",)}, "there is no problem 'cifar'"),
+        ({"precisions": ("tf32",)}, "tf32 needs a GPU"),
+    ],
+)
+def test_what_cannot_be_is_told_before_any_work(request_: dict[str, Any], told: str) -> None:
+    with pytest.raises(NotCheckable, match=told):
+        groups(Request(**request_))

@@ -1,0 +1,46 @@
+"""A process of its own: its environment, its log, what it cannot do, and its end."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks.case import Case
+from benchmarks.process import Process, VariantFailed
+
+MLP = Case("mlp", steps=3)
+
+
+@pytest.fixture(autouse=True)
+def _found_by_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
+def test_a_process_does_what_it_is_asked_and_goes_on_after_what_it_cannot(tmp_path: Path) -> None:
+    log = tmp_path / "below" / "jax.log"
+    process = Process(MLP, "jax stepped", {"XLA_FLAGS": "--xla_cpu_enable_fast_math=false"}, log)
+    try:
+        with pytest.raises(VariantFailed, match=r"AssertionError: ; its log is .*jax\.log"):
+            process.ask("run")
+        assert process.ask("start").keys() == {"import_s", "data_s", "first_run_s"}
+        run = process.ask("run")
+        assert run["seconds"] > 0
+        assert run["settled"]
+        flags = process.ask("describe")["provenance"]["flags"]
+        assert flags["XLA_FLAGS"] == "--xla_cpu_enable_fast_math=false"
+        assert "XLA_FLAGS" not in os.environ
+    finally:
+        process.close()
+        process.close()
+    assert "Traceback" in log.read_text()
+
+
+def test_a_process_that_ends_by_itself_is_told_with_its_status(tmp_path: Path) -> None:
+    # A flag that XLA does not know ends the process at its first use.
+    process = Process(MLP, "jax stepped", {"XLA_FLAGS": "--xla_there_is_no_such_flag=1"}, tmp_path / "jax.log")
+    with pytest.raises(VariantFailed, match=r"the process ended with status -?[1-9][0-9]* at start; its log is "):
+        process.ask("start")
+    process.close()
+    assert "xla_there_is_no_such_flag" in (tmp_path / "jax.log").read_text()

@@ -1,0 +1,152 @@
+"""What is asked of which process in which order, what is kept, and what a second call still does."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import benchmarks.session
+from benchmarks.case import Case
+from benchmarks.document import case_entry
+from benchmarks.plan import WARM_UPS, Entry, Group
+from benchmarks.process import VariantFailed
+from benchmarks.progress import Teller
+from benchmarks.session import Session, in_order
+from benchmarks.store import Store
+from benchmarks.variants import VARIANTS, by_full_name
+from parity_tests.benchmarks.made import FAILED, processes
+
+NAMES = ("torch notebook", "torch stepped", "jax stepped", "jax whole_run")
+ENTRIES = (*(Entry(by_full_name(name)) for name in NAMES), Entry(by_full_name("jax whole_run"), twin=True))
+GROUP = Group(Case("mlp"), ENTRIES, ())
+Asked = list[tuple[str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _caches_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def session(folder: Path, rounds: int = 3, quick: bool = False) -> Session:
+    made = Session(Store(folder, {}), rounds, quick, Teller(Console(quiet=True), 1.0))
+    made.teller = Teller(Console(quiet=True), made.weight(GROUP))
+    return made
+
+
+def timed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, answers: dict[tuple[str, str], Any] | None = None, **others: Any
+) -> tuple[Session, Asked]:
+    """A session that has timed the group, and what its processes were asked."""
+    asked: Asked = []
+    monkeypatch.setattr(benchmarks.session, "Process", processes(asked, answers))
+    one = session(folder, **others)
+    one.time(GROUP)
+    return one, asked
+
+
+def runs_of(asked: Asked, name: str) -> int:
+    return asked.count((name, "run"))
+
+
+def test_every_entry_is_started_warmed_up_and_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, asked = timed(tmp_path, monkeypatch)
+    assert not one.failures
+    for name in NAMES:
+        entries = 2 if name == "jax whole_run" else 1
+        # The start of a process is the first of its runs before those that count.
+        assert runs_of(asked, name) == entries * (WARM_UPS - 1 + 3)
+        assert asked.count((name, "check")) == asked.count((name, "describe")) == entries
+    assert asked.count(("torch notebook", "make_judge")) == 1
+    assert asked.count(("torch notebook", "begins")) == asked.count(("torch notebook", "ends")) == 3
+    assert sum(task == "ceilings" for _, task in asked) == 2
+
+
+def test_a_cold_start_is_taken_once_with_empty_caches_and_none_if_quick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, asked = timed(tmp_path / "full", monkeypatch)
+    # A process for the judge, one cold, one warm; the twin of whole_run needs no cold one.
+    assert asked.count(("jax stepped", "start")) == 2
+    assert asked.count(("jax whole_run", "start")) == 3
+    found = case_entry(GROUP, one.store, 3, {})["variants"][0]["startup"]
+    assert found["cold"]["first_run_s"] == found["warm"]["first_run_s"] == 2.0
+    assert found["cold"]["process_s"] >= 0
+    one, asked = timed(tmp_path / "quick", monkeypatch, quick=True)
+    assert asked.count(("jax stepped", "start")) == 1
+    assert case_entry(GROUP, one.store, 3, {})["variants"][0]["startup"] == {"cold": None, "warm": None}
+
+
+def test_a_stopped_benchmark_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        timed(tmp_path, monkeypatch, {("jax stepped", "check"): KeyboardInterrupt()})
+    one, asked = timed(tmp_path, monkeypatch)
+    kept = [name for name in NAMES if (name, "begins") not in asked]
+    assert "torch notebook" in kept or asked.count(("torch notebook", "start")) == 1
+    assert runs_of(asked, "jax stepped") == WARM_UPS - 1
+    assert (NAMES[0], "make_judge") not in asked
+    again, asked = timed(tmp_path, monkeypatch)
+    assert asked == []
+    assert case_entry(GROUP, again.store, 3, {}) == case_entry(GROUP, one.store, 3, {})
+
+
+@pytest.mark.parametrize("task", ["start", "run", "check"])
+def test_whoever_interrupts_leaves_no_process_behind(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: Asked = []
+    monkeypatch.setattr(benchmarks.session, "Process", processes(asked, {("jax stepped", task): KeyboardInterrupt()}))
+    with pytest.raises(KeyboardInterrupt):
+        session(tmp_path).time(GROUP)
+    for name in NAMES:
+        assert asked.count((name, "begins")) == asked.count((name, "ends"))
+    assert ("jax stepped", "killed") in asked
+
+
+def test_more_rounds_are_added_to_those_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed(tmp_path, monkeypatch, rounds=3)
+    _, asked = timed(tmp_path, monkeypatch, rounds=5)
+    assert runs_of(asked, "torch stepped") == WARM_UPS - 1 + 2
+
+
+@pytest.mark.parametrize("task", ["start", "run", "describe", "check"])
+def test_a_variant_that_fails_is_left_out_and_the_others_go_on(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = timed(tmp_path, monkeypatch, {("torch stepped", task): FAILED})
+    assert one.failures == {("mlp-float32-cpu", "torch-stepped"): str(FAILED)}
+    found = case_entry(GROUP, one.store, 3, one.failures)["variants"]
+    assert [variant["verdict"] for variant in found] == ["right", "not run", "right", "right", "right"]
+    assert found[1]["reason"] == str(FAILED)
+    assert found[1]["step_us"] is None
+    # It is tried again by the next call.
+    again, asked = timed(tmp_path, monkeypatch)
+    assert ("torch stepped", "start") in asked
+    assert not again.failures
+
+
+def test_without_a_judge_nothing_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(VariantFailed):
+        timed(tmp_path, monkeypatch, {("torch notebook", "make_judge"): FAILED})
+
+
+def test_partners_and_twins_stand_together_and_the_order_changes_from_round_to_round() -> None:
+    entries = [*ENTRIES, Entry(by_full_name("torch fused")), Entry(by_full_name("jax jit_state"))]
+    orders = [in_order(entries, index) for index in range(20)]
+    for order in orders:
+        assert sorted(entry.name for entry in order) == sorted(entry.name for entry in entries)
+        places = {entry.name: place for place, entry in enumerate(order)}
+        assert abs(places["jax-whole_run"] - places["jax-whole_run-twin"]) == 1
+        assert abs(places["torch-stepped"] - places["jax-stepped"]) == 1
+    assert len({tuple(entry.name for entry in order) for order in orders}) > 10
+    firsts = {order[0].name for order in orders}
+    assert len(firsts) > 3
+    assert in_order(entries, 3) == orders[3]
+
+
+def test_no_two_variants_have_one_name() -> None:
+    names = [variant.full_name for variant in VARIANTS]
+    assert all(one != other for one, other in itertools.combinations(names, 2))
