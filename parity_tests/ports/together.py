@@ -101,7 +101,7 @@ def drawn(cases: Sequence[LayerCase], seed: int) -> Arrays:
 
 def share(shape: tuple[int, ...]) -> Array:
     """What each entry of an output counts in the loss, where no two count alike: between 0.5 and 1.5."""
-    return 1 + np.cos(np.arange(1, np.prod(shape, dtype=int) + 1)).reshape(shape) / 2
+    return np.asarray(1 + np.cos(np.arange(1, np.prod(shape, dtype=int) + 1)).reshape(shape) / 2)
 
 
 class Alone(nn.Module):
