@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from parity.recording import DTYPES
 from parity.verdict import Comparison, Verdict
 from parity_tests.ports.functions import FUNCTIONS
 from parity_tests.ports.layer_case import LayerCase
@@ -37,7 +38,7 @@ def _figures(comparisons: list[Comparison]) -> dict[str, Any]:
         row[part] = _largest(c.difference for c in comparisons if c.dtype == "float64" and c.key.stage in stages)
     for side in ("torch", "jax"):
         row[side] = _largest(c.difference for c in comparisons if c.side == side)
-    for dtype in ("float64", "float32"):
+    for dtype in DTYPES:
         # Of each tensor the nearest wrong answer, and of a layer the tensor that shows it best.
         powers = [c.power for c in comparisons if c.dtype == dtype and c.power is not None]
         row[f"power {dtype}"] = _largest(powers)

@@ -63,7 +63,7 @@ def test_what_computes_in_float32_whatever_its_dtype_is_red_in_float64(name: str
     case, bystander = CASES[name], CASES["Linear"]
     verdict = check(pair_of([bystander, case], SIZES[:1]), dtypes=("float64",))
     assert verdict.outcome == "differ"
-    assert differing(verdict, [bystander, case]).keys() == {case.name, ""}
+    assert differing(verdict, [bystander, case]).keys() - {""} == {case.name}
 
 
 def test_no_two_cases_have_one_name() -> None:
@@ -108,14 +108,18 @@ WRONG: dict[str, tuple[str, Callable[[nnx.Rngs], nnx.Module], str, str]] = {
         "Conv2d, stride and padding",
         lambda rngs: nnx.Conv(4, 6, (3, 3), strides=2, padding="SAME", rngs=rngs), "forward", ".layer.output",
     ),
-    "dilation": ("Conv1d, dilation", lambda rngs: nnx.Conv(4, 6, (3,), padding=1, rngs=rngs), "forward", ".layer.output"),
+    "dilation": (
+        "Conv1d, dilation", lambda rngs: nnx.Conv(4, 6, (3,), padding=1, rngs=rngs), "forward", ".layer.output",
+    ),
     "groups": (
         "Conv2d, groups",
         lambda rngs: OtherGroups(4, 6, (3, 3), padding=0, feature_group_count=2, use_bias=False, rngs=rngs),
         "forward", ".layer.output",
     ),
     "gate order": ("LSTM", other_gates, "forward", ".output"),
-    "momentum": ("BatchNorm2d", lambda rngs: twins.BatchNorm(5, momentum=0.9, rngs=rngs), "update", ".layer.running_mean"),
+    "momentum": (
+        "BatchNorm2d", lambda rngs: twins.BatchNorm(5, momentum=0.9, rngs=rngs), "update", ".layer.running_mean",
+    ),
     "biased variance": ("BatchNorm1d", stock_batch_norm, "update", ".layer.running_var"),
     "padding index": (
         "Embedding with padding index", lambda rngs: twins.Embed(7, 5, rngs=rngs), "backward", ".layer.weight",
@@ -146,14 +150,9 @@ def differing(verdict: Verdict, cases: Sequence[LayerCase]) -> dict[str, Compari
 @cache
 def planted() -> dict[str, Comparison]:
     """All mistakes at once, each in a case of its own, among cases that are right."""
-    wrong = {name: twin for name, twin, _, _ in WRONG.values()}
     right = [CASES[name] for name in ("Linear", "RMSNorm", "PReLU")]
-    cases = [*right, *(replace_twin(CASES[name], twin) for name, twin in wrong.items())]
-    return differing(check(pair_of(cases, SIZES[:2]), dtypes=("float64",)), cases)
-
-
-def replace_twin(case: LayerCase, twin: Callable[[nnx.Rngs], nnx.Module]) -> LayerCase:
-    return case._replace(jax=twin)
+    cases = [*right, *(CASES[name]._replace(jax=twin) for name, twin, _, _ in WRONG.values())]
+    return differing(check(pair_of(cases, SIZES[:1]), dtypes=("float64",)), cases)
 
 
 @pytest.mark.parametrize("mistake", WRONG)

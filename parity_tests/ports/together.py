@@ -130,15 +130,16 @@ class Together(nn.Module):
 
 
 def loss(model: Together, batch: Inputs) -> Tensor:
-    """The mean of every output's squares, by their share, summed over the outputs.
+    """The logarithm of the mean of every output's squares, by their share, summed over the outputs.
 
-    Squares cannot cancel, which would leave of the loss what float32 has rounded.
+    Squares cannot cancel, which would leave of the loss what float32 has rounded. Their logarithms are of one size, so
+    that no layer's gradients are nothing beside another's.
     """
     return torch.stack([_weighed(output) for output in model(batch)]).sum()
 
 
 def _weighed(output: Tensor) -> Tensor:
-    return (torch.from_numpy(share(tuple(output.shape))).to(output) * output**2).mean()
+    return torch.log1p((torch.from_numpy(share(tuple(output.shape))).to(output) * output**2).mean())
 
 
 class AloneTwin(nnx.Module):
@@ -175,5 +176,5 @@ class TogetherTwin(nnx.Module):
 
 def loss_of_twins(model: TogetherTwin, batch: Inputs) -> jax.Array:
     """As `loss`."""
-    weighed = [jnp.mean(jnp.asarray(share(output.shape), output.dtype) * output**2) for output in model(batch)]
-    return jnp.sum(jnp.stack(weighed))
+    means = [jnp.mean(jnp.asarray(share(output.shape), output.dtype) * output**2) for output in model(batch)]
+    return jnp.sum(jnp.log1p(jnp.stack(means)))
