@@ -1,4 +1,5 @@
-"""The tables of `make proof`. Tests marked `proof` hand in rows; `python -m parity_tests.proof` writes docs/proof.md.
+"""The tables of `make proof`. Tests marked `proof` hand in rows; `python -m parity_tests.proof` writes docs/proof.md
+and docs/layers.md.
 
 Rows wait in build/proof, one file each, so that a test that is run again replaces its own row.
 """
@@ -176,8 +177,11 @@ own steps and of every loop against the judge. Held to 1e-13 for losses, 1e-11 f
 
 
 def main() -> None:
-    """Write the page, or say which rows are missing and exit with status 1."""
-    lacking = missing()
+    """Write the pages, or say which rows are missing and exit with status 1."""
+    # It takes its rows from here.
+    from parity_tests.ports.proof import missing_layers, write_layers
+
+    lacking = missing() + missing_layers()
     if lacking:
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         sys.exit(f"docs/proof.md is not written: no row for {'; '.join(lacking[:3])}{more}. Run make proof.")
@@ -185,6 +189,7 @@ def main() -> None:
     new.write_text(page())
     os.replace(new, PAGE)
     print(f"written: {PAGE.relative_to(ROOT)}")
+    print(write_layers())
 
 
 if __name__ == "__main__":

@@ -144,9 +144,11 @@ def _unmoved(findings: Findings) -> str:
         if stage == "backward"
         and any(judge.of(stage, step).get(tensor, np.zeros(1)).any() for step in range(OBSERVED_STEPS))
     }  # fmt: skip
+    # A buffer has no gradient and may stay as it is: a table, the weights of classes.
     still = [
-        name for name, start in judge.of("init", 0).items() if name not in null and np.array_equal(start, end[name])
-    ]
+        name for name, start in judge.of("init", 0).items()
+        if name in judge.of("backward", 0) and name not in null and np.array_equal(start, end[name])
+    ]  # fmt: skip
     return f"parameters that did not move: {', '.join(still)}" if still else ""
 
 

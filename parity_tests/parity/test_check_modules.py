@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -65,6 +65,23 @@ def test_layers_outputs_gradients_and_buffers_are_compared_under_the_names_of_to
 def test_what_one_side_alone_holds_is_listed_and_not_compared() -> None:
     assert "held on the torch side only: norm.num_batches_tracked" in right().listed
     assert not [c for c in right().comparisons if "num_batches_tracked" in c.key.tensor]
+
+
+class WithTable(small_torch.Small):
+    """A model with a buffer that nothing moves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.arange(3.0))
+
+
+def test_a_buffer_may_stay_as_it_is() -> None:
+    verdict = check(pair(torch={"model": WithTable}), dtypes=("float64",))
+    assert verdict.outcome == "agree", [stage.reason for stage in verdict.stages]
+
+
+def test_a_flax_class_may_be_given_with_some_of_its_arguments() -> None:
+    assert check(pair(jax={"model": partial(Small)}), dtypes=("float64",)).outcome == "agree"
 
 
 def test_the_name_of_a_pair_and_its_steps_need_not_be_told() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import Any
 
 from flax import nnx
@@ -14,8 +15,9 @@ from parity.parts import Parts
 def made_by(parts: Parts) -> Any:
     """The side's model, drawn anyhow."""
     factory = _factory(parts)
+    called = factory.func if isinstance(factory, partial) else factory
     # A Flax class is called through its metaclass, which takes anything.
-    named = inspect.signature(factory.__init__ if inspect.isclass(factory) else factory).parameters
+    named = inspect.signature(called.__init__ if inspect.isclass(called) else called).parameters
     return parts.made(rngs=nnx.Rngs(0)) if "rngs" in named else parts.made()
 
 
