@@ -25,7 +25,7 @@ test: $(test_stamp)  ## the suite (some minutes)
 	$(bin)/pytest
 
 slow: $(test_stamp)  ## the tests that take longer: ports, goldens, benchmarks (some minutes more)
-	$(bin)/pytest -m slow
+	$(bin)/pytest -m "slow and not proof"
 
 proof: $(test_stamp)  ## all planted mistakes, seeds and loops; writes the tables that the docs show
 	$(bin)/pytest -m proof
