@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from parity.judging.limits import capped
 from parity.recording import DTYPES
 from parity.verdict import Comparison, Verdict
 from parity_tests.ports.functions import FUNCTIONS
@@ -39,8 +41,9 @@ def _figures(comparisons: list[Comparison]) -> dict[str, Any]:
     for side in ("torch", "jax"):
         row[side] = _largest(c.difference for c in comparisons if c.side == side)
     for dtype in DTYPES:
-        # Of each tensor the nearest wrong answer, and of a layer the tensor that shows it best.
-        powers = [c.power for c in comparisons if c.dtype == dtype and c.power is not None]
+        # Of each tensor the nearest wrong answer, and of a layer the tensor that shows it best. Only those that are
+        # asked for lower precision count: the others have no answer that is so near.
+        powers = [c.power for c in comparisons if c.dtype == dtype and c.power is not None and capped(c.key)]
         row[f"power {dtype}"] = _largest(powers)
     return row
 
@@ -92,18 +95,18 @@ def _table(name: str) -> str:
 def _lacking() -> str:
     """Each lack once, with the layers that have it."""
     by_text: dict[str, list[str]] = {}
-    for cases in TABLES.values():
-        for case in cases:
-            kinds = by_text.setdefault(case.missing, [])
-            if (kind := case.name if "Loss" not in case.name else case.name.rpartition(", ")[0]) not in kinds:
-                kinds.append(kind)
-    by_text.pop("", None)
-    return table(("layer of torch", "Flax or Optax"), [[_called(kinds), text] for text, kinds in by_text.items()])
+    for case in (case for cases in TABLES.values() for case in cases):
+        # Without a reduction a loss lacks nothing that it does not lack with one.
+        if case.missing and ", none" not in case.name:
+            by_text.setdefault(case.missing, []).append(_kind(case.name))
+    return table(("layer of torch", "Flax or Optax"), [["; ".join(dict.fromkeys(k)), t] for t, k in by_text.items()])
 
 
-def _called(names: list[str]) -> str:
-    """Several variants of a layer by the layer's name alone."""
-    return ", ".join(names) if len(names) == 1 else ", ".join(dict.fromkeys(name.partition(",")[0] for name in names))
+def _kind(name: str) -> str:
+    """A case's name without what only varies its settings; of a loss, without its reduction alone."""
+    if "Loss" in name:
+        return re.split(r", (?:mean|sum|batchmean)", name)[0]
+    return name if name.startswith("Embedding") else name.partition(",")[0]
 
 
 def _lowered() -> str:
@@ -120,8 +123,9 @@ Written by `make proof`. Do not edit.
 Differences and distances are relative to the tensor's scale: in float64 between the two sides, forward (in training and
 in evaluation mode), backward (at parameters and inputs) and state (parameters, statistics and momentum after every
 step), where no limit is above 1e-12; in float32 each side's from the float64 judge. Power: how many limits away the
-nearest wrong answer is, for the tensor of the layer that shows it best. Parameters and statistics are drawn; the
-batches are {sizes}, where an axis is odd the next is even.
+nearest wrong answer is, for the output or gradient of the layer that shows it best; lower precision counts as a wrong
+answer, in float32 only where there are products of matrices. Parameters and statistics are drawn; the batches are
+{sizes}, where an axis is odd the next is even.
 
 {tables}
 
