@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -19,6 +20,8 @@ DTYPES: tuple[Dtype, Dtype] = ("float64", "float32")
 """In the order in which they run and are told."""
 
 STAGES = ("data", "init", "forward", "loss", "backward", "update", "trajectory", "score")
+PLACE = re.compile(r"^(?P<layer>.+?)(?:#\d+)?\.(?P<what>input|output)\d*$")
+"""The name of what goes into a call of a layer, or comes out of it: `fc1.input`, `attn#2.output1`."""
 OBSERVED_STEPS = 3
 """Steps, from the first, whose every layer is recorded; the trajectory follows all steps without the layers."""
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 import numpy as np
 
-from parity.judging.layers import PLACE
 from parity.live import LiveSide, Step
-from parity.recording import OBSERVED_STEPS, STAGES, Array, Arrays, Batch, Recording, State
+from parity.recording import OBSERVED_STEPS, PLACE, STAGES, Array, Arrays, Batch, Recording, State
 from parity.rounding import cast, rounded_all
 
 Progress = Callable[[str], None]

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
-
-from parity.recording import Framework, Recording
-
-PLACE = re.compile(r"^(?P<layer>.+?)(?:#\d+)?\.(?P<what>input|output)\d*$")
-"""The name of what goes into a call of a layer, or comes out of it."""
+from parity.recording import FRAMEWORKS, PLACE, Framework, Recording
 
 
 class Unshown(NamedTuple):
@@ -19,6 +13,14 @@ class Unshown(NamedTuple):
 
     tensors: frozenset[str] = frozenset()
     listed: tuple[str, ...] = ()
+
+
+class _Seen(NamedTuple):
+    """A tensor of a call of a layer: whose it is, whether it goes in or comes out, and how large it is."""
+
+    layer: str
+    what: str
+    shape: tuple[int, ...]
 
 
 def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apart: frozenset[str]) -> Unshown:
@@ -38,8 +40,8 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
         tensors = {key.tensor for key in sides["torch"].flow()}
         found |= {tensor for tensor in tensors if any(tensor == name or tensor.endswith(f".{name}") for name in apart)}
         listed.append(f"held on the torch side only: {', '.join(sorted(apart))}")
-    torch, jax = (dict(_places(sides[framework])) for framework in ("torch", "jax"))
-    if inside := {tensor: layer for tensor, (layer, _) in torch.items() if layer in unmatched}:
+    torch, jax = (_seen(sides[framework]) for framework in FRAMEWORKS)
+    if inside := {tensor: place.layer for tensor, place in torch.items() if place.layer in unmatched}:
         found |= set(inside)
         names = ", ".join(dict.fromkeys(inside.values()))
         if jax:
@@ -48,14 +50,14 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
             listed.append(
                 f"layers were not seen on the jax side: of {names}, only parameters and gradients are compared"
             )
-    for layer in dict.fromkeys(layer for layer, _ in torch.values()):
-        inputs = [{tensor for tensor, place in side.items() if place == (layer, "input")} for side in (torch, jax)]
+    for layer in dict.fromkeys(place.layer for place in torch.values()):
+        inputs = [{t for t, place in side.items() if place[:2] == (layer, "input")} for side in (torch, jax)]
         if layer not in unmatched and all(inputs) and inputs[0] != inputs[1]:
             found |= inputs[0] | inputs[1]
             listed.append(f"layer {layer}: called with other inputs on each side, only its outputs are compared")
-    other = {torch[tensor][0] for tensor in torch.keys() & jax.keys() if _channels_last(sides, tensor)}
+    other = {torch[tensor].layer for tensor in torch.keys() & jax.keys() if _channels_last(torch[tensor], jax[tensor])}
     if other := {layer for layer in other if layer not in unmatched}:
-        found |= {tensor for tensor, (layer, _) in torch.items() if layer in other}
+        found |= {tensor for tensor, place in torch.items() if place.layer in other}
         names = ", ".join(sorted(other))
         listed.append(
             f"layers whose channels come last on the jax side: {names}, the layers in and around are compared"
@@ -63,22 +65,20 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
     return Unshown(frozenset(found), tuple(listed))
 
 
-def _channels_last(sides: Mapping[Framework, Recording], tensor: str) -> bool:
+def _channels_last(torch: _Seen, jax: _Seen) -> bool:
     """Whether a tensor has another shape on each side, and one shape once the last axis of JAX's comes second.
 
     A module of the user's own does not say how its activations are laid out, and the shapes do not always.
     """
-    for key in (key for key in sides["torch"].flow() if key.stage == "forward" and key.tensor == tensor):
-        here, there = sides["torch"].get(key), sides["jax"].get(key)
-        if here is None or there is None or here.shape == there.shape or here.ndim != there.ndim or here.ndim < 3:
-            return False
-        return bool(here.shape == np.moveaxis(there, -1, 1).shape)
-    return False
+    there = jax.shape
+    return len(there) > 2 and torch.shape != there and torch.shape == (there[0], there[-1], *there[1:-1])
 
 
-def _places(recording: Recording) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Every tensor of a call of a layer, with the layer and whether it goes in or comes out."""
-    own = recording.of("init", 0)
+def _seen(recording: Recording) -> dict[str, _Seen]:
+    """Every tensor of a call of a layer, as it was seen first."""
+    own, found = recording.of("init", 0), dict[str, _Seen]()
     for key in recording.flow():
         if key.stage == "forward" and key.tensor not in own and (match := PLACE.match(key.tensor)):
-            yield key.tensor, (match["layer"], match["what"])
+            shape = recording.of(*key[:2])[key.tensor].shape
+            found.setdefault(key.tensor, _Seen(match["layer"], match["what"], shape))
+    return found

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from parity.judging.factors import CAP, FEW_EPS, FLOAT32_FACTOR, FLOAT64_CEILING, FLOAT64_FACTOR, FLOAT64_FLOOR, LOW_CAP
-from parity.recording import Key
+from parity.recording import PLACE, Key
 from parity.verdict import EPS
-
-INPUT = re.compile(r"\.input\d*$")
-"""Ends the name of what goes into a layer."""
 
 
 class Float32Limit(NamedTuple):
@@ -34,7 +30,8 @@ def capped(key: Key) -> bool:
     cap taken from it would be chance.
     """
     if key.stage == "forward":
-        return INPUT.search(key.tensor) is None
+        place = PLACE.match(key.tensor)
+        return place is None or place["what"] == "output"
     return key.stage == "backward"
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from parity.judging.difference import Scales, difference, largest
 from parity.judging.factors import FLOAT64_FLOOR
-from parity.judging.layers import PLACE
-from parity.recording import Arrays, Key, Recording
+from parity.recording import PLACE, Arrays, Key, Recording
 from parity.verdict import Start
 
 

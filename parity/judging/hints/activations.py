@@ -9,8 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from parity.judging.hints.evidence import Case, Hint
-from parity.judging.layers import PLACE
-from parity.recording import Array
+from parity.recording import PLACE, Array
 
 EARLIER = 3
 """So many layers' outputs before the difference are tried, the nearest first."""

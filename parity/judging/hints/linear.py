@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from parity.judging.hints.evidence import Case, Hint
-from parity.judging.layers import PLACE
-from parity.recording import Array
+from parity.recording import PLACE, Array
 
 
 class Linear(NamedTuple):

@@ -19,8 +19,7 @@ from parity.judging.hints.same_shape import by_channel, clipped, offset, scaled,
 from parity.judging.hints.sgd import of_sgd
 from parity.judging.hints.slices import only_a_slice
 from parity.judging.hints.steps import against_neighbours, of_change
-from parity.judging.layers import PLACE
-from parity.recording import Framework, Key, Recording
+from parity.recording import PLACE, Framework, Key, Recording
 
 
 def looks_like(key: Key, expected: Recording, found: Recording, side: Framework) -> str:

@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from parity.judging.hints.evidence import Case, Hint, with_digits
-from parity.judging.layers import PLACE
-from parity.recording import Array, Arrays
+from parity.recording import PLACE, Array, Arrays
 
 ENOUGH_GROUPS = 3
 """An epsilon is told by so many variances, at least: one alone is explained by any."""
