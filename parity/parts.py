@@ -6,7 +6,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from typing import Any
 
 import numpy as np
@@ -113,13 +113,8 @@ class Parts:
         Raises:
             NotCheckable: it takes further arguments, or fails.
         """
-        factory = inspect.unwrap(self.model)
         try:
-            # A Flax class is called through its metaclass, which takes anything.
-            if inspect.isclass(factory):
-                inspect.signature(factory.__init__).bind(None, **given)
-            else:
-                inspect.signature(factory).bind(**given)
+            self.model_takes.bind(**given)
         except TypeError as error:
             rngs = "rngs" if self.framework == "jax" else ""
             raise NotCheckable(
@@ -127,6 +122,23 @@ class Parts:
                 f"takes nothing{' but rngs' if rngs else ''} and makes it, such as def net({rngs}): return Net(...)"
             ) from error
         return self.model(**given)
+
+    @property
+    def model_takes(self) -> inspect.Signature:
+        """What the part `model` takes. A Flax class is called through its metaclass, which takes anything."""
+        factory: Any = inspect.unwrap(self.model)
+        given: tuple[Any, ...] = ()
+        named: dict[str, Any] = {}
+        if isinstance(factory, partial):
+            factory, given, named = factory.func, factory.args, factory.keywords
+        made_by = partial(factory.__init__, None) if inspect.isclass(factory) else factory
+        return inspect.signature(partial(made_by, *given, **named))
+
+    @property
+    def calling(self) -> Callable[..., Any]:
+        """The part that calls the model: the loss, or where there is none `predict`."""
+        part: Callable[..., Any] = self.loss if self.side.loss is not None else self.predict
+        return part
 
     def batches_of(self, seed: int, steps: int) -> Batches:
         """The batches of all steps."""

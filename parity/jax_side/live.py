@@ -224,7 +224,7 @@ class JaxSide:
 
     def _taught(self, held: Held, batch: dict[str, jax.Array], given: dict[str, jax.Array]) -> dict[str, jax.Array]:
         with self._pass(held, batch, None, taught=given) as called:
-            called.ask(self._parts.loss if self._side.loss is not None else self._parts.predict)
+            called.ask(self._parts.calling)
         found = called.layers.forward | ({} if self._side.predict else arrays_of(called.layers.outputs))
         self._order = list(found)
         return found

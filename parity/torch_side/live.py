@@ -91,12 +91,10 @@ class TorchSide:
         return {name: to_numpy(tensor) for name, tensor in (layers.forward | output).items()}
 
     def taught(self, parameters: Arrays, batch: Batch, given: Arrays) -> Arrays:
-        model, handed = (
-            self._built(parameters),
-            {n: torch.tensor(a, device=self._torch_device) for n, a in given.items()},
-        )
+        model = self._built(parameters)
+        handed = {name: torch.tensor(array, device=self._torch_device) for name, array in given.items()}
         with torch.no_grad(), self._pass(model, batch, None, taught=handed) as (layers, tensors):
-            (self._parts.loss if self._side.loss is not None else self._parts.predict)(model, tensors)
+            self._parts.calling(model, tensors)
         found = layers.forward | ({} if self._side.predict else tensors_of(layers.outputs))
         return {name: to_numpy(tensor) for name, tensor in found.items()}
 
@@ -107,7 +105,7 @@ class TorchSide:
         buffers = self._models.buffers(model)
         output = tensors_of(layers.outputs)
         if self._side.predict is not None:
-            with torch.no_grad(), self._pass(model, batch, None) as (_, tensors):
+            with torch.no_grad(), self._pass(model, batch, None, layers=False) as (_, tensors):
                 output = self._output(model, tensors, layers)
         named = self._models.trained(model)
         wanted = [*named.values(), *layers.inputs.values()]
@@ -119,9 +117,7 @@ class TorchSide:
 
     def gradients(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Gradients:
         model = self._built(parameters)
-        loss, slopes = self._differentiated(model, batch, bits)
-        named = {name: to_numpy(slope) for name, slope in slopes.items()}
-        return Gradients(to_numpy(loss), named, self._models.buffers(model))
+        return self._gradients(model, *self._differentiated(model, batch, bits))
 
     def update(self, state: State, gradients: Arrays) -> State:
         model = self._built(state.parameters)
@@ -134,8 +130,7 @@ class TorchSide:
         updater = self._updater(model, {})
         for batch in batches:
             loss, slopes = self._differentiated(model, batch)
-            named = {name: to_numpy(slope) for name, slope in slopes.items()}
-            gradients = Gradients(to_numpy(loss), named, self._models.buffers(model))
+            gradients = self._gradients(model, loss, slopes)
             model = self._moved(model, updater, slopes)
             yield Step(gradients, self._state(model, updater))
 
@@ -226,6 +221,10 @@ class TorchSide:
         with self._settings():
             found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
         return loss, dict(zip(named, found, strict=True))
+
+    def _gradients(self, model: Any, loss: Tensor, slopes: dict[str, Tensor]) -> Gradients:
+        named = {name: to_numpy(slope) for name, slope in slopes.items()}
+        return Gradients(to_numpy(loss), named, self._models.buffers(model))
 
     def _updater(self, model: Any, state: Arrays) -> Updater | None:
         """The optimizer over the model's parameters; None where the update is by hand."""

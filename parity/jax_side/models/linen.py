@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from flax import core, linen
 
 from parity.draws import STREAM
-from parity.jax_side.layers import Layers, Place, watch_linen
+from parity.jax_side.layers import Layers, watch_linen
 from parity.jax_side.leaves import filled, leaves_of
-from parity.jax_side.models.places import apart, places_of, unmatched
+from parity.jax_side.models.mapped import Mapped
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.outline import PARAMETERS, outline_of_collections
 from parity.jax_side.passing import asked
@@ -23,7 +23,7 @@ from parity.tree import nested
 from parity.weight_map.weight_map import WeightMap
 
 
-class OfLinen:
+class OfLinen(Mapped):
     """Any Flax Linen module. What it holds is told by a first call of the side's own code, in outline.
 
     The side's code gets the module bound to its variables, so that it calls it as it would an NNX module. All
@@ -31,17 +31,17 @@ class OfLinen:
     """
 
     def __init__(self, parts: Parts, dtype: Dtype, module: linen.Module) -> None:
-        self._parts, self._dtype, self._module = parts, dtype, module
+        super().__init__(parts, dtype)
+        self._module = module
 
     def _drawn(self) -> dict[str, Any]:
         """The variables as the module draws them where it is called with the first batch."""
         side = self._parts.side
-        part = self._parts.loss if side.loss is not None else self._parts.predict
         batch = {name: array for name, array in self._parts.batches_of(0, 1)[0].items() if name != STREAM}
 
         def called(module: linen.Module) -> Any:
             given = nested({name: jnp.asarray(array) for name, array in batch.items()})
-            return asked(part, module, given, training=side.tie.training)
+            return asked(self._parts.calling, module, given, training=side.tie.training)
 
         variables = linen.init(called, self._module)(_streams())
         return core.unfreeze(core.meta.unbox(variables))
@@ -63,6 +63,10 @@ class OfLinen:
     def _shapes(self) -> dict[str, Any]:
         return self._made[0]
 
+    @property
+    def _trained(self) -> Any:
+        return self._shapes[PARAMETERS]
+
     @cached_property
     def map(self) -> WeightMap:
         """Between torch's names and layout and this module's."""
@@ -74,28 +78,14 @@ class OfLinen:
         drawn = jax.jit(lambda: _others(self._drawn()))() if self.map.apart.jax else _others(self._shapes)
         return dict(drawn)
 
-    @property
-    def unmatched(self) -> frozenset[str]:
-        return unmatched(self._parts.torch_outline, self._places)
-
-    @property
-    def apart(self) -> frozenset[str]:
-        return apart(self.map)
-
     def held(self, arrays: Arrays) -> Held:
         leaves = self.map.to_jax(arrays)
         kept = {name: filled(inner, leaves, self._dtype) for name, inner in self._kept.items()}
         return Held(filled(self._shapes[PARAMETERS], leaves, self._dtype), kept)
 
-    def trained_arrays(self, trained: Any) -> Arrays:
-        return self.map.to_torch(leaves_of(trained))
-
     def kept_arrays(self, kept: Any) -> Arrays:
         found = {name: array for inner in kept.values() for name, array in leaves_of(inner).items()}
         return self.map.to_torch(found) if found else {}
-
-    def trained_from(self, arrays: Arrays) -> Any:
-        return filled(self._shapes[PARAMETERS], self.map.to_jax(arrays), self._dtype)
 
     def bound(self, held: Held, *, training: bool) -> Any:
         # Nothing that is compared may draw from the stream; what does is told.
@@ -109,10 +99,6 @@ class OfLinen:
         taught: dict[str, jax.Array] | None, *, layers: bool,
     ) -> AbstractContextManager[Layers]:  # fmt: skip
         return watch_linen(self._places if layers else {}, bits, probes, taught)
-
-    @cached_property
-    def _places(self) -> dict[str, Place]:
-        return places_of(self.map)
 
 
 def _streams() -> dict[str, jax.Array]:

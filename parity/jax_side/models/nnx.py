@@ -10,28 +10,29 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from parity.jax_side.layers import Layers, Place, watch
-from parity.jax_side.leaves import dotted, filled, leaves_of
+from parity.jax_side.layers import Layers, watch
+from parity.jax_side.leaves import dotted, filled
 from parity.jax_side.models.made import made_by
-from parity.jax_side.models.places import apart, places_of, unmatched
+from parity.jax_side.models.mapped import Mapped
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.outline import outline_made_by
-from parity.parts import Parts, blame
-from parity.recording import Arrays, Dtype
+from parity.parts import blame
+from parity.recording import Arrays
 from parity.weight_map.weight_map import WeightMap
 
 
-class OfNnx:
+class OfNnx(Mapped):
     """Any Flax NNX module, built once in outline and filled through the weight map."""
-
-    def __init__(self, parts: Parts, dtype: Dtype) -> None:
-        self._parts, self._dtype = parts, dtype
 
     @cached_property
     def _split(self) -> tuple[Any, Any, Any, Any]:
         with blame("jax", "model"):
             module = nnx.eval_shape(lambda: made_by(self._parts))
         return _split(module)
+
+    @property
+    def _trained(self) -> Any:
+        return self._split[1]
 
     @cached_property
     def map(self) -> WeightMap:
@@ -43,27 +44,9 @@ class OfNnx:
         """What is kept: in outline, or as it is made where torch does not say what is in it."""
         return jax.jit(lambda: _split(made_by(self._parts))[3])() if self.map.apart.jax else self._split[3]
 
-    @property
-    def unmatched(self) -> frozenset[str]:
-        return unmatched(self._parts.torch_outline, self._places)
-
-    @property
-    def apart(self) -> frozenset[str]:
-        return apart(self.map)
-
     def held(self, arrays: Arrays) -> Held:
         leaves = self.map.to_jax(arrays)
         return Held(filled(self._split[1], leaves, self._dtype), filled(self._kept, leaves, self._dtype))
-
-    def trained_arrays(self, trained: Any) -> Arrays:
-        return self.map.to_torch(leaves_of(trained))
-
-    def kept_arrays(self, kept: Any) -> Arrays:
-        found = leaves_of(kept)
-        return self.map.to_torch(found) if found else {}
-
-    def trained_from(self, arrays: Arrays) -> Any:
-        return filled(self._split[1], self.map.to_jax(arrays), self._dtype)
 
     def bound(self, held: Held, *, training: bool) -> Any:
         graph, _, drawing, _ = self._split
@@ -83,10 +66,6 @@ class OfNnx:
         named = ((dotted(path), module) for path, module in nnx.iter_modules(model)) if layers else ()
         places = {id(module): self._places[path] for path, module in named if path in self._places}
         return watch(model, places, bits, probes, taught)
-
-    @cached_property
-    def _places(self) -> dict[str, Place]:
-        return places_of(self.map)
 
 
 def _split(module: nnx.Module) -> tuple[Any, Any, Any, Any]:

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from parity.errors import NotCheckable
-from parity.jax_side.layers import Layers
-from parity.jax_side.leaves import filled, is_floating, leaves_of
-from parity.jax_side.models.places import apart, unmatched
+from parity.jax_side.layers import Layers, Place
+from parity.jax_side.leaves import filled, is_floating
+from parity.jax_side.models.mapped import Mapped
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.outline import PARAMETERS, outline_of_collections
 from parity.parts import Parts
@@ -21,7 +21,7 @@ from parity.recording import Arrays, Dtype
 from parity.weight_map.weight_map import WeightMap
 
 
-class OfTree:
+class OfTree(Mapped):
     """Any pytree with arrays among its leaves: dicts, lists, tuples, modules of Equinox, parameters of Haiku.
 
     Floating arrays are trained, other arrays are kept, and what is no array stays as the side made it. Nobody calls a
@@ -37,7 +37,7 @@ class OfTree:
                 "the jax side's model is a pytree of parameters, whose loss shows no output: name the part `predict`, "
                 "(parameters, batch) -> output"
             )
-        self._parts, self._dtype = parts, dtype
+        super().__init__(parts, dtype)
         self._leaves, self._structure = _flat(made)
 
     @cached_property
@@ -47,34 +47,25 @@ class OfTree:
         kept = [leaf if is_array(leaf) and not is_floating(leaf) else None for leaf in self._leaves]
         return Held(self._structure.unflatten(trained), self._structure.unflatten(kept))
 
+    @property
+    def _trained(self) -> Any:
+        return self._template.trained
+
+    @cached_property
+    def _places(self) -> dict[str, Place]:
+        """None: functions of a tree are no layers."""
+        return {}
+
     @cached_property
     def map(self) -> WeightMap:
         """Between torch's names and layout and this tree's."""
         trained, kept = self._template
         return self._parts.weight_map(outline_of_collections({PARAMETERS: trained, "kept": kept}))
 
-    @property
-    def unmatched(self) -> frozenset[str]:
-        return unmatched(self._parts.torch_outline, {})
-
-    @property
-    def apart(self) -> frozenset[str]:
-        return apart(self.map)
-
     def held(self, arrays: Arrays) -> Held:
         leaves = self.map.to_jax(arrays)
         trained, kept = (filled(tree, leaves, self._dtype) for tree in self._template)
         return Held(trained, kept)
-
-    def trained_arrays(self, trained: Any) -> Arrays:
-        return self.map.to_torch(leaves_of(trained))
-
-    def kept_arrays(self, kept: Any) -> Arrays:
-        found = leaves_of(kept)
-        return self.map.to_torch(found) if found else {}
-
-    def trained_from(self, arrays: Arrays) -> Any:
-        return filled(self._template.trained, self.map.to_jax(arrays), self._dtype)
 
     def bound(self, held: Held, *, training: bool) -> Any:
         rows = zip(_flat(held.trained)[0], _flat(held.kept)[0], self._leaves, strict=True)

@@ -1,0 +1,54 @@
+"""What all kinds of model have in common that are filled and read through a weight map."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any
+
+from parity.jax_side.layers import Place
+from parity.jax_side.leaves import filled, leaves_of
+from parity.jax_side.models.places import apart, places_of, unmatched
+from parity.parts import Parts
+from parity.recording import Arrays, Dtype
+from parity.weight_map.weight_map import WeightMap
+
+
+class Mapped(ABC):
+    """A kind of model of which the engine knows the leaves by their paths, and so which torch tensor each is."""
+
+    def __init__(self, parts: Parts, dtype: Dtype) -> None:
+        self._parts, self._dtype = parts, dtype
+
+    @property
+    @abstractmethod
+    def map(self) -> WeightMap:
+        """Between torch's names and layout and the model's."""
+
+    @property
+    @abstractmethod
+    def _trained(self) -> Any:
+        """What is differentiated by, in outline."""
+
+    @cached_property
+    def _places(self) -> dict[str, Place]:
+        """The layers that can be watched, by their paths."""
+        return places_of(self.map)
+
+    @property
+    def unmatched(self) -> frozenset[str]:
+        return unmatched(self._parts.torch_outline, self._places)
+
+    @property
+    def apart(self) -> frozenset[str]:
+        return apart(self.map)
+
+    def trained_arrays(self, trained: Any) -> Arrays:
+        return self.map.to_torch(leaves_of(trained))
+
+    def kept_arrays(self, kept: Any) -> Arrays:
+        found = leaves_of(kept)
+        return self.map.to_torch(found) if found else {}
+
+    def trained_from(self, arrays: Arrays) -> Any:
+        return filled(self._trained, self.map.to_jax(arrays), self._dtype)
