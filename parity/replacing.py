@@ -15,14 +15,14 @@ def replacing(file: Path, called: str) -> Iterator[Callable[[bytes], None]]:
     """A function that writes bytes to `file`: all of them are there afterwards, or what was there before.
 
     The new file is made at once, under another name beside it, so that a path that cannot be written fails before the
-    long work. It is on the disk before it takes the other's place. `called` is how errors call the file.
+    long work. It is on the disk before it takes the other's place. `called` is how errors begin.
 
     Raises:
         NotCheckable: the folder is missing or cannot be written, the disk is full, or `file` is no regular file.
     """
     target = file.resolve()
     if target.exists() and not target.is_file():
-        raise NotCheckable(f"{called}: is not a regular file: name one that can be written")
+        raise NotCheckable(f"{called} is not a regular file: name one that can be written")
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
 
     def write(content: bytes) -> None:
@@ -46,4 +46,4 @@ def _writing(called: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise NotCheckable(f"{called}: cannot be written: {error.strerror}") from error
+        raise NotCheckable(f"{called} cannot be written: {error.strerror}") from error

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from parity.golden.kept import Kept
-from parity.judging.curves import curves
+from parity.judging.curves import curve
 from parity.judging.difference import Scales, sizes
 from parity.judging.float32 import coarse_distances
 from parity.judging.loops import ENGINE
@@ -149,8 +149,7 @@ class Running:
         return Noise(base, lambda move: self.loop_step(loop, start, judge, move), scales, self._seed)
 
     def curve(self) -> Curve:
-        found = curves({self.framework: self.float32}, self._seed, self._pair.steps)
-        return Curve(found.losses[self.framework], found.band[self.framework])
+        return curve(self.float32, self._seed, self._pair.steps)
 
     def flipped(self) -> dict[Key, Sequence[float]]:
         return {}

@@ -33,8 +33,13 @@ def hand_in(table: str, name: str, row: Row) -> None:
     """Keep a row for the page, in place of an earlier one of the same table and name."""
     file = ROWS / table / f"{name.replace('/', ' ')}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
+    put(file, json.dumps(row))
+
+
+def put(file: Path, content: str) -> None:
+    """Write a file in place of an earlier one, whole or not at all."""
     new = file.with_suffix(".new")
-    new.write_text(json.dumps(row))
+    new.write_text(content)
     os.replace(new, file)
 
 
@@ -185,9 +190,7 @@ def main() -> None:
     if lacking:
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         sys.exit(f"docs/proof.md is not written: no row for {'; '.join(lacking[:3])}{more}. Run make proof.")
-    new = PAGE.with_suffix(".new")
-    new.write_text(page())
-    os.replace(new, PAGE)
+    put(PAGE, page())
     print(f"written: {PAGE.relative_to(ROOT)}")
     print(write_layers())
 

@@ -58,15 +58,6 @@ def _nnx_jit(setup: Setup) -> Prepared:
         optimizer.update(model, gradients)
         return loss
 
-    def start() -> Any:
-        model = problem.from_arrays(state.parameters, how.dtype, how.device)
-        optimizer = nnx.Optimizer(model, transformation, wrt=nnx.Param)
-        moments, adam = moments_from_state(state, how.dtype), optimizer.opt_state[0]
-        for held, arrays in ((adam.mu, moments.exp_avg), (adam.nu, moments.exp_avg_sq)):
-            nnx.update(held, nnx.state(problem.from_arrays(arrays, how.dtype, how.device)))
-        adam.count[...] = jnp.array(moments.step, "int32")
-        return model, optimizer
-
     def run(placed: Any) -> Any:
         model, optimizer = placed
         losses = [train_step(model, optimizer, feed, step) for step in how.indices]
@@ -84,7 +75,19 @@ def _nnx_jit(setup: Setup) -> Prepared:
         moments = Moments(int(adam.count[...]), arrays(adam.mu), arrays(adam.nu))
         return [Outcome(np.array(jax.device_get(losses)), State(arrays(model), moments_to_arrays(moments)))]
 
-    return Prepared(start, run, read)
+    return Prepared(lambda: _nnx_objects(setup, transformation), run, read)
+
+
+def _nnx_objects(setup: Setup, transformation: Any) -> tuple[Any, Any]:
+    """The model and its optimizer as they stand in the first state."""
+    problem, how, state = setup.problem, setup.how, setup.states[0]
+    model = problem.from_arrays(state.parameters, how.dtype, how.device)
+    optimizer = nnx.Optimizer(model, transformation, wrt=nnx.Param)
+    moments, adam = moments_from_state(state, how.dtype), optimizer.opt_state[0]
+    for held, arrays in ((adam.mu, moments.exp_avg), (adam.nu, moments.exp_avg_sq)):
+        nnx.update(held, nnx.state(problem.from_arrays(arrays, how.dtype, how.device)))
+    adam.count[...] = jnp.array(moments.step, "int32")
+    return model, optimizer
 
 
 @functools.partial(jax.jit, static_argnames="problem")

@@ -27,7 +27,7 @@ def destination(file: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     Raises:
         NotCheckable: the folder is missing or cannot be written, the disk is full, or `file` is no regular file.
     """
-    with replacing(file, f"--json {file}") as write:
+    with replacing(file, f"--json {file}:") as write:
         yield lambda document: write(text(document).encode())
 
 

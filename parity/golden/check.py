@@ -33,7 +33,7 @@ def write_golden(
         NotCheckable: a framework, a part or the device is missing, the side's own code raised, or the file cannot be
             written.
     """
-    with replacing(file, f"-o {file}") as write:
+    with replacing(file, f"-o {file}:") as write:
         write(packed(golden_of(pair, framework, seed=seed, device=device, loops=loops, progress=progress or silent)))
 
 

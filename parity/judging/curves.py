@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from parity.live import LiveSide
-from parity.recording import Framework
 from parity.rounding import moved
-from parity.verdict import Curves
+from parity.shown import Curve
 
 
-def curves(live: Mapping[Framework, LiveSide], seed: int, steps: int) -> Curves:
-    """The losses of each side, and how far each comes from itself when it starts one unit in the last place aside."""
-    losses, band = {}, {}
-    for framework, side in live.items():
-        losses[framework] = _losses(side, seed, steps, ulps=0)
-        band[framework] = _band(losses[framework], _losses(side, seed, steps, ulps=1))
-    return Curves(losses, band)
+def curve(side: LiveSide, seed: int, steps: int) -> Curve:
+    """The losses of a side, and how far it comes from itself when it starts one unit in the last place aside."""
+    losses = _losses(side, seed, steps, ulps=0)
+    return Curve(losses, _band(losses, _losses(side, seed, steps, ulps=1)))
 
 
 def _losses(side: LiveSide, seed: int, steps: int, ulps: int) -> list[float]:

@@ -92,8 +92,8 @@ def judged_beyond_noise(
 ) -> Lockstep:  # fmt: skip
     """The comparisons of the free runs, those that noise leaves nothing to be judged in made again in lockstep.
 
-    That is where both sides' noise asks for a limit above the ceiling. Before the first update there
-    is no such thing: a difference there stands, and nothing more is run.
+    That is where both sides' noise asks for a limit above the ceiling. Before the first update there is no such thing:
+    a difference there stands, and nothing more is run.
     """
     wrong = [c for c in free if c.outcome == "differ" and isfinite(c.difference)]
     if not wrong or any(c.key.step == 0 and c.key.stage in BEFORE_UPDATES for c in free if c.outcome == "differ"):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, get_args
 
 from parity.errors import NotCheckable
+from parity.replacing import replacing
 from parity.weight_map.entry import Entry, Part
 from parity.weight_map.outline import is_shape
 from parity.weight_map.steps import Move, Step
@@ -39,12 +38,8 @@ def save(weights: WeightMap, path: Path) -> None:
     """
     lines = {name: _lines(value) for name, value in document(weights).items()}
     text = "{\n" + ",\n".join(f" {json.dumps(name)}: {value}" for name, value in lines.items()) + "\n}\n"
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
-            (Path(folder) / path.name).write_text(text, encoding="utf-8")
-            os.replace(Path(folder) / path.name, path)
-    except OSError as error:
-        raise NotCheckable(f"{path}: the weight map cannot be written: {error.strerror}") from error
+    with replacing(path, f"{path}: the weight map") as write:
+        write(text.encode())
 
 
 def _lines(value: Any) -> str:

@@ -20,6 +20,7 @@ from parity.verdict import Verdict
 from parity_tests.parity import small_linen
 from parity_tests.parity.small_linen import Small
 from parity_tests.parity.small_torch import CLASSES
+from parity_tests.parity.test_check_modules import expect_names_of_torch, first_of
 from parity_tests.ports.linen_twins import BatchNorm
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -40,27 +41,12 @@ def right() -> Verdict:
     return check(pair())
 
 
-def first_of(verdict: Verdict) -> Key:
-    assert verdict.first_difference is not None, [stage.reason for stage in verdict.stages]
-    return verdict.first_difference.comparison.key
-
-
 def test_they_agree_in_every_stage_and_dtype() -> None:
     assert right().outcome == "agree", right().first_difference or [stage.reason for stage in right().stages]
 
 
 def test_layers_gradients_and_batch_statistics_are_compared_under_the_names_of_torch() -> None:
-    compared = {(c.key.stage, c.key.tensor) for c in right().comparisons if c.dtype == "float64"}
-    for layer in ("inner", "norm", "outer"):
-        assert {
-            ("forward", f"{layer}.input"),
-            ("forward", f"{layer}.output"),
-            ("backward", f"{layer}.input"),
-        } < compared
-        assert {("init", f"{layer}.weight"), ("backward", f"{layer}.bias")} < compared
-    for buffer in ("norm.running_mean", "norm.running_var"):
-        assert {("init", buffer), ("update", buffer), ("trajectory", buffer)} < compared
-    assert {("forward", "output"), ("score", "held out.output"), ("update", "momentum_buffer.inner.weight")} < compared
+    expect_names_of_torch(right())
     assert "held on the torch side only: norm.num_batches_tracked" in right().listed
     assert not [line for line in right().listed if "layer" in line]
 

@@ -48,8 +48,9 @@ def test_they_agree_in_every_stage_and_dtype() -> None:
     assert right().outcome == "agree", right().first_difference or [stage.reason for stage in right().stages]
 
 
-def test_layers_outputs_gradients_and_buffers_are_compared_under_the_names_of_torch() -> None:
-    compared = {(c.key.stage, c.key.tensor) for c in right().comparisons if c.dtype == "float64"}
+def expect_names_of_torch(verdict: Verdict) -> None:
+    """Layers, outputs, gradients, moments and buffers of the small pair were compared, each as torch calls it."""
+    compared = {(c.key.stage, c.key.tensor) for c in verdict.comparisons if c.dtype == "float64"}
     for layer in ("inner", "norm", "outer"):
         assert {
             ("forward", f"{layer}.input"),
@@ -60,6 +61,10 @@ def test_layers_outputs_gradients_and_buffers_are_compared_under_the_names_of_to
     for buffer in ("norm.running_mean", "norm.running_var"):
         assert {("init", buffer), ("update", buffer), ("trajectory", buffer)} < compared
     assert {("forward", "output"), ("score", "held out.output"), ("update", "momentum_buffer.inner.weight")} < compared
+
+
+def test_layers_outputs_gradients_and_buffers_are_compared_under_the_names_of_torch() -> None:
+    expect_names_of_torch(right())
 
 
 def test_what_one_side_alone_holds_is_listed_and_not_compared() -> None:

@@ -11,9 +11,9 @@ import pytest
 from parity import Pair, check, random_batches
 from parity.errors import NotCheckable
 from parity.recording import Key
-from parity.verdict import Verdict
 from parity_tests.parity import plain_jax
 from parity_tests.parity.plain_torch import CLASSES, FEATURES
+from parity_tests.parity.test_check_modules import first_of
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -30,11 +30,6 @@ def pair(kind: str = "haiku", weight_map: dict[str, str] | None = None, **jax: A
         torch=of_torch, jax=of_jax | {"optimizer": f"{plain}:optimizer"} | jax, batches=batches, name="plain",
         weight_map=(TRANSPOSE if kind == "haiku" else {}) if weight_map is None else weight_map,
     )  # fmt: skip
-
-
-def first_of(verdict: Verdict) -> Key:
-    assert verdict.first_difference is not None, [stage.reason for stage in verdict.stages]
-    return verdict.first_difference.comparison.key
 
 
 @pytest.mark.parametrize("kind", ["haiku", "equinox"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,7 +14,7 @@ from parity_tests.ports.layer_case import LayerCase
 from parity_tests.ports.layers import LAYERS
 from parity_tests.ports.pools import POOLS
 from parity_tests.ports.together import SIZES, case_of, outputs_of
-from parity_tests.proof import ROOT, hand_in, rows, table
+from parity_tests.proof import ROOT, hand_in, put, rows, table
 
 PAGE = ROOT / "docs" / "layers.md"
 TABLES = {"layers": LAYERS, "pools": POOLS, "functions": FUNCTIONS}
@@ -65,9 +64,7 @@ def missing_layers() -> list[str]:
 
 def write_layers() -> str:
     """Write docs/layers.md, and say so in a line."""
-    new = PAGE.with_suffix(".new")
-    new.write_text(page())
-    os.replace(new, PAGE)
+    put(PAGE, page())
     return f"written: {PAGE.relative_to(ROOT)}"
 
 

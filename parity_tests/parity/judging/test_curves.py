@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from parity.judging.curves import curves
+from parity.judging.curves import curve
 from parity.judging.factors import FEW_EPS
 from parity.live import LiveSide
 from parity.recording import FRAMEWORKS, Framework
@@ -19,16 +19,15 @@ def sides() -> dict[Framework, LiveSide]:
 
 
 def test_a_curve_is_the_loss_of_every_step_of_a_free_run() -> None:
-    live_sides = sides()
-    found = curves(live_sides, 0, STEPS)
-    for framework, side in live_sides.items():
+    for side in sides().values():
+        found = curve(side, 0, STEPS)
         taken = side.run(side.initial(0), iter(side.batches(0, STEPS)))
-        assert found.losses[framework] == [float(step.gradients.loss) for step in taken]
-        assert len(found.losses[framework]) == len(found.band[framework]) == STEPS
+        assert found.losses == [float(step.gradients.loss) for step in taken]
+        assert len(found.losses) == len(found.band) == STEPS
 
 
 def test_a_band_is_that_of_rounding_and_never_narrows() -> None:
-    for band in curves(sides(), 0, 30).band.values():
+    for band in (curve(side, 0, 30).band for side in sides().values()):
         assert band == sorted(band)
         # One unit in the last place is at most a few eps of the first loss, and shows in the loss of some later step.
         assert band[0] <= FEW_EPS * EPS["float32"]
@@ -36,13 +35,13 @@ def test_a_band_is_that_of_rounding_and_never_narrows() -> None:
 
 
 def test_of_two_curves_in_float32_neither_is_the_other_and_both_come_down() -> None:
-    losses = curves(sides(), 0, 30).losses
+    losses = {framework: curve(side, 0, 30).losses for framework, side in sides().items()}
     assert np.allclose(losses["torch"], losses["jax"], rtol=1e-3)
     assert losses["torch"] != losses["jax"]
     assert all(found[-1] < 0.7 * found[0] for found in losses.values())
 
 
 def test_the_seed_is_that_of_the_run() -> None:
-    live_sides: dict[Framework, LiveSide] = {"torch": live("torch", "float32")}
-    assert curves(live_sides, 0, 2).losses != curves(live_sides, 1, 2).losses
-    assert curves(live_sides, 1, 2) == curves(live_sides, 1, 2)
+    side = live("torch", "float32")
+    assert curve(side, 0, 2).losses != curve(side, 1, 2).losses
+    assert curve(side, 1, 2) == curve(side, 1, 2)
