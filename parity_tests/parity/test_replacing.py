@@ -35,7 +35,7 @@ def test_the_old_file_stays_where_the_work_or_the_disk_fails(tmp_path: Path, mon
     monkeypatch.setattr(os, "fsync", full)
     with (
         pytest.raises(NotCheckable, match="the file kept: cannot be written: No space left on device"),
-        replacing(file, "the file kept") as write,
+        replacing(file, "the file kept:") as write,
     ):
         write(b"after")
     assert (os.listdir(tmp_path), file.read_bytes()) == (["kept"], b"before")
