@@ -65,7 +65,9 @@ def pytest_report_header() -> str:
 
 SLOW = (
     "benchmarks/",
+    "parity/command/test_recording.py",
     "parity/golden/test_check.py",
+    "parity/golden/test_check_rules.py",
     "parity/golden/test_modules.py",
     "parity/judging/hints/test_on_ports.py",
     "parity/test_check_linen.py",
@@ -75,8 +77,9 @@ SLOW = (
 )
 """Files and folders, from here, of which `make test` runs nothing but what `QUICK` names: they show at length what
 others show in small."""
-QUICK = ("[gru", "[convnet")
-"""In how the tests begin their parameters that are run all the same: two ports, each with its planted mistakes."""
+QUICK = ("[gru", "[convnet]")
+"""In how the tests begin their parameters that are run all the same: a port with its planted mistakes, and another that
+agrees."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

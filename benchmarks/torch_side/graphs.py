@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from torchnet.arrays import State
 from torchnet.loops import begin, take_step
@@ -103,8 +103,16 @@ def graph_of_optimizer(problem: Problem, state: State, feed: Feed, how: Settings
 
 
 def tensors(tree: Any) -> list[Tensor]:
-    """The tensors of a tree of them; where the update is by hand, there is None beside them."""
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+    """The tensors of a tree of them, those of a dict in the order of their names.
+
+    PyTorch's own trees keep a dict's order, which is that of the file for a state that was read from one.
+    """
+    if isinstance(tree, Mapping):
+        return tensors([tree[name] for name in sorted(tree)])
+    if isinstance(tree, Sequence):
+        return [tensor for branch in tree for tensor in tensors(branch)]
+    # Where the update is by hand, there is None beside the parameters.
+    return [tree] if isinstance(tree, Tensor) else []
 
 
 def captured(step: Callable[[], None], count: int) -> torch.cuda.CUDAGraph:

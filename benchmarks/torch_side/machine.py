@@ -47,7 +47,7 @@ def kernels(run: Callable[[], Any], device: str) -> int | None:
     if device == "cpu":
         return None
     activities = [torch.profiler.ProfilerActivity.CUDA]
-    with torch.profiler.profile(activities=activities) as profiled:
+    with torch.profiler.profile(activities=activities, acc_events=True) as profiled:
         run()
         torch.cuda.synchronize()
     return [event.device_type.name for event in profiled.events()].count("CUDA")
