@@ -88,7 +88,10 @@ VARIANTS = (
     Variant("jax", "whole_run_unrolled", "whole_run, ten steps in an iteration"),
     Variant("jax", "whole_run_by_hand", "whole_run in plain JAX: no Flax, no Optax, Adam written out", WITH_OPTIMIZER),
     Variant("jax", "whole_run_flat", "whole_run_by_hand, all parameters in one vector", WITH_OPTIMIZER),
-    Variant("jax", "whole_run_padded", "whole_run_flat, layers padded to multiples of 16 units", WITH_OPTIMIZER),
+    Variant(
+        "jax", "whole_run_padded", "whole_run_by_hand, sizes padded to suit matrix units, biases inside the weights",
+        WITH_OPTIMIZER,
+    ),
     Variant(
         "jax", "whole_run_no_command_buffer", "whole_run without CUDA graphs",
         needs_gpu=COMMAND_BUFFERS, environment=_command_buffer(""),

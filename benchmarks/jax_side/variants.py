@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from benchmarks.jax_side.by_hand import by_hand, flat, padded
+from benchmarks.jax_side.by_hand import by_hand, flat
+from benchmarks.jax_side.padded import padded
 from benchmarks.jax_side.problems import Setup
 from benchmarks.prepared import Outcome, Prepared
 from jaxnet.arrays import Moments, Run, moments_from_state, moments_to_arrays

@@ -17,17 +17,34 @@ from torchnet.settings import Settings, device_of
 StartAndRun = tuple[Callable[[], Any], Callable[[Any], Any]]
 
 
-def graphs_of_functions(
-    how: Settings, feed: Feed, advance: Callable[..., Any], begun: tuple[Any, Any], whole: bool
-) -> StartAndRun:
-    """What places the start state and what takes all steps, of a step that is a function.
+class Graph:
+    """Work recorded once, after it was done once for the libraries and the compiler to do what a recording may not.
+
+    A graph knows addresses, not tensors. It lives with its work, which holds all that it reads: memory that nobody
+    holds is given to others, and the replay would read theirs.
+    """
+
+    def __init__(self, work: Callable[[], Any], first: Callable[[], Any] | None = None) -> None:
+        warmed_up(first or work)
+        self._work = work
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self.result = work()
+
+    def replay(self) -> Any:
+        """Do the work again; its result is in the same tensors every time."""
+        self._graph.replay()
+        return self.result
+
+
+def graph_of_a_step(how: Settings, feed: Feed, advance: Callable[..., Any], begun: tuple[Any, Any]) -> StartAndRun:
+    """What places the start state and what takes all steps: a graph of one, replayed for each.
 
     Args:
         how: which steps.
         feed: what they are fed; of several seeds, stacked.
-        advance: the step.
-        begun: parameters and memory as they stand before the first step. A copy is what every graph reads and writes.
-        whole: one graph of all steps; otherwise one of a single step, replayed for each.
+        advance: the step, a function.
+        begun: parameters and memory as they stand before the first step. A copy is what the graph reads and writes.
     """
     place = device_of(how.device)
     learning_rate = torch.tensor(how.learning_rate, dtype=torch.float64, device=place)
@@ -39,15 +56,14 @@ def graphs_of_functions(
         # The step is counted on the device: a graph is replayed with the same arguments.
         rows = None if feed.rows is None else feed.rows.index_select(0, counter)[0]
         *after, loss = advance(*held, feed.data, rows, learning_rate)
-        for kept, moved in zip(tensors(held), tensors(tuple(after)), strict=True):
+        for kept, moved in zip(tensors(held), tensors(after), strict=True):
             kept.copy_(moved)
         if not losses:
             losses.append(torch.zeros(how.steps, *loss.shape, dtype=loss.dtype, device=place))
         losses[0].index_copy_(0, counter, loss[None])
         counter.add_(1)
 
-    count = len(how.indices)
-    graph = captured(step, count if whole else 1)
+    graph = Graph(step)
 
     def start() -> Any:
         for kept, given in zip(tensors(held), tensors(begun), strict=True):
@@ -56,15 +72,31 @@ def graphs_of_functions(
         return None
 
     def run(placed: Any) -> Any:
-        for _ in range(1 if whole else count):
+        for _ in how.indices:
             graph.replay()
         return *held, losses[0][how.indices.start : how.indices.stop]
 
     return start, run
 
 
+def graph_of_all_steps(how: Settings, feed: Feed, advance: Callable[..., Any], begun: tuple[Any, Any]) -> StartAndRun:
+    """The same as one graph of all steps, each of which takes what the one before gave. The start is only read."""
+    learning_rate = torch.tensor(how.learning_rate, dtype=torch.float64, device=device_of(how.device))
+
+    def steps(indices: range) -> Any:
+        after, losses = list(begun), []
+        for step in indices:
+            rows = None if feed.rows is None else feed.rows[step]
+            *after, loss = advance(*after, feed.data, rows, learning_rate)
+            losses.append(loss)
+        return *after, losses
+
+    graph = Graph(lambda: steps(how.indices), first=lambda: steps(how.indices[:1]))
+    return lambda: None, lambda placed: graph.replay()
+
+
 def graph_of_optimizer(problem: Problem, state: State, feed: Feed, how: Settings, fused: bool) -> StartAndRun:
-    """The same of all steps in one graph, with torch.optim inside, as the wing's `whole_run` captures them."""
+    """The same with torch.optim inside, as the wing's `whole_run` captures it."""
     model, optimizer = begin(problem, state, how, captured=True)
     memories = [] if optimizer is None else list(optimizer.state.values())
     if fused:
@@ -73,21 +105,15 @@ def graph_of_optimizer(problem: Problem, state: State, feed: Feed, how: Settings
             memory["step"] = memory["step"].float()
     held = [*(model.values() if optimizer is None else model.parameters()), *tensors(memories)]
     begun = [tensor.detach().clone() for tensor in held]
-    losses: list[Tensor] = []
-    last: list[Any] = []
 
-    def steps(indices: range) -> None:
-        losses.clear()
-        current = model
+    def steps(indices: range) -> Any:
+        current, losses = model, []
         for step in indices:
             current, loss = take_step(problem, current, optimizer, feed.batch(step), how)
             losses.append(loss)
-        last[:] = [current]
+        return current, optimizer, losses
 
-    warmed_up(lambda: steps(how.indices[:1]))
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        steps(how.indices)
+    graph = Graph(lambda: steps(how.indices), first=lambda: steps(how.indices[:1]))
 
     def start() -> Any:
         with torch.no_grad():
@@ -95,11 +121,7 @@ def graph_of_optimizer(problem: Problem, state: State, feed: Feed, how: Settings
                 kept.copy_(given)
         return None
 
-    def run(placed: Any) -> Any:
-        graph.replay()
-        return last[0], optimizer, list(losses)
-
-    return start, run
+    return start, lambda placed: graph.replay()
 
 
 def tensors(tree: Any) -> list[Tensor]:
@@ -115,17 +137,7 @@ def tensors(tree: Any) -> list[Tensor]:
     return [tree] if isinstance(tree, Tensor) else []
 
 
-def captured(step: Callable[[], None], count: int) -> torch.cuda.CUDAGraph:
-    """A graph of `count` steps, after one step that lets the libraries and the compiler do what a capture may not."""
-    warmed_up(step)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        for _ in range(count):
-            step()
-    return graph
-
-
-def warmed_up(work: Callable[[], None]) -> None:
+def warmed_up(work: Callable[[], Any]) -> None:
     """Do the work once beside the main stream. What it changed is put back by the `start` before each run."""
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())

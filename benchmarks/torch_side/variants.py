@@ -12,7 +12,7 @@ from torch.func import vmap
 from torch.utils._pytree import tree_map_only
 
 from benchmarks.prepared import Outcome, Prepared
-from benchmarks.torch_side.graphs import graph_of_optimizer, graphs_of_functions
+from benchmarks.torch_side.graphs import StartAndRun, graph_of_a_step, graph_of_all_steps, graph_of_optimizer
 from benchmarks.torch_side.problems import Setup
 from parity.recording import State
 from torchnet import functional
@@ -197,11 +197,11 @@ def _eager_functions(setup: Setup) -> Prepared:
     return _functions(setup, advance_of(setup.problem, len(setup.states) > 1))
 
 
-def _graphs(setup: Setup, whole: bool, inside: Callable[[Problem, bool], Advance]) -> Prepared:
-    """CUDA graphs of the functional step: one of all steps, or one of a step that is replayed."""
+def _graph(setup: Setup, graph: Callable[..., StartAndRun], inside: Callable[[Problem, bool], Advance]) -> Prepared:
+    """A CUDA graph of the functional step: of all steps, or of one that is replayed."""
     together = len(setup.states) > 1
     feed = stack_feeds(setup.feeds) if together else setup.feeds[0]
-    start, run = graphs_of_functions(setup.how, feed, inside(setup.problem, together), begin_all(setup), whole)
+    start, run = graph(setup.how, feed, inside(setup.problem, together), begin_all(setup))
     return Prepared(start, run, lambda done: end_all(setup, *done))
 
 
@@ -218,12 +218,12 @@ PREPARE: dict[str, Callable[[Setup], Prepared]] = {
     "compiled": functools.partial(_compiled, "default"),
     "compiled_reduce_overhead": functools.partial(_compiled, "reduce-overhead"),
     "compiled_max_autotune": functools.partial(_compiled, "max-autotune"),
-    "graph_step": functools.partial(_graphs, whole=False, inside=advance_of),
-    "graph_step_compiled": functools.partial(_graphs, whole=False, inside=compiled),
+    "graph_step": functools.partial(_graph, graph=graph_of_a_step, inside=advance_of),
+    "graph_step_compiled": functools.partial(_graph, graph=graph_of_a_step, inside=compiled),
     "whole_run": _whole_run,
     "whole_run_fused": functools.partial(_whole_run, with_fused=True),
-    "whole_run_compiled": functools.partial(_graphs, whole=True, inside=compiled),
+    "whole_run_compiled": functools.partial(_graph, graph=graph_of_all_steps, inside=compiled),
     "many_seeds": _eager_functions,
     "many_seeds_compiled": functools.partial(_compiled, "default"),
-    "many_seeds_whole_run": functools.partial(_graphs, whole=True, inside=compiled),
+    "many_seeds_whole_run": functools.partial(_graph, graph=graph_of_all_steps, inside=compiled),
 }

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.case import Case
 from benchmarks.jax_side import by_hand as module
+from benchmarks.jax_side.padded import padded
 from benchmarks.jax_side.problems import setup
 from jaxnet import mlp
 from jaxnet.settings import computing
@@ -21,7 +22,7 @@ def test_it_imports_neither_flax_nor_optax() -> None:
     assert not [name for name in names if name.startswith(("flax", "optax"))]
 
 
-@pytest.mark.parametrize("make", [module.by_hand, module.flat, module.padded], ids=["dicts", "a vector", "padded"])
+@pytest.mark.parametrize("make", [module.by_hand, module.flat, padded], ids=["dicts", "a vector", "padded"])
 def test_it_goes_on_from_a_state_as_the_wing_does(make: object) -> None:
     assert callable(make)
     middle = mlp.train(steps=8, count=3, dtype="float64").state
@@ -35,12 +36,3 @@ def test_it_goes_on_from_a_state_as_the_wing_does(make: object) -> None:
         assert found.state[part].keys() == expected.state[part].keys()
         for name, array in expected.state[part].items():
             assert np.allclose(found.state[part][name], array, rtol=1e-9, atol=1e-12), name
-
-
-def test_padded_layers_are_multiples_of_the_units_and_what_is_too_much_stays_at_0() -> None:
-    with computing("cpu", "float32"):
-        prepared = module.padded(setup(Case("mnist", steps=3, batch_size=20), "float32", seeds=[0]))
-        carry, _ = prepared.run(prepared.place())
-    widths = [784 * 112 + 112, 112 * 112 + 112, 112 * 16 + 16]
-    assert carry.parameters.shape == carry.exp_avg.shape == (sum(widths),)
-    assert int(np.count_nonzero(carry.parameters)) == 785 * 100 + 101 * 100 + 101 * 10

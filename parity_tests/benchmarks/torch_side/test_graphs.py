@@ -1,16 +1,63 @@
-"""On a GPU: every variant that captures a CUDA graph does what the judge does, again and again from the start."""
+"""What a CUDA graph reads stays; on a GPU, every variant that captures one does what the judge does."""
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import judge
 from benchmarks.case import Case
+from benchmarks.torch_side.graphs import Graph, tensors
 from benchmarks.variants import VARIANTS, Variant
 from benchmarks.worker import Worker
+
+
+def test_tensors_stand_in_the_order_of_their_names_whatever_the_order_of_a_dict() -> None:
+    weight, bias = torch.ones(2, 2), torch.ones(2)
+    ordered = tensors(({"weight": weight, "bias": bias}, None, [{"bias": bias, "weight": weight}]))
+    assert [tensor.shape for tensor in ordered] == [bias.shape, weight.shape] * 2
+
+
+class _Recorded:
+    """Stands for a CUDA graph, stream and context where there is no GPU."""
+
+    def __init__(self, *_: object) -> None:
+        self.replays = 0
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def wait_stream(self, other: object) -> None:
+        pass
+
+    def replay(self) -> None:
+        self.replays += 1
+
+
+def test_what_a_graph_reads_lives_as_long_as_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CUDAGraph", "graph", "Stream", "stream", "current_stream"):
+        monkeypatch.setattr(torch.cuda, name, _Recorded)
+
+    def recorded() -> tuple[Graph, weakref.ref[torch.Tensor]]:
+        read = torch.ones(3)
+        return Graph(lambda: read * 2), weakref.ref(read)
+
+    graph, read = recorded()
+    gc.collect()
+    assert read() is not None
+    assert torch.equal(graph.replay(), torch.full((3,), 2.0))
+    del graph
+    gc.collect()
+    assert read() is None
+
 
 GRAPHED = [variant for variant in VARIANTS if variant.framework == "torch" and variant.needs_gpu]
 
