@@ -74,7 +74,8 @@ def _not_needed(findings: Findings, found: Casts, given: Mapping[str, object], t
             difference(taught[name], judge.of("forward", step)[name], scales.of[Key("forward", step, name)])
             for name in places if name in taught
         )  # fmt: skip
-        if not any(name in found for name in places) and all(share <= FLOAT64_FLOOR for share in apart):
+        seen = places and not findings.drew
+        if seen and not any(name in found for name in places) and all(share <= FLOAT64_FLOOR for share in apart):
             lines.append(layer)
     said = "float32_inside: nothing in {} was seen to compute in float32 on either side: it need not be declared"
     return [said.format(layer) for layer in lines]
