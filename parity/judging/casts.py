@@ -2,7 +2,7 @@
 
 What goes into a layer is moved up and down by a share of itself. Code in float64 answers along a straight line, but for
 the square of the move. Code in float32 answers in steps of its last place, whatever is done with them afterwards. A
-constant in float32, such as a table of angles, does not show like this.
+constant in float32, such as a table of angles, shows by its dtype alone.
 """
 
 from __future__ import annotations
@@ -113,6 +113,11 @@ def hint(where: str, sides: Sequence[Framework]) -> str:
         f"{where} something is computed in float32 {on_sides(sides)}: moved by {MOVE:.0e} of itself, what goes in is "
         "answered in steps (`float32_inside` in the pair judges that by float32's rule)"
     )
+
+
+def hint_of_dtype(where: str, sides: Sequence[Framework], *, before: bool) -> str:
+    """What is told where numbers in float32 were seen that no move reaches; `before` the place that differs."""
+    return f"{'before that, ' if before else ''}{where} there are numbers in float32 {on_sides(sides)}"
 
 
 def told(found: Casts, wheres: Mapping[str, str]) -> list[str]:

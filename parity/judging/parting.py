@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from parity.judging.casts import Casts, casts, on_sides, suspected, told
+from parity.judging.casts import Casts, casts, hint, hint_of_dtype, on_sides, suspected, told
 from parity.judging.difference import difference
 from parity.judging.factors import FLOAT64_FLOOR
 from parity.judging.float32 import OTHER
+from parity.judging.hints.precision import OF_FLOAT32
 from parity.judging.starts import starts, wheres
-from parity.recording import Arrays, Framework, Key
+from parity.recording import FRAMEWORKS, Arrays, Framework, Key
 from parity.runs import Progress
+from parity.verdict import Comparison
 
 if TYPE_CHECKING:
     from parity.check import Findings
@@ -48,6 +50,38 @@ def parting(findings: Findings, tell: Progress) -> None:
                 findings.judge, step, taught, findings.scales, findings.unshown.tensors,
                 casts=findings.casts, inside=findings.inside.places,
             )  # fmt: skip
+
+
+class InFloat32(NamedTuple):
+    """What is in float32, in words, and whether it is at the very place."""
+
+    words: str = ""
+    here: bool = False
+
+
+def in_float32(findings: Findings, first: Comparison) -> InFloat32:
+    """What is in float32 where a first difference of float32's size shows, or else what lies nearest before it."""
+    step, name = first.key.step, first.key.tensor
+    of_its_size = first.dtype == "float64" and first.loop is None and first.difference <= OF_FLOAT32[1]
+    forward = findings.judge.of("forward", step)
+    seen = forward and first.key.stage in ("forward", "loss") and not findings.inside.holds(first.key)
+    if not (of_its_size and seen):
+        return InFloat32()
+    order = [place for place in forward if place not in findings.unshown.tensors]
+    where = wheres([*order, "loss"])
+    if name in findings.casts:
+        return InFloat32(hint(where[name], findings.casts[name]), here=True)
+    found = {framework: _lowered(findings, framework, step) for framework in findings.running}
+    for place in reversed([*where][: [*where].index(name) + 1]):
+        if sides := [framework for framework in FRAMEWORKS if place in found.get(framework, ())]:
+            return InFloat32(hint_of_dtype(where[place], sides, before=place != name), place == name)
+    return InFloat32()
+
+
+def _lowered(findings: Findings, framework: Framework, step: int) -> list[str]:
+    live = findings.running[framework].float64
+    batch = live.batches(findings.seed, findings.pair.steps)[step]
+    return live.lowered(findings.judge.state_before(step).parameters, batch)
 
 
 def _taught(findings: Findings, framework: Framework, step: int, given: Arrays) -> Arrays:

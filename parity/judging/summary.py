@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parity.judging.casts import hint
 from parity.judging.difference import BIT_EXACT
 from parity.judging.excerpt import kept
 from parity.judging.factors import MINIMUM_POWER
 from parity.judging.float32 import OTHER
 from parity.judging.hints.data import looks_like_another_batch, looks_like_data
 from parity.judging.hints.looks_like import looks_like
-from parity.judging.hints.precision import OF_FLOAT32
+from parity.judging.parting import in_float32
 from parity.judging.power import by_kind, multiplies_matrices, wrong_answers
 from parity.judging.score import score
-from parity.judging.starts import wheres
 from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, Dtype, Framework, Key
 from parity.verdict import Comparison, Curves, FirstDifference, Score, StageVerdict, Verdict, worst
 
@@ -168,12 +166,15 @@ def _first_difference(findings: Findings, comparisons: Iterable[Comparison]) -> 
 
 
 def _hint(findings: Findings, first: Comparison) -> str:
+    lowered = in_float32(findings, first)
+    # What is in float32 elsewhere need not be what differs.
+    looks = "" if lowered.here else _looks_like(findings, first)
+    return "; ".join(filter(None, (looks, lowered.words)))
+
+
+def _looks_like(findings: Findings, first: Comparison) -> str:
     if first.key.stage == "data":
         return _hint_of_data(findings, first)
-    if first.dtype == "float64" and first.key.stage == "forward" and first.difference <= OF_FLOAT32[1]:
-        where = wheres(findings.judge.of("forward", first.key.step), findings.unshown.tensors)
-        if first.key.tensor in findings.casts and first.key.tensor in where:
-            return hint(where[first.key.tensor], findings.casts[first.key.tensor])
     if first.loop in findings.runs:
         side: Framework = "torch" if first.loop.startswith("torch") else "jax"
         return looks_like(first.key, findings.judge, findings.runs[first.loop], side)

@@ -64,6 +64,68 @@ def test_nothing_is_told_of_a_pair_that_computes_in_float64() -> None:
     assert (verdict.outcome, verdict.listed) == ("agree", [])
 
 
+class WithTable(Net):
+    """A table of angles, in float32 or in the dtype of the run."""
+
+    def __init__(self, dtype: torch.dtype | None) -> None:
+        super().__init__(None)
+        self.angles = dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.inner(x)
+        table = torch.arange(HIDDEN, dtype=self.angles or x.dtype).cos().to(x.dtype)
+        found: Tensor = self.outer(nn.functional.gelu(self.norm(x * table)))
+        return found
+
+
+class WithTableTwin(NetTwin):
+    def __init__(self, rngs: nnx.Rngs, angles: Any) -> None:
+        super().__init__(rngs, None)
+        self.angles = angles
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = self.inner(x)
+        table = jnp.cos(jnp.arange(HIDDEN, dtype=self.angles or x.dtype)).astype(x.dtype)
+        return self.outer(nnx.gelu(self.norm(x * table), approximate=False))
+
+
+@pytest.mark.parametrize(("dtypes", "sides"), SIDES.items())
+def test_a_table_in_float32_is_named_with_its_place_and_side(dtypes: tuple[str, str], sides: str) -> None:
+    in_torch = partial(WithTable, torch.float32 if dtypes[0] == "float32" else None)
+    in_jax = partial(WithTableTwin, angles=jnp.float32 if dtypes[1] == "float32" else None)
+    verdict = check(pair({"model": in_torch}, {"model": in_jax}), dtypes=("float64",))
+    assert first(verdict).key == Key("forward", 0, "norm.input")
+    assert verdict.first_difference is not None
+    said = f"between inner.output and norm.input there are numbers in float32 {sides}"
+    assert verdict.first_difference.looks_like == said
+
+
+def test_a_loss_in_float32_is_named_with_its_side() -> None:
+    def cast(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        return nn.functional.cross_entropy(model(batch["inputs"]).float(), batch["labels"]).double()
+
+    verdict = check(pair(TORCH["float64"] | {"loss": cast}, JAX["float64"]), dtypes=("float64",))
+    assert first(verdict).key == Key("loss", 0, "loss")
+    assert verdict.first_difference is not None
+    assert verdict.first_difference.looks_like.endswith(
+        "between output and loss there are numbers in float32 on the torch side"
+    )
+
+
+def test_a_table_that_is_made_long_before_is_told_beside_what_the_difference_looks_like() -> None:
+    class Early(WithTable):
+        def forward(self, x: Tensor) -> Tensor:
+            table = torch.arange(HIDDEN, dtype=torch.float32).cos().to(x.dtype)
+            found: Tensor = self.outer(nn.functional.gelu(self.norm(self.inner(x) * table)))
+            return found
+
+    made = pair({"model": partial(Early, None)}, {"model": partial(WithTableTwin, angles=None)})
+    verdict = check(made, dtypes=("float64",))
+    assert verdict.first_difference is not None
+    said = "before that, between the batch and inner.input there are numbers in float32 on the torch side"
+    assert verdict.first_difference.looks_like.endswith(said)
+
+
 class Gain(nn.Module):
     """A single product in float32, which comes to the same bits everywhere."""
 
