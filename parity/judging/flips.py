@@ -91,7 +91,7 @@ class Rejudge:
         exact = self.float32.judge.state_before(step).parameters
         parameters = cast(exact, "float32")
         # Against the judge as it was: already the rounding of its parameters to float32 may flip an activation.
-        here = flips(self._observe(side, parameters, step), self._judged(exact, step))
+        here = flips(self._observe(side, exact, step), self._judged(exact, step))
         if here.outside or not here.inside:
             return None
         for move in range(MOVES):

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 import torch
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 from parity import check
 from parity.errors import NotCheckable
 from parity.judging.factors import CAP, FEW_EPS, FLOAT32_FACTOR, FLOAT64_CEILING, FLOAT64_FLOOR
-from parity.recording import Key
+from parity.live import live_side
+from parity.recording import FRAMEWORKS, Arrays, Key
 from parity.verdict import EPS, Comparison, Verdict
 from parity_tests.parity import casting
 from parity_tests.parity.casting import HIDDEN, Net, NetTwin, NormTwin, pair
@@ -296,6 +298,37 @@ def test_a_mistake_before_inside_and_behind_a_declared_layer_is_caught(mistake: 
     assert first(verdict).key == key
     assert first(verdict).limit <= limit
     assert "float32" not in verdict.first_difference.looks_like  # type: ignore[union-attr]
+
+
+def rectified(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+    return nn.functional.cross_entropy(torch.relu(model(batch["inputs"])), batch["labels"])
+
+
+def rectified_twin(model: Any, batch: dict[str, jax.Array], gain: float = 1.0) -> jax.Array:
+    return gain * casting.loss_of_twin(lambda inputs: nnx.relu(model(inputs)), batch)
+
+
+def at_the_edge() -> Arrays:
+    """Parameters at which an activation of the first batch is as far above zero on one side as below on the other."""
+    made, parameters = pair(), casting.drawn(0)
+    sides = [live_side(made.side(framework), framework, "float64", "cpu") for framework in FRAMEWORKS]
+    torch_found, jax_found = (s.observe(parameters, s.batches(0, 1)[0]).forward["outer.output"] for s in sides)
+    example, entry = np.unravel_index(np.argmax(np.abs(torch_found - jax_found)), torch_found.shape)
+    parameters["outer.bias"][entry] -= (torch_found + jax_found)[example, entry] / 2
+    return parameters
+
+
+@pytest.mark.parametrize(("gain", "outcome"), [(1.0, "agree"), (1.001, "differ")])
+def test_an_activation_that_flips_behind_such_a_layer_is_judged_again_and_a_mistake_differs_still(
+    gain: float, outcome: str
+) -> None:
+    initial = at_the_edge()
+    theirs = {"loss": partial(rectified_twin, gain=gain)}
+    made = pair({"loss": rectified}, theirs, parameters=lambda seed: initial, float32_inside=("norm",))
+    verdict = check(made, dtypes=("float64",))
+    assert verdict.outcome == outcome, verdict.first_difference
+    again = [c for c in verdict.comparisons if "flipped at zero: judged again" in c.note]
+    assert {c.key.step for c in again} == ({0} if outcome == "agree" else set())
 
 
 def test_a_declaration_that_is_not_needed_is_told() -> None:
