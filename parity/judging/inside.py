@@ -11,6 +11,9 @@ from parity.judging.casts import listing
 from parity.judging.difference import BIT_EXACT, is_gradient
 from parity.recording import PLACE, Key, Recording
 
+INTO = ".input"
+"""What a pattern ends in that names what is done on the way into a layer, such as a softmax between two."""
+
 
 @dataclass(frozen=True)
 class Inside:
@@ -74,10 +77,11 @@ def inside(patterns: Sequence[str], judge: Recording) -> Inside:
         return Inside()
     forwards = [group for (stage, _), group in judge.groups.items() if stage == "forward"]
     known = dict.fromkeys(layer for group in forwards for name in group for layer in _modules(name))
-    declared = [layer for layer in known if any(fnmatchcase(layer, pattern) for pattern in patterns)]
+    declared = [layer for layer in known if any(_named(layer, pattern) for pattern in patterns)]
     for pattern in patterns:
-        if not any(fnmatchcase(layer, pattern) for layer in known):
-            there_are = f"the layers are {listing(list(known), 8)}" if known else "no layers were seen"
+        if not any(_named(layer, pattern) for layer in known):
+            layers = [layer for layer in known if not layer.endswith(INTO)]
+            there_are = f"the layers are {listing(layers, 8)}" if layers else "no layers were seen"
             raise NotCheckable(f"float32_inside: no layer is called {pattern!r}: {there_are}")
     places = {name for group in forwards for name in group if any(_within(name, layer) for layer in declared)}
     trained = judge.of("backward", 0)
@@ -96,12 +100,17 @@ def _following(forwards: Sequence[Collection[str]], places: Collection[str]) -> 
 
 
 def _modules(name: str) -> list[str]:
-    """The layer that a recorded place belongs to, and every module around it, the outermost first."""
+    """The layer that a recorded place belongs to, every module around it first; then what goes in."""
     place = PLACE.match(name)
     if place is None:
         return []
     parts = place["layer"].split(".")
-    return [".".join(parts[: index + 1]) for index in range(len(parts))]
+    modules = [".".join(parts[: index + 1]) for index in range(len(parts))]
+    return [*modules, f"{place['layer']}{INTO}"] if place["what"] == "input" else modules
+
+
+def _named(layer: str, pattern: str) -> bool:
+    return layer.endswith(INTO) == pattern.endswith(INTO) and fnmatchcase(layer, pattern)
 
 
 def _within(name: str, layer: str) -> bool:
@@ -109,4 +118,5 @@ def _within(name: str, layer: str) -> bool:
     place = PLACE.match(name)
     if place is None:
         return False
-    return place["layer"].startswith(f"{layer}.") or (place["layer"] == layer and place["what"] == "output")
+    into = place["what"] == "input"
+    return place["layer"].startswith(f"{layer}.") or f"{place['layer']}{INTO if into else ''}" == layer

@@ -300,6 +300,72 @@ def test_a_mistake_before_inside_and_behind_a_declared_layer_is_caught(mistake: 
     assert "float32" not in verdict.first_difference.looks_like  # type: ignore[union-attr]
 
 
+# What follows, by itself
+
+
+class Slightly(NetTwin):
+    """The layer behind the norm is wrong by less than float32's rule tells."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        super().__init__(rngs)
+        self.outer = Off(HIDDEN, casting.CLASSES, rngs=rngs)
+
+
+class Off(nnx.Linear):
+    def __call__(self, inputs: jax.Array, out_sharding: Any = None) -> jax.Array:
+        return super().__call__(inputs, out_sharding) * (1 + 1e-7)
+
+
+class Between(Net):
+    """GELU in float32, behind the norm."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed = self.norm(self.inner(x))
+        found: Tensor = self.outer(nn.functional.gelu(normed.float()).to(x.dtype))
+        return found
+
+
+class BetweenTwin(NetTwin):
+    def __call__(self, x: jax.Array) -> jax.Array:
+        normed = self.norm(self.inner(x))
+        return self.outer(nnx.gelu(normed.astype(jnp.float32), approximate=False).astype(x.dtype))
+
+
+def test_a_layer_that_follows_is_in_float64_and_held_to_it_where_it_is_handed_what_the_judge_has() -> None:
+    verdict = check(pair(None, {"model": Slightly}, float32_inside=("norm",)), dtypes=("float64",))
+    assert (first(verdict).key, first(verdict).limit) == (Key("forward", 0, "outer.output"), FLOAT64_CEILING)
+    assert first(verdict).note == "difference 1e-07, limit 1e-09, where it is handed what the judge has"
+    assert [start.where for start in verdict.starts] == ["in layer outer"]
+
+
+def test_what_follows_and_casts_too_has_to_be_declared_as_well() -> None:
+    sides = {"model": Between}, {"model": BetweenTwin}
+    verdict = check(pair(*sides, float32_inside=("norm",)), dtypes=("float64",))
+    assert first(verdict).key == Key("forward", 0, "outer.input")
+    assert first(verdict).note == "computed in float32 on both sides, which the pair does not declare"
+    assert check(pair(*sides, float32_inside=("norm", "outer.input"))).outcome == "agree"
+
+
+def test_a_table_in_float32_that_follows_is_named_too() -> None:
+    class Table(Net):
+        def forward(self, x: Tensor) -> Tensor:
+            normed = self.norm(self.inner(x))
+            table = torch.arange(HIDDEN, dtype=torch.float32).cos().to(x.dtype)
+            found: Tensor = self.outer(nn.functional.gelu(normed) * table)
+            return found
+
+    class TableTwin(NetTwin):
+        def __call__(self, x: jax.Array) -> jax.Array:
+            normed = self.norm(self.inner(x))
+            return self.outer(nnx.gelu(normed, approximate=False) * jnp.cos(jnp.arange(HIDDEN, dtype=x.dtype)))
+
+    verdict = check(pair({"model": Table}, {"model": TableTwin}, float32_inside=("norm",)), dtypes=("float64",))
+    assert first(verdict).key == Key("forward", 0, "outer.input")
+    assert verdict.first_difference is not None
+    said = "between norm.output and outer.input there are numbers in float32 on the torch side"
+    assert verdict.first_difference.looks_like == said
+
+
 def rectified(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
     return nn.functional.cross_entropy(torch.relu(model(batch["inputs"])), batch["labels"])
 

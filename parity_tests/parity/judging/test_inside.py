@@ -41,6 +41,8 @@ def first_of(*patterns: str) -> str:
         ("*.attn", "blocks.0.attn.q.input"),
         ("*.attn.out", "blocks.0.attn.out.output"),
         ("blocks.0", "blocks.0.norm.input"),
+        ("head.input", "head.input"),
+        ("*.norm.input", "blocks.0.norm.input"),
         ("*", "stem.output"),
     ],
 )
