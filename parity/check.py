@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from parity.errors import NotCheckable
+from parity.judging.by_float32 import judged_by_float32, judged_with_cpu
+from parity.judging.casts import Casts
 from parity.judging.difference import Scales, scales_of
 from parity.judging.flips import Rejudge
 from parity.judging.float32 import OTHER, Float32
 from parity.judging.float64 import NoiseOf, compare_float64
+from parity.judging.inside import Inside, inside
 from parity.judging.judge import (
     Lockstep,
     compare_null_in_lockstep,
@@ -23,9 +26,9 @@ from parity.judging.judge import (
 from parity.judging.layers import Unshown, unshown
 from parity.judging.loops import chosen, compare_loops_float32, compare_loops_float64
 from parity.judging.noise import Noise
+from parity.judging.parting import parting
 from parity.judging.power import multiplies_matrices
 from parity.judging.score import compare_predictions
-from parity.judging.starts import starts
 from parity.judging.summary import summarised
 from parity.pair import Pair
 from parity.recording import DTYPES, FRAMEWORKS, Device, Dtype, Framework, Key, Recording, keys_of
@@ -42,8 +45,9 @@ class Findings:
     """What a check has found so far; `parity.judging.summary` makes the verdict of it.
 
     `against` tells of a side that is recorded. `unshown` is what one side alone can show, `starts` where differences
-    start. `lockstep` has the float64 comparisons of the free runs, and what of them was made in lockstep instead.
-    `coarse` has the coarse distances for each dtype.
+    start. `casts` is what computes in float32 in float64 although `inside`, what the pair declares, does not have it.
+    `lockstep` has the float64 comparisons of the free runs, and what of them was made in lockstep instead. `coarse` has
+    the coarse distances for each dtype.
     """
 
     pair: Pair
@@ -60,6 +64,8 @@ class Findings:
     listed: list[str] = field(default_factory=list)
     unshown: Unshown = field(default_factory=Unshown)
     starts: list[Start] = field(default_factory=list)
+    casts: Casts = field(default_factory=dict)
+    inside: Inside = field(default_factory=Inside)
     lockstep: Lockstep = field(default_factory=lambda: Lockstep([]))
 
     @property
@@ -130,9 +136,7 @@ def compared(findings: Findings, loops: Sequence[str] | None, tell: Progress) ->
     names = chosen(findings.sides, loops) if trains else {"torch": {}, "jax": {}}
     _float64(findings, names, tell)
     curves = Curves({}, {})
-    if findings.differs:
-        tell("float64: where it starts")
-        findings.starts = _starts(findings)
+    parting(findings, tell)
     if not findings.differs and "float32" in findings.dtypes:
         _float32(findings, names, tell)
         if trains and not findings.differs:
@@ -158,24 +162,46 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
         findings.unshown = unshown(free, sides["jax"].unmatched, sides["jax"].apart)
     free[judging] = judge = completed(findings.judge, free[other], findings.unshown.tensors)
     findings.listed += findings.unshown.listed
-    keys = [
-        key for key in keys_of(*free.values())
-        if key.tensor not in findings.unshown.tensors and not rests_on_null(key, judge, findings.scales)
-    ]  # fmt: skip
-    compared = compare_float64(free["torch"], free["jax"], findings.scales, noise_of, keys=keys)
-    findings.lockstep = _beyond_noise(findings, compared, noise_of)
+    findings.inside = inside(findings.pair.float32_inside, judge)
+    findings.listed += findings.inside.listed
+    keys = [key for key in keys_of(*free.values()) if key.tensor not in findings.unshown.tensors]
+    if findings.inside.layers:
+        _coarse32(findings, tell)
+        findings.lockstep = judged_by_float32(findings, keys)
+    else:
+        keys = [key for key in keys if not rests_on_null(key, judge, findings.scales)]
+        compared = compare_float64(free["torch"], free["jax"], findings.scales, noise_of, keys=keys)
+        findings.lockstep = _beyond_noise(findings, compared, noise_of)
     findings.comparisons += findings.lockstep.comparisons
     findings.listed += [findings.lockstep.listed] if findings.lockstep.listed else []
-    findings.comparisons += compare_null_in_lockstep(
-        judge, judging, lambda: findings.running[other].lockstep64(judge), findings.scales
-    )
-    if findings.device == "gpu":
-        findings.comparisons += compare_with_cpu(judge, sides[judging].on_cpu(), findings.scales, noise_of)
+    _of_the_judge(findings, noise_of)
     _predictions(findings, "float64", {None: findings.lockstep.run or free[other]})
     found, findings.runs = compare_loops_float64(sides, names, judge, findings.scales, noise_of, findings.pair.steps)
     findings.comparisons += found
     tell("float64: one precision lower, for its power")
     findings.coarse["float64"] = sides[judging].coarse("float64", judge, findings.scales)
+
+
+def _of_the_judge(findings: Findings, noise_of: NoiseOf) -> None:
+    """What makes the float64 run a judge beyond the agreement of two free-running sides."""
+    judge, judging = findings.judge, findings.judging
+    if not findings.inside.layers:
+        findings.comparisons += compare_null_in_lockstep(
+            judge, judging, lambda: findings.running[OTHER[judging]].lockstep64(judge), findings.scales
+        )
+    if findings.device == "gpu":
+        cpu = findings.sides[judging].on_cpu()
+        findings.comparisons += (
+            judged_with_cpu(findings, cpu, noise_of) if findings.inside.layers
+            else compare_with_cpu(judge, cpu, findings.scales, noise_of)
+        )  # fmt: skip
+
+
+def _coarse32(findings: Findings, tell: Progress) -> None:
+    if multiplies_matrices(findings.judge) and "float32" not in findings.coarse:
+        tell("float32: the coarse distance")
+        side = findings.sides[findings.judging]
+        findings.coarse["float32"] = side.coarse("float32", findings.judge, findings.scales)
 
 
 def _beyond_noise(findings: Findings, compared: list[Comparison], noise_of: NoiseOf) -> Lockstep:
@@ -197,24 +223,9 @@ def _beyond_noise(findings: Findings, compared: list[Comparison], noise_of: Nois
     )
 
 
-def _starts(findings: Findings) -> list[Start]:
-    """Where the differences of a pass start, told by a side that is handed at every layer what the judge has there."""
-    wrong = [c.key for c in findings.comparisons if c.outcome == "differ" and c.dtype == "float64" and c.loop is None]
-    first = min(wrong, key=Key.flow, default=None)
-    side = findings.running.get(OTHER[findings.judging])
-    if first is None or first.stage != "forward" or side is None:
-        return []
-    judge, step = findings.judge, first.step
-    batch = side.float64.batches(findings.seed, findings.pair.steps)[step]
-    taught = side.float64.taught(judge.state_before(step).parameters, batch, judge.of("forward", step))
-    return starts(judge, step, taught, findings.scales, findings.unshown.tensors)
-
-
 def _float32(findings: Findings, names: dict[Framework, dict[str, str]], tell: Progress) -> None:
     sides, judge = findings.sides, findings.judge
-    if multiplies_matrices(judge):
-        tell("float32: the coarse distance")
-        findings.coarse["float32"] = sides[findings.judging].coarse("float32", judge, findings.scales)
+    _coarse32(findings, tell)
     stepped = {framework: side.lockstep(judge) for framework, side in sides.items()}
     findings.recordings["float32"] = stepped
 
@@ -251,10 +262,12 @@ def _predictions(findings: Findings, dtype: Dtype, sides: dict[Framework | None,
             expected = findings.judge.of("score", 0).get(tensor)
             if expected is None:
                 continue  # already reported as missing on one side
-            comparison, accepted = compare_predictions(name, expected, output, dtype, framework)
+            exactly = dtype == "float64" and not findings.inside.layers
+            comparison, accepted = compare_predictions(name, expected, output, dtype, framework, exactly=exactly)
             findings.comparisons.append(comparison)
             if accepted:
-                findings.listed.append(f"{dtype}, {framework}: {accepted} predictions on {name} flip within rounding")
+                where = f"{dtype}, {framework}" if framework else dtype
+                findings.listed.append(f"{where}: {accepted} predictions on {name} flip within rounding")
 
 
 def _list(findings: Findings, float32: Float32, found: list[Comparison]) -> None:

@@ -94,6 +94,9 @@ class LiveSide(Protocol):
         forcing).
         """
 
+    def lowered(self, parameters: Arrays, batch: Batch) -> list[str]:
+        """The places of a float64 pass, then its `output` and `loss`, before which there are numbers in fewer bits."""
+
     def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
         """One pass with its layers."""
 

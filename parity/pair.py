@@ -137,6 +137,8 @@ class Pair:
             Without the backward stage the models are in evaluation mode.
         weight_map: what the weight map that is found between two modules is to be told, a line for a torch name; or a
             whole map, which was saved and perhaps corrected, as `WeightMap.load(FILE)` reads it.
+        float32_inside: patterns such as `*.norm` for layers of torch that compute in float32 whatever the dtype. In
+            float64 they and what follows them are judged by float32's rule; without a word such a layer is red.
 
     Raises:
         NotCheckable: no step, a stage that there is not or whose grounds are left out, or a side lacks a part for one.
@@ -154,6 +156,7 @@ class Pair:
     published: Mapping[str, float] = field(default_factory=dict)
     stages: tuple[str, ...] = STAGES
     weight_map: Mapping[str, str] | WeightMap = field(default_factory=dict)
+    float32_inside: tuple[str, ...] = ()
 
     if TYPE_CHECKING:
         # More may be given than is kept: a dict for a side.
@@ -174,6 +177,8 @@ class Pair:
             raise _unfit(self, f"steps must be at least 1, not {steps}: nothing would be compared")
         if fault := _stages_fault(self.stages):
             raise _unfit(self, fault)
+        if isinstance(self.float32_inside, str):
+            raise _unfit(self, f"float32_inside is {self.float32_inside!r}: expected a tuple of patterns")
         torch, jax = _side("torch", self.torch, self), _side("jax", self.jax, self)
         if torch.parameters is None or jax.parameters is None:
             torch, jax = (replace(side, parameters=torch.parameters or jax.parameters) for side in (torch, jax))
@@ -237,6 +242,8 @@ def _lacking(pair: Pair) -> str:
     """Which part a side lacks for a stage that the pair declares; empty where both have all."""
     for framework in FRAMEWORKS:
         side = pair.side(framework)
+        if pair.float32_inside and side.loops:
+            return f"float32_inside: the {framework} side's loops would be judged in float64: leave them out"
         needed = {"data": ("batches",), "loss": ("loss",), "score": ("scored",), "update": ("optimizer", "update")}
         if side.arrays is not None:
             needed |= {"init": ("parameters",), "forward": ("predict",)}

@@ -19,6 +19,7 @@ from parity.errors import NotCheckable
 from parity.jax_side.drawing import compiled
 from parity.jax_side.dropout import injected
 from parity.jax_side.layers import arrays_of
+from parity.jax_side.lowering import lowered_before
 from parity.jax_side.models.kinds import models_of
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.optimizer import state_in, state_out
@@ -140,6 +141,11 @@ class JaxSide:
             found = self._forced(self._models.held(parameters), self._device_batch(batch), jax.device_put(given))
             return {name: to_numpy(found[name]) for name in self._order}
 
+    def lowered(self, parameters: Arrays, batch: Batch) -> list[str]:
+        with self._settings():
+            program = jax.make_jaxpr(self._lowered)(self._models.held(parameters), self._device_batch(batch))
+        return lowered_before(program, self._order)
+
     def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
         with self._settings():
             found = self._observed(self._models.held(parameters), self._device_batch(batch), bits=bits)
@@ -228,6 +234,14 @@ class JaxSide:
         found = called.layers.forward | ({} if self._side.predict else arrays_of(called.layers.outputs))
         self._order = list(found)
         return found
+
+    def _lowered(self, held: Held, batch: dict[str, jax.Array]) -> list[jax.Array]:
+        with self._pass(held, batch, None) as called:
+            given = called.ask(self._parts.calling)
+        found = called.layers.forward | arrays_of(called.layers.outputs)
+        found |= {} if self._side.loss is None else {"loss": given}
+        self._order = list(found)
+        return list(found.values())
 
     def _observe(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> tuple[Passed, Any, Any]:
         def watched_loss(trained: Any, probes: dict[str, jax.Array] | None) -> tuple[jax.Array, tuple[Any, ...]]:

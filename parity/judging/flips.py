@@ -62,7 +62,7 @@ class Rejudge:
         judge: the judge's side, live in float64. Where the judge is recorded, and cannot be asked about another state,
             the other side's float64 run stands in for it, which has agreed with it by then: a fault that shows in
             float32 only is not in it.
-        sides: the sides that run, live in float32.
+        sides: the sides that run, live in the dtype that is judged.
         batches: of the judge, float64.
         seed: of the run; the states moved aside are drawn from it.
         recorded: of a side that does not run: how many activations of it flipped at the step of a gradient, and how far
@@ -91,7 +91,7 @@ class Rejudge:
         exact = self.float32.judge.state_before(step).parameters
         parameters = cast(exact, "float32")
         # Against the judge as it was: already the rounding of its parameters to float32 may flip an activation.
-        here = flips(self._observe(side, parameters, step), self._judged(exact, step))
+        here = flips(self._observe(side, exact, step), self._judged(exact, step))
         if here.outside or not here.inside:
             return None
         for move in range(MOVES):
@@ -103,7 +103,8 @@ class Rejudge:
         return None
 
     def _observe(self, framework: Framework, parameters: Arrays, step: int) -> Observation:
-        return self.sides[framework].observe(parameters, self.batches[step])
+        side = self.sides[framework]
+        return side.observe(cast(parameters, side.dtype), self.batches[step])
 
     def _judged(self, parameters: Arrays, step: int) -> Observation:
         return self.judge.observe(cast(parameters, "float64"), self.batches[step])

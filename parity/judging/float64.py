@@ -44,7 +44,7 @@ def compare_float64(
 ) -> list[Comparison]:  # fmt: skip
     """Every tensor of the two recordings, or those of `keys`. Noise is drawn only where the floor does not suffice."""
     wanted = keys_of(torch, jax) if keys is None else keys
-    found = [_compare(key, torch.get(key), jax.get(key), scales, loop) for key in wanted]
+    found = [compare_one(key, torch.get(key), jax.get(key), scales, loop) for key in wanted]
     doubtful = [c for c in found if c.limit == FLOAT64_FLOOR and FLOAT64_FLOOR < c.difference <= FLOAT64_CEILING]
     if not doubtful:
         return found
@@ -54,7 +54,10 @@ def compare_float64(
     return [_explained(c, *noises) if c in doubtful else c for c in found]
 
 
-def _compare(key: Key, torch: Array | None, jax: Array | None, scales: Scales, loop: str | None) -> Comparison:
+def compare_one(
+    key: Key, torch: Array | None, jax: Array | None, scales: Scales, loop: str | None = None
+) -> Comparison:
+    """One tensor of both sides, within the narrowest limit that there is."""
     note = fault(torch, "torch", "float64") or fault(jax, "jax", "float64")
     if note or torch is None or jax is None:
         return Comparison(key, "float64", None, loop, float("inf"), FLOAT64_FLOOR, None, "differ", note)

@@ -17,12 +17,13 @@ def predictions(output: Array) -> Array:
 
 
 def compare_predictions(
-    name: str, expected: Array, found: Array, dtype: Dtype, side: Framework | None
+    name: str, expected: Array, found: Array, dtype: Dtype, side: Framework | None, *, exactly: bool
 ) -> tuple[Comparison, int]:
     """Predictions example by example, and how many flipped where that is accepted.
 
-    In float64 none may differ. In float32 one may where the margin, by which the judge prefers its own class to the
-    other, is within what the side's two logits are from the judge's.
+    Where they have to be equal `exactly`, as in float64, none may differ. Else, as in float32, one may where the
+    margin, by which the judge prefers its own class to the other, is within what the side's two logits are from the
+    judge's.
     """
     key = Key("score", 0, f"{name}.predictions")
     if expected.shape != found.shape:
@@ -32,7 +33,7 @@ def compare_predictions(
     ours, theirs = predictions(expected), predictions(found)
     flipped = np.flatnonzero(ours != theirs)
     share = flipped.size / max(ours.size, 1)
-    if dtype == "float64":
+    if exactly:
         note = (
             f"{flipped.size} of {ours.size} examples get another class, first {_first(flipped)}" if flipped.size else ""
         )

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
+from parity.judging.casts import Casts, on_sides
 from parity.judging.difference import Scales, difference, largest
-from parity.judging.factors import FLOAT64_FLOOR
+from parity.judging.factors import FEW_EPS, FLOAT32_FACTOR, FLOAT64_FLOOR
 from parity.recording import PLACE, Arrays, Key, Recording
-from parity.verdict import Start
+from parity.verdict import EPS, Start
 
 
-def starts(judge: Recording, step: int, taught: Arrays, scales: Scales, skipped: frozenset[str]) -> list[Start]:
+def starts(
+    judge: Recording, step: int, taught: Arrays, scales: Scales, skipped: frozenset[str], *,
+    casts: Casts | None = None, inside: Collection[str] = (),
+) -> list[Start]:  # fmt: skip
     """The places of a pass that do not follow from what the judge has before them, in the order of the flow.
 
     `taught` is what a side found at every place where it was handed what the judge has there and before. So a
     difference at the output of a layer is the layer's own, and one at an input is that of the segment before it.
+    Places that compute in float32 are told as such; those `inside` a layer that is declared to may differ by as much.
     """
-    found, before = [], "the batch"
-    for name, expected in judge.of("forward", step).items():
-        if name in skipped:
-            continue
-        array = taught.get(name)
+    forward, found = judge.of("forward", step), []
+    for name, where in wheres(forward, skipped).items():
+        array, expected = taught.get(name), forward[name]
         if array is not None and array.shape == expected.shape:
             key = Key("forward", step, name)
             apart = difference(array, expected, scales.of.get(key, largest(expected)))
-            if not apart <= FLOAT64_FLOOR:
-                found.append(Start(key, apart, _where(name, before)))
-        before = name
+            limit = FLOAT32_FACTOR * FEW_EPS * EPS["float32"] if name in inside else FLOAT64_FLOOR
+            if not apart <= limit:
+                told = f" in float32 {on_sides(casts[name])}" if casts and name in casts else ""
+                found.append(Start(key, apart, f"{where}{told}"))
     return found
 
 
-def _where(name: str, before: str) -> str:
-    match = PLACE.match(name)
-    if match is not None and match["what"] == "output":
-        return f"in layer {name.rpartition('.')[0]}"
-    return f"between {before} and {name}"
+def wheres(names: Iterable[str], skipped: Collection[str] = ()) -> dict[str, str]:
+    """For each recorded place of a pass, in words, where that is which follows from the places before it."""
+    found, before = dict[str, str](), "the batch"
+    for name in names:
+        if name not in skipped:
+            match = PLACE.match(name)
+            layer = match is not None and match["what"] == "output"
+            found[name] = f"in layer {name.rpartition('.')[0]}" if layer else f"between {before} and {name}"
+            before = name
+    return found

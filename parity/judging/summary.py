@@ -14,9 +14,10 @@ from parity.judging.factors import MINIMUM_POWER
 from parity.judging.float32 import OTHER
 from parity.judging.hints.data import looks_like_another_batch, looks_like_data
 from parity.judging.hints.looks_like import looks_like
+from parity.judging.parting import in_float32
 from parity.judging.power import by_kind, multiplies_matrices, wrong_answers
 from parity.judging.score import score
-from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, Dtype, Framework, Key, Recording
+from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, Dtype, Framework, Key
 from parity.verdict import Comparison, Curves, FirstDifference, Score, StageVerdict, Verdict, worst
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ def _powers(findings: Findings) -> tuple[Kinds, list[Comparison]]:
     kinds: Kinds = {}
     comparisons = list(findings.comparisons)
     for dtype in findings.recordings:
-        answers = wrong_answers(findings.judge, findings.scales, findings.coarse.get(dtype, {}))
+        coarse = findings.coarse.get(dtype, {})
+        if dtype == "float64":
+            coarse = findings.inside.coarse(coarse, findings.coarse.get("float32", {}))
+        answers = wrong_answers(findings.judge, findings.scales, coarse)
         limits: dict[Key, float] = {}
         for index, comparison in enumerate(comparisons):
             shown = answers.get(comparison.key)
@@ -57,7 +61,7 @@ def _powers(findings: Findings) -> tuple[Kinds, list[Comparison]]:
             comparisons[index] = replace(comparison, power=min(shown.values()) / comparison.limit)
             if comparison.loop is None:
                 limits[comparison.key] = max(limits.get(comparison.key, 0.0), comparison.limit)
-        kinds[dtype] = by_kind(answers, limits)
+        kinds[dtype] = by_kind(answers, findings.inside.remaining(limits) if dtype == "float64" else limits)
     return kinds, comparisons
 
 
@@ -110,7 +114,7 @@ def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, f
     for dtype in findings.dtypes:
         kinds = shown[dtype]
         for kind, power in kinds.items():
-            if kind == "coarse" and not _asks_lower_precision(stage, dtype, findings.judge):
+            if kind == "coarse" and not _asks_lower_precision(stage, dtype, findings):
                 continue
             if not power >= MINIMUM_POWER:
                 return f"no power in {dtype}: the wrong answer '{kind}' is only {power:.2g} limits away"
@@ -119,9 +123,10 @@ def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, f
     return ""
 
 
-def _asks_lower_precision(stage: str, dtype: Dtype, judge: Recording) -> bool:
+def _asks_lower_precision(stage: str, dtype: Dtype, findings: Findings) -> bool:
     """Whether power against lower precision is asked of a stage."""
-    return stage in LOWER_PRECISION and (dtype == "float64" or multiplies_matrices(judge))
+    in_float64 = dtype == "float64" and not findings.inside.layers
+    return stage in LOWER_PRECISION and (in_float64 or multiplies_matrices(findings.judge))
 
 
 def _unequal_conditions(findings: Findings) -> str:
@@ -161,6 +166,13 @@ def _first_difference(findings: Findings, comparisons: Iterable[Comparison]) -> 
 
 
 def _hint(findings: Findings, first: Comparison) -> str:
+    lowered = in_float32(findings, first)
+    # What is in float32 elsewhere need not be what differs.
+    looks = "" if lowered.here else _looks_like(findings, first)
+    return "; ".join(filter(None, (looks, lowered.words)))
+
+
+def _looks_like(findings: Findings, first: Comparison) -> str:
     if first.key.stage == "data":
         return _hint_of_data(findings, first)
     if first.loop in findings.runs:

@@ -20,6 +20,7 @@ from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Pro
 from parity.rounding import cast
 from parity.torch_side.dropout import injected
 from parity.torch_side.layers import Layers, watch
+from parity.torch_side.lowering import Lowering
 from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, to_numpy
 from parity.torch_side.outputs import leaves_of, tensors_of
 from parity.torch_side.updater import Updater
@@ -97,6 +98,14 @@ class TorchSide:
             self._parts.calling(model, tensors)
         found = layers.forward | ({} if self._side.predict else tensors_of(layers.outputs))
         return {name: to_numpy(tensor) for name, tensor in found.items()}
+
+    def lowered(self, parameters: Arrays, batch: Batch) -> list[str]:
+        model = self._built(parameters)
+        with torch.no_grad(), self._pass(model, batch, None) as (layers, tensors):
+            lowering = Lowering(layers)
+            with lowering:
+                self._parts.calling(model, tensors)
+        return lowering.places
 
     def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
         model = self._built(parameters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -41,6 +42,12 @@ def test_they_agree_and_the_verdict_says_that_layers_were_not_seen(kind: str) ->
     assert {("backward", "inner.weight"), ("update", "exp_avg.outer.bias"), ("score", "held out.output")} < compared
     expected = "layers were not seen on the jax side: of inner, outer, only parameters and gradients are compared"
     assert expected in verdict.listed
+
+
+def test_nothing_is_said_of_a_declared_layer_that_one_side_does_not_show() -> None:
+    verdict = check(replace(pair(), float32_inside=("outer",)), dtypes=("float64",))
+    assert verdict.outcome == "agree"
+    assert not [line for line in verdict.listed if "need not be declared" in line]
 
 
 def test_a_square_weight_that_is_taken_the_wrong_way_round_is_found() -> None:

@@ -85,8 +85,18 @@ def test_declared_stages_stand_in_the_order_of_the_flow_with_data_and_init() -> 
     assert pair().stages == STAGES
 
 
+def test_layers_in_float32_are_named_by_patterns_of_a_pair_without_loops() -> None:
+    with pytest.raises(NotCheckable, match=r"pair made: float32_inside is '\*\.norm': expected a tuple of patterns"):
+        pair(float32_inside="*.norm")
+    quiet = pair()
+    with pytest.raises(NotCheckable, match="the torch side's loops would be judged in float64: leave them out"):
+        replace(quiet, torch=replace(quiet.torch, train=never, loops=("stepped",)), float32_inside=("*",))
+
+
 def test_a_misspelt_word_of_a_pair_is_told_with_those_that_there_are() -> None:
-    with pytest.raises(NotCheckable, match=r"pair: there is no 'weights_map': a pair has torch, jax, batches, .*map$"):
+    with pytest.raises(
+        NotCheckable, match=r"pair: there is no 'weights_map': a pair has torch, jax, batches, .*weight_map"
+    ):
         pair(weights_map={})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -64,6 +65,15 @@ def test_what_computes_in_float32_whatever_its_dtype_is_red_in_float64(name: str
     verdict = check(pair_of([bystander, case], SIZES[:1]), dtypes=("float64",))
     assert verdict.outcome == "differ"
     assert differing(verdict, [bystander, case]).keys() - {""} == {case.name}
+
+
+@pytest.mark.parametrize("name", [case.name for case in CASES.values() if case.float32_inside])
+def test_where_that_is_declared_it_is_green_and_what_stands_before_it_is_judged_in_float64(name: str) -> None:
+    case, bystander = CASES[name], CASES["Linear"]
+    verdict = check(replace(pair_of([bystander, case], SIZES[:1]), float32_inside=(f"{slug(case)}*",)))
+    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+    before = [c for c in verdict.comparisons if c.dtype == "float64" and c.key.tensor.startswith(f"{slug(bystander)}.")]
+    assert max(c.limit for c in before if c.key.stage in ("forward", "update")) <= CEILING
 
 
 def test_no_two_cases_have_one_name() -> None:

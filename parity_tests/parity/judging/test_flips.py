@@ -15,7 +15,7 @@ from parity.judging.factors import FEW_EPS, FLOAT32_FACTOR, MOVES
 from parity.judging.flips import Rejudge, flips
 from parity.judging.float32 import Float32
 from parity.live import Gradients, LiveSide, Observation
-from parity.recording import Array, Arrays, Batch, Key
+from parity.recording import Array, Arrays, Batch, Dtype, Key
 from parity.verdict import EPS, Comparison
 from parity_tests.parity.made_recordings import MadeNoise, recording
 from parity_tests.parity.tiny import tiny
@@ -92,6 +92,8 @@ def test_beside_a_flip_a_wrong_gradient_is_still_one() -> None:
 
 class MadeSide:
     """Its outputs as `change` leaves them, its gradient `gain` where the ReLU is open."""
+
+    dtype: Dtype = "float32"
 
     def __init__(self, change: Callable[[Array], Array] = np.asarray, gain: float = 1.0) -> None:
         self.change, self.gain, self.passes = change, gain, 0

@@ -1,0 +1,134 @@
+"""Code that lowers the dtype inside a float64 run, found by how it answers a move that float32 cannot follow.
+
+What goes into a layer is moved up and down by a share of itself. Code in float64 answers along a straight line, but for
+the square of the move. Code in float32 answers in steps of its last place, whatever is done with them afterwards. A
+constant in float32, such as a table of angles, shows by its dtype alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from parity.judging.difference import largest
+from parity.recording import FRAMEWORKS, PLACE, Array, Arrays, Framework
+from parity.rounding import rounded
+
+MOVE = 2.0**-24
+"""The share that numbers are moved by: half a unit in the last place of float32. Its square is 4e-15."""
+SEEN = 2.0**-32
+"""A bend counts from this share of the tensor's size on. Steps of float32 are 6e-8, rounding in float64 is 1e-16."""
+CURVED = 16.0
+"""A bend of less than so many squares of the answer, both as shares of the size, is that of a smooth function."""
+BENT = 0.25
+"""Of the numbers that answer at all, so many must bend. A kink, as of a ReLU at zero, lies in the way of few."""
+ENOUGH = 16
+"""So many numbers, at least, must answer."""
+SIMPLE_BITS = 12
+"""Numbers of fewer mantissa bits, such as whole ones and masks, are exact in float32 whatever computes them."""
+
+Taught = Callable[[Arrays], Arrays]
+"""What a side finds at every place of a pass, where each is handed what it is given: `parity.live.LiveSide.taught`."""
+Casts = Mapping[str, tuple[Framework, ...]]
+"""The places of a pass, by what is recorded there, that compute in float32 in a float64 run, each with the sides."""
+
+
+def casts(sides: Mapping[Framework, Taught], given: Arrays) -> dict[str, tuple[Framework, ...]]:
+    """The places that compute in float32 on any of the sides, in the order of the pass that is `given`."""
+    found = {framework: stepping(taught, given) for framework, taught in sides.items()}
+    named = {name: tuple(framework for framework in FRAMEWORKS if name in found.get(framework, ())) for name in given}
+    return {name: on for name, on in named.items() if on}
+
+
+def stepping(taught: Taught, given: Arrays) -> frozenset[str]:
+    """The places of one side that answer in steps, each by what is done since the place before it."""
+    at, above, below = (taught(_moved(given, share)) for share in (0.0, MOVE, -MOVE))
+    return frozenset(
+        name for name in at if name in above and name in below and bends(at[name], above[name], below[name])
+    )
+
+
+def bends(at: Array, above: Array, below: Array) -> bool:
+    """Whether three answers, to a number and to it moved up and down, lie on no smooth line."""
+    if at.dtype.kind != "f" or not at.shape == above.shape == below.shape:
+        return False
+    middle, up, down = (array.astype(np.float64) for array in (at, above, below))
+    size, answer = largest(middle), largest(up - down) / 2
+    if not (np.isfinite(size) and np.isfinite(answer) and size > 0):
+        return False
+    answering = (up != middle) | (down != middle)
+    bent = np.abs(up + down - 2 * middle) > max(SEEN * size, CURVED * answer**2 / size)
+    return int(np.sum(answering)) >= ENOUGH and int(np.sum(bent)) >= BENT * int(np.sum(answering))
+
+
+def _moved(given: Arrays, share: float) -> Arrays:
+    """Every number up or down by this share of itself, by chance but alike for every share."""
+    numbers = np.random.default_rng(0)
+    return {
+        name: np.asarray(array * (1 + share * numbers.choice((-1.0, 1.0), array.shape)))
+        if array.dtype.kind == "f"
+        else array
+        for name, array in given.items()
+    }
+
+
+def suspected(forward: Arrays) -> bool:
+    """Whether a layer gave numbers that float32 holds although what it was given is finer.
+
+    That alone shows nothing: a layer may give what it looks up.
+    """
+    inputs: dict[str, list[Array]] = {}
+    for name, array in forward.items():
+        place = PLACE.match(name)
+        if place is not None and array.dtype.kind == "f":
+            call = name.rpartition(".")[0]
+            if place["what"] == "input":
+                inputs.setdefault(call, []).append(array)
+            elif inputs.get(call) and held(array) and not any(map(_fits, inputs[call])):
+                return True
+    return False
+
+
+def held(array: Array) -> bool:
+    """Whether float32 holds all numbers of an array, and enough of them are not held by chance."""
+    if not _fits(array):
+        return False
+    return len(np.unique(array[rounded(array, SIMPLE_BITS) != array])) >= ENOUGH
+
+
+def _fits(array: Array) -> bool:
+    with np.errstate(over="ignore"):
+        return bool(np.array_equal(array, array.astype(np.float32)))
+
+
+def on_sides(sides: Sequence[Framework]) -> str:
+    """The sides in words."""
+    return "on both sides" if len(sides) == len(FRAMEWORKS) else f"on the {sides[0]} side"
+
+
+def hint(where: str, sides: Sequence[Framework]) -> str:
+    """What is told of a difference at a place that computes in float32 on these sides."""
+    return (
+        f"{where} something is computed in float32 {on_sides(sides)}: moved by {MOVE:.0e} of itself, what goes in is "
+        "answered in steps (`float32_inside` in the pair judges that by float32's rule)"
+    )
+
+
+def hint_of_dtype(where: str, sides: Sequence[Framework], *, before: bool) -> str:
+    """What is told where numbers in float32 were seen that no move reaches; `before` the place that differs."""
+    return f"{'before that, ' if before else ''}{where} there are numbers in float32 {on_sides(sides)}"
+
+
+def told(found: Casts, wheres: Mapping[str, str]) -> list[str]:
+    """One line for each group of sides that computes in float32 somewhere."""
+    groups: dict[tuple[Framework, ...], list[str]] = {}
+    for name, sides in found.items():
+        groups.setdefault(sides, []).append(wheres[name])
+    return [f"computed in float32 {on_sides(sides)}: {listing(places)}" for sides, places in groups.items()]
+
+
+def listing(names: Sequence[str], shown: int = 4) -> str:
+    """The first few names, and how many more there are."""
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
