@@ -16,7 +16,10 @@ from parity.weight_map.weight_map import WeightMap
 
 
 class Gradients(NamedTuple):
-    """A loss, shape (), its gradient with respect to every parameter, and the model's buffers after the pass."""
+    """A loss, shape (), its gradient with respect to every parameter, and the model's buffers after the pass.
+
+    Of a frozen parameter there need not be a gradient.
+    """
 
     loss: Array
     parameters: Arrays
@@ -59,6 +62,14 @@ class LiveSide(Protocol):
     @property
     def apart(self) -> frozenset[str]:
         """Arrays that the torch side holds and this side does not, such as counters; none on the torch side itself."""
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        """Parameters that the pair declares frozen, by torch's names.
+
+        Raises:
+            NotCheckable: a pattern means no parameter, or together they mean all.
+        """
 
     @property
     def outline(self) -> Outline | None:

@@ -41,6 +41,7 @@ class Tie:
         torch: the torch side, which draws the initial parameters where nobody names them; None outside a pair.
         outline: of the torch side's model, where that cannot be asked for it.
         overrides: of the weight map between two modules.
+        frozen: patterns of the names of parameters that no step may move.
     """
 
     training: bool = True
@@ -48,6 +49,7 @@ class Tie:
     torch: Side | None = None
     outline: Outline | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
+    frozen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +137,8 @@ class Pair:
             Without the trajectory nothing is trained: each step is a pass over its batch at the initial parameters.
             Without the backward stage the models are in evaluation mode.
         weight_map: what the weight map that is found between two modules is to be told, a line for a torch name.
+        frozen: patterns of torch's names of parameters that no step may move on either side, such as "embed.*". Their
+            gradients and what an optimizer remembers of them are not compared. All other parameters must move.
 
     Raises:
         NotCheckable: no step, a stage that there is not or whose grounds are left out, or a side lacks a part for one.
@@ -152,6 +156,7 @@ class Pair:
     published: Mapping[str, float] = field(default_factory=dict)
     stages: tuple[str, ...] = STAGES
     weight_map: Mapping[str, str] = field(default_factory=dict)
+    frozen: tuple[str, ...] = ()
 
     if TYPE_CHECKING:
         # More may be given than is kept: a dict for a side.
@@ -170,7 +175,7 @@ class Pair:
         steps = getattr(self.batches, "steps", 100) if told is None else told
         if steps < 1:
             raise _unfit(self, f"steps must be at least 1, not {steps}: nothing would be compared")
-        if fault := _stages_fault(self.stages):
+        if fault := _stages_fault(self.stages) or _frozen_fault(self.frozen):
             raise _unfit(self, fault)
         torch, jax = _side("torch", self.torch, self), _side("jax", self.jax, self)
         if torch.parameters is None or jax.parameters is None:
@@ -181,6 +186,7 @@ class Pair:
             torch=replace(torch, tie=Tie()),
             outline=jax.tie.outline,
             overrides=self.weight_map,
+            frozen=tuple(self.frozen),
         )
         # A frozen dataclass: the stages in the order of the flow, each once.
         filled = {
@@ -228,6 +234,13 @@ def _stages_fault(stages: tuple[str, ...]) -> str:
     for stage in stages:
         if left_out := [ground for ground in RESTS_ON.get(stage, ()) if ground not in stages]:
             return f"the stage {stage} rests on {' and '.join(left_out)}: declare that too"
+    return ""
+
+
+def _frozen_fault(frozen: tuple[str, ...]) -> str:
+    """Why these cannot be patterns; empty where they can."""
+    if isinstance(frozen, str):
+        return f"frozen is {frozen!r}: expected a tuple of names or patterns"
     return ""
 
 

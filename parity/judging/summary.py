@@ -161,6 +161,8 @@ def _first_difference(findings: Findings, comparisons: Iterable[Comparison]) -> 
 
 
 def _hint(findings: Findings, first: Comparison) -> str:
+    if first.key.tensor in findings.frozen and first.key.stage != "init":
+        return ""  # that it moved is all that there is to say
     if first.key.stage == "data":
         return _hint_of_data(findings, first)
     if first.loop in findings.runs:

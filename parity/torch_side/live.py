@@ -21,7 +21,7 @@ from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Pro
 from parity.rounding import cast
 from parity.torch_side.dropout import injected
 from parity.torch_side.layers import Layers, tensors_of, watch
-from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, to_numpy
+from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, to_numpy, trained
 from parity.torch_side.updater import Updater
 from parity.tree import nested
 from parity.weight_map.outline import Outline
@@ -57,6 +57,10 @@ class TorchSide:
             ByHand(self._parts, dtype, device) if side.arrays else OfModule(self._parts, dtype, self._torch_device)
         )
         self.drew = False
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        return self._parts.frozen
 
     @property
     def outline(self) -> Outline | None:
@@ -100,6 +104,7 @@ class TorchSide:
 
     def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
         model = self._built(parameters)
+        named = self._trained(model)
         with self._pass(model, batch, bits) as (layers, tensors):
             loss = self._loss(model, tensors)
         buffers = self._models.buffers(model)
@@ -107,7 +112,6 @@ class TorchSide:
         if self._side.predict is not None:
             with torch.no_grad(), self._pass(model, batch, None, layers=False) as (_, tensors):
                 output = self._output(model, tensors, layers)
-        named = self._models.trained(model)
         wanted = [*named.values(), *layers.inputs.values()]
         with self._settings():
             found = [to_numpy(g) for g in torch.autograd.grad(loss, wanted, materialize_grads=True)]
@@ -215,12 +219,15 @@ class TorchSide:
         return {name: torch.from_numpy(array).to(self._torch_device) for name, array in copies.items()}
 
     def _differentiated(self, model: Any, batch: Batch, bits: int | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        named = self._trained(model)
         with self._pass(model, batch, bits, layers=bits is not None) as (_, tensors):
             loss = self._loss(model, tensors)
-        named = self._models.trained(model)
         with self._settings():
             found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
         return loss, dict(zip(named, found, strict=True))
+
+    def _trained(self, model: Any) -> dict[str, Tensor]:
+        return trained(self._models.parameters(model), self.frozen)
 
     def _gradients(self, model: Any, loss: Tensor, slopes: dict[str, Tensor]) -> Gradients:
         named = {name: to_numpy(slope) for name, slope in slopes.items()}
@@ -228,7 +235,7 @@ class TorchSide:
 
     def _updater(self, model: Any, state: Arrays) -> Updater | None:
         """The optimizer over the model's parameters; None where the update is by hand."""
-        return None if self._side.update is not None else Updater(self._parts, self._models.trained(model), state)
+        return None if self._side.update is not None else Updater(self._parts, self._models.parameters(model), state)
 
     def _state(self, model: Any, updater: Updater | None) -> State:
         return State(self._models.arrays(model), {} if updater is None else updater.state())
