@@ -27,10 +27,10 @@ class Gradients(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """One forward and backward pass with its layers.
+    """One forward and backward pass with its layers and taps.
 
-    `forward` has the inputs and outputs of every call of a layer that owns parameters, and the model's `output`.
-    `cotangents` has the gradient of the loss with respect to the input of every such call.
+    `forward` has the inputs and outputs of every call of a layer that owns parameters, what stands at every tap, and
+    the model's `output`. `cotangents` has the gradient of the loss with respect to every such input and tap.
     """
 
     forward: Arrays
@@ -57,7 +57,10 @@ class LiveSide(Protocol):
 
     @property
     def unmatched(self) -> frozenset[str]:
-        """Layers of the torch side that no layer of this side stands for; none on the torch side itself."""
+        """Layers of the torch side that no layer of this side stands for, and taps that cannot be seen here.
+
+        None on the torch side itself.
+        """
 
     @property
     def apart(self) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ from parity.pair import Side
 from parity.parts import Parts, watched
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
 from parity.rounding import cast
+from parity.tap import tapped
 from parity.tree import nested
 from parity.weight_map.outline import Outline
 from parity.weight_map.weight_map import WeightMap
@@ -217,7 +218,7 @@ class JaxSide:
         mode = self._side.tie.training if training is None else training
         model = self._models.bound(held, training=mode)
         watching = self._models.watched(model, bits, probes, taught, layers=layers)
-        with watching as watched, injected(batch.get(STREAM)):
+        with watching as watched, injected(batch.get(STREAM)), tapped(watched.tap) if layers else nullcontext():
             yield Pass(model, nested(given), watched, mode)
         self._hidden |= watched.hidden
 

@@ -12,7 +12,8 @@ def starts(judge: Recording, step: int, taught: Arrays, scales: Scales, skipped:
     """The places of a pass that do not follow from what the judge has before them, in the order of the flow.
 
     `taught` is what a side found at every place where it was handed what the judge has there and before. So a
-    difference at the output of a layer is the layer's own, and one at an input is that of the segment before it.
+    difference at the output of a layer is the layer's own, and one at an input or a tap is that of the segment before
+    it. A tap inside a layer divides that.
     """
     found, before = [], "the batch"
     for name, expected in judge.of("forward", step).items():
@@ -29,7 +30,7 @@ def starts(judge: Recording, step: int, taught: Arrays, scales: Scales, skipped:
 
 
 def _where(name: str, before: str) -> str:
-    match = PLACE.match(name)
-    if match is not None and match["what"] == "output":
+    match, last = PLACE.match(name), PLACE.match(before)
+    if match is not None and match["what"] == "output" and not (last is not None and last["what"] == "tap"):
         return f"in layer {name.rpartition('.')[0]}"
     return f"between {before} and {name}"

@@ -19,6 +19,7 @@ from parity.pair import Side
 from parity.parts import Parts
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
 from parity.rounding import cast
+from parity.tap import tapped
 from parity.torch_side.dropout import injected
 from parity.torch_side.layers import Layers, tensors_of, watch
 from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, to_numpy, trained
@@ -187,7 +188,12 @@ class TorchSide:
         tensors.pop(STREAM, None)
         # What goes into a module of the user's is laid out as its framework has it, and its output is recorded anyway.
         watching = watch(model, bits, taught=taught, layers=layers, root=self._side.arrays is not None)
-        with self._settings(), watching as watched, injected(batch.get(STREAM)) as drawn:
+        with (
+            self._settings(),
+            watching as watched,
+            tapped(watched.tap) if layers else nullcontext(),
+            injected(batch.get(STREAM)) as drawn,
+        ):
             yield watched, nested(tensors)
         self.drew = self.drew or drawn.own
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ from parity_tests.parity import small_jax, small_torch
 from parity_tests.parity.small_jax import Small
 from parity_tests.parity.test_check_frozen import expect_agreement, frozen
 from parity_tests.parity.test_check_modules import Stock, first_of, pair
+from parity_tests.parity.test_check_taps import predict, soft, tapped
 from parity_tests.test_isolation import python
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -82,3 +84,13 @@ def test_a_recording_of_other_frozen_parameters_is_refused(tmp_path: Path) -> No
     write_golden(frozen(), "torch", tmp_path / "torch.parity")
     with pytest.raises(NotCheckable, match="the pair's torch side is declared anew"):
         check_against(frozen(frozen=("inner.weight", "inner.bias")), tmp_path / "torch.parity")
+
+
+def test_what_stands_at_taps_is_recorded_too(tmp_path: Path) -> None:
+    write_golden(tapped(), "torch", tmp_path / "torch.parity")
+    verdict = check_against(tapped(), tmp_path / "torch.parity")
+    assert verdict.outcome == "agree"
+    assert {"hidden.tap", "active.tap"} < {c.key.tensor for c in verdict.comparisons}
+    wrong = check_against(tapped(function=partial(predict, activation=soft)), tmp_path / "torch.parity")
+    assert first_of(wrong) == Key("forward", 0, "active.tap")
+    assert [start.where for start in wrong.starts] == ["between hidden.tap and active.tap"]
