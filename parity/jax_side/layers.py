@@ -106,10 +106,12 @@ class Layers:
         """At a tap: keep what stands there, and hand it on with its probe added."""
         check_tap(name, self._names, value, "an array of JAX's of floating numbers", fits=_floating(value))
         array: jax.Array = value
-        if not self._here():
-            self.hidden.add(name)
-            return array
-        return self._input(f"{self._called(name)}.tap", array, Place(name, channels=False))
+        if self._here():
+            return self._input(f"{self._called(name)}.tap", array, Place(name, channels=False))
+        if _is_one_of_many(array):
+            return _of_all(array, lambda examples: self.tap(examples, name))
+        self.hidden.add(name)
+        return array
 
     def _called(self, name: str) -> str:
         """The name of one more call."""
@@ -171,6 +173,26 @@ def _trace() -> object:
 
 def _floating(value: object) -> bool:
     return isinstance(value, jax.Array) and bool(jnp.issubdtype(value.dtype, jnp.floating))
+
+
+def _is_one_of_many(array: jax.Array) -> bool:
+    """Whether an array stands for one example inside of `jax.vmap`. Nothing public of JAX's tells."""
+    return isinstance(array, jax.core.Tracer) and hasattr(array, "batch_dim")
+
+
+def _of_all(array: jax.Array, seen: Callable[[jax.Array], jax.Array]) -> jax.Array:
+    """What `seen` makes of all examples together, their axis first, where the array is one of them."""
+
+    @jax.custom_batching.custom_vmap
+    def one(example: jax.Array) -> jax.Array:
+        return example
+
+    @one.def_vmap
+    def _(size: int, batched: list[bool], examples: jax.Array) -> tuple[jax.Array, bool]:
+        return seen(examples), True
+
+    found: jax.Array = one(array)
+    return found
 
 
 def arrays_of(output: Any) -> dict[str, jax.Array]:

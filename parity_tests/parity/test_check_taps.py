@@ -47,13 +47,15 @@ def predict(
     return tap(activation(x), names[1]) @ outer["w"] + outer["b"]
 
 
-def tapped(torch: type[plain_torch.Plain] = Tapped, function: Callable[..., Any] = predict) -> Pair:
+def tapped(
+    torch: type[plain_torch.Plain] = Tapped, function: Callable[..., Any] = predict, kind: str = "haiku"
+) -> Pair:
     """The plain pair with taps, beside a tree."""
 
     def loss(parameters: Any, batch: Any) -> jax.Array:
         return plain_jax.cross_entropy(function(parameters, batch), batch)
 
-    made = tree_pair(predict=lambda parameters, batch: function(parameters, batch), loss=loss)
+    made = tree_pair(kind, predict=lambda parameters, batch: function(parameters, batch), loss=loss)
     return replace(made, torch=replace(made.torch, model=torch))
 
 
@@ -170,6 +172,21 @@ def test_a_tap_inside_a_transformation_is_told_and_not_compared() -> None:
     expect_agreement(verdict)
     assert "taps inside a transformation of the jax side, such as a scan: hidden" in verdict.listed
     assert {c.key.tensor for c in verdict.comparisons if c.key.tensor.endswith(".tap")} == {"active.tap"}
+
+
+def mapped(model: Any, batch: Any, *, activation: Any = jnp.tanh) -> Any:
+    """As users of Equinox write it: for one example, and mapped over all of them."""
+    inner, outer = model.layers
+    return jax.vmap(lambda x: outer(tap(activation(tap(inner(x), "hidden")), "active")))(batch["inputs"])
+
+
+def test_a_tap_in_a_model_of_one_example_is_compared_for_all_of_them() -> None:
+    verdict = check(tapped(function=mapped, kind="equinox"))
+    expect_agreement(verdict)
+    assert {"hidden.tap", "active.tap"} < {c.key.tensor for c in verdict.comparisons if c.key.stage == "backward"}
+    wrong = check(tapped(function=partial(mapped, activation=soft), kind="equinox"))
+    assert first_of(wrong) == Key("forward", 0, "active.tap")
+    assert [start.where for start in wrong.starts] == ["between hidden.tap and active.tap"]
 
 
 # Inside modules

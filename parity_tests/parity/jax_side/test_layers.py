@@ -175,13 +175,50 @@ def test_a_tap_hands_on_what_is_taught_where_that_fits() -> None:
     assert output == 6.0
 
 
-@pytest.mark.parametrize("inside", [jax.jit, jax.checkpoint, jax.vmap], ids=["jit", "checkpoint", "vmap"])
-def test_a_tap_inside_a_transformation_is_hidden_and_leaves_everything_as_it_is(inside: Any) -> None:
+def scan(function: Any) -> Any:
+    return lambda x: jax.lax.scan(lambda carry, _: (function(carry), None), x, None, length=1)[0]
+
+
+HIDING: dict[str, Any] = {
+    "jit": jax.jit,
+    "checkpoint": jax.checkpoint,
+    "scan": scan,
+    "vmap inside jit": lambda function: jax.jit(jax.vmap(function)),
+    "jit inside vmap": lambda function: jax.vmap(jax.jit(function)),
+}
+
+
+@pytest.mark.parametrize("inside", HIDING)
+def test_a_tap_inside_a_transformation_is_hidden_and_leaves_everything_as_it_is(inside: str) -> None:
     layers = Layers(None, None)
+    function = HIDING[inside](lambda x: tap(2 * x, "here"))
     with tapped(layers.tap):
-        output = inside(lambda x: tap(2 * x, "here"))(jnp.ones(2))
-    assert output.tolist() == [2.0, 2.0]
+        output, gradient = jax.value_and_grad(lambda x: function(x).sum())(jnp.ones(2))
+    assert (output, gradient.tolist()) == (4.0, [2.0, 2.0])
     assert (layers.hidden, layers.forward) == ({"here"}, {})
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_tap_inside_a_map_over_examples_stands_at_all_of_them(axis: int) -> None:
+    inputs = normal(2, 3)
+
+    def at(probes: Any) -> Any:
+        layers = Layers(None, probes)
+        with tapped(layers.tap):
+            output = jax.vmap(lambda x: tap(3 * x, "here") ** 2, axis)(jnp.moveaxis(inputs, 0, axis))
+        assert not layers.hidden
+        return output.sum(), layers.forward
+
+    (_, forward), found = jax.value_and_grad(at, has_aux=True)({"here.tap": jnp.zeros((2, 3))})
+    np.testing.assert_allclose(forward["here.tap"], 3 * inputs)
+    np.testing.assert_allclose(found["here.tap"], 6 * inputs)
+
+
+def test_a_tap_inside_two_maps_has_the_axis_of_the_outer_one_first() -> None:
+    layers, inputs = Layers(None, None), normal(2, 3, 4)
+    with tapped(layers.tap):
+        jax.vmap(jax.vmap(lambda x: tap(x, "here")))(inputs)
+    np.testing.assert_array_equal(layers.forward["here.tap"], inputs)
 
 
 def test_what_is_no_floating_array_and_what_is_called_like_a_layer_is_no_tap() -> None:
