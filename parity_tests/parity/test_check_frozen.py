@@ -157,6 +157,35 @@ def test_other_kinds_of_models_may_be_frozen_too(kind: str) -> None:
     expect_agreement(check(OTHER_KINDS[kind]()))
 
 
+def zero_bias() -> nn.Module:
+    """A bias that is zero and stays so, which the other side does not have."""
+    model = plain_torch.Plain()
+    nn.init.zeros_(model.inner.bias).requires_grad_(False)
+    return model
+
+
+def without_bias() -> Any:
+    inner, outer = plain_jax.haiku().values()
+    return {"plain/~/inner": {"w": inner["w"]}, "plain/~/outer": outer}
+
+
+def predict_without_bias(parameters: Any, batch: Any) -> Any:
+    inner, outer = parameters.values()
+    return plain_jax.haiku_predict({"inner": inner | {"b": 0.0}, "outer": outer}, batch)
+
+
+def loss_without_bias(parameters: Any, batch: Any) -> Any:
+    return plain_jax.cross_entropy(predict_without_bias(parameters, batch), batch)
+
+
+def test_a_frozen_parameter_may_be_left_out_of_the_other_side() -> None:
+    parts: dict[str, Any] = {"model": without_bias, "predict": predict_without_bias, "loss": loss_without_bias}
+    made = tree_pair(weight_map={"inner.weight": "plain/~/inner.w: transpose", "inner.bias": "left out"}, **parts)
+    verdict = check(replace(made, torch=replace(made.torch, model=zero_bias), frozen=("inner.bias",)))
+    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+    assert "held on the torch side only: inner.bias" in verdict.listed
+
+
 # What is planted
 
 

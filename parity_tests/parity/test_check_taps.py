@@ -174,6 +174,19 @@ def test_a_tap_inside_a_transformation_is_told_and_not_compared() -> None:
     assert {c.key.tensor for c in verdict.comparisons if c.key.tensor.endswith(".tap")} == {"active.tap"}
 
 
+def test_in_a_port_for_inference_taps_are_compared_too() -> None:
+    def called(model: Any, batch: Any) -> Any:
+        return model(batch["inputs"])
+
+    def wrong(parameters: Any, batch: Any) -> Any:
+        return predict(parameters, batch, activation=soft)
+
+    made = tapped()
+    made = replace(made, torch=replace(made.torch, predict=called), stages=("forward", "score"))
+    expect_agreement(check(made, dtypes=("float64",)))
+    assert first_of(check(replace(made, jax=replace(made.jax, predict=wrong)))) == Key("forward", 0, "active.tap")
+
+
 def mapped(model: Any, batch: Any, *, activation: Any = jnp.tanh) -> Any:
     """As users of Equinox write it: for one example, and mapped over all of them."""
     inner, outer = model.layers
