@@ -58,6 +58,7 @@ class Side:
 
     A model is either any model of the framework, which the engine builds, fills and reads itself; or, with `arrays`,
     one that the side's own parts build and read. `Arrays` are dicts of NumPy arrays in torch's names and layout.
+    The code of the parts may name places inside, to be compared too: `x = parity.tap(x, "attention.scores")`.
 
     Attributes:
         model: `() -> nn.Module`; in JAX `(rngs) -> nnx.Module`, `() -> linen.Module`, which the other parts get bound

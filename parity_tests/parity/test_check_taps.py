@@ -160,6 +160,19 @@ def test_what_cannot_be_a_tap_is_told_in_one_line(torch: Any, function: Any, wor
     assert "\n" not in str(told.value)
 
 
+def flattened(parameters: Any, batch: Any) -> Any:
+    """What stands at its first tap has another shape."""
+    inner, outer = parameters.values()
+    x = tap((batch["inputs"] @ inner["w"] + inner["b"]).ravel(), "hidden").reshape(batch["inputs"].shape)
+    return tap(jnp.tanh(x), "active") @ outer["w"] + outer["b"]
+
+
+def test_another_shape_at_a_tap_is_a_difference_and_hides_no_other() -> None:
+    verdict = check(tapped(function=flattened))
+    assert first_of(verdict) == Key("forward", 0, "hidden.tap")
+    assert "torch has shape (8, 5), jax (40,)" in str(verdict.first_difference)
+
+
 def scanned(parameters: Any, batch: Any) -> Any:
     """Its first tap stands in a compiled part."""
     inner, outer = parameters.values()
@@ -194,7 +207,7 @@ def mapped(model: Any, batch: Any, *, activation: Any = jnp.tanh) -> Any:
 
 
 def test_a_tap_in_a_model_of_one_example_is_compared_for_all_of_them() -> None:
-    verdict = check(tapped(function=mapped, kind="equinox"))
+    verdict = check(tapped(function=mapped, kind="equinox"), dtypes=("float64",))
     expect_agreement(verdict)
     assert {"hidden.tap", "active.tap"} < {c.key.tensor for c in verdict.comparisons if c.key.stage == "backward"}
     wrong = check(tapped(function=partial(mapped, activation=soft), kind="equinox"))
@@ -244,7 +257,7 @@ def inside(model: Any) -> Pair:
 
 @pytest.mark.parametrize(("model", "leaky"), [(SmallNnx, LeakyNnx), (SmallLinen, LeakyLinen)])
 def test_inside_a_module_a_tap_stands_between_its_layers(model: Any, leaky: Any) -> None:
-    verdict = check(inside(model))
+    verdict = check(inside(model), dtypes=("float64",))
     expect_agreement(verdict)
     compared = {(c.key.stage, c.key.tensor) for c in verdict.comparisons}
     assert {("forward", "active.tap"), ("backward", "active.tap"), ("forward", "outer.input")} < compared
