@@ -217,8 +217,7 @@ def _starts(findings: Findings) -> list[Start]:
         return []
     judge, step = findings.judge, first.step
     batch = side.float64.batches(findings.seed, findings.pair.steps)[step]
-    given = {name: array for name, array in judge.of("forward", step).items() if name not in findings.unshown.tensors}
-    taught = side.float64.taught(judge.state_before(step).parameters, batch, given)
+    taught = side.float64.taught(judge.state_before(step).parameters, batch, judge.of("forward", step))
     return starts(judge, step, taught, findings.scales, findings.unshown.tensors)
 
 
