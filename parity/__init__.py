@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from parity.pair import Pair, Side
     from parity.record import record
     from parity.recording import Recording
+    from parity.tap import tap
     from parity.verdict import Verdict
     from parity.weight_map.weight_map import WeightMap
 
 __all__ = [
     "NotCheckable", "Pair", "Recording", "Side", "Verdict", "WeightMap", "check", "checkpoint", "random_batches",
-    "record", "whole",
+    "record", "tap", "whole",
 ]  # fmt: skip
 
 _WHERE = {
@@ -41,6 +42,7 @@ _WHERE = {
     "checkpoint": "checkpoint",
     "random_batches": "batches",
     "record": "record",
+    "tap": "tap",
     "whole": "batches",
 }
 

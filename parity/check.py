@@ -14,6 +14,7 @@ from parity.judging.difference import Scales, scales_of
 from parity.judging.flips import Rejudge
 from parity.judging.float32 import OTHER, Float32
 from parity.judging.float64 import NoiseOf, compare_float64
+from parity.judging.frozen import compare_frozen, without_frozen
 from parity.judging.inside import Inside, inside
 from parity.judging.judge import (
     Lockstep,
@@ -82,6 +83,12 @@ class Findings:
     def running(self) -> dict[Framework, Running]:
         """The sides that run: both, or the one that is not recorded."""
         return {framework: side for framework, side in self.sides.items() if isinstance(side, Running)}
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        """Parameters that the pair declares frozen and that both sides hold."""
+        running = next(iter(self.running.values()))
+        return running.float64.frozen - self.unshown.tensors
 
     @property
     def drew(self) -> list[Framework]:
@@ -160,11 +167,13 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
     if not (findings.against and findings.against.names):
         # Two sides of one framework divide the network alike, and hold the same.
         findings.unshown = unshown(free, sides["jax"].unmatched, sides["jax"].apart)
+    findings.unshown = without_frozen(findings.unshown, findings.frozen, free)
     free[judging] = judge = completed(findings.judge, free[other], findings.unshown.tensors)
     findings.listed += findings.unshown.listed
     findings.inside = inside(findings.pair.float32_inside, judge)
     findings.listed += findings.inside.listed
     keys = [key for key in keys_of(*free.values()) if key.tensor not in findings.unshown.tensors]
+    findings.comparisons += compare_frozen(free, findings.frozen, "float64")
     if findings.inside.layers:
         _coarse32(findings, tell)
         findings.lockstep = judged_by_float32(findings, keys)
@@ -176,7 +185,9 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
     findings.listed += [findings.lockstep.listed] if findings.lockstep.listed else []
     _of_the_judge(findings, noise_of)
     _predictions(findings, "float64", {None: findings.lockstep.run or free[other]})
-    found, findings.runs = compare_loops_float64(sides, names, judge, findings.scales, noise_of, findings.pair.steps)
+    found, findings.runs = compare_loops_float64(
+        sides, names, judge, findings.scales, noise_of, findings.pair.steps, findings.unshown.tensors
+    )
     findings.comparisons += found
     tell("float64: one precision lower, for its power")
     findings.coarse["float64"] = sides[judging].coarse("float64", judge, findings.scales)
@@ -236,6 +247,7 @@ def _float32(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
         judge, findings.scales, findings.coarse.get("float32", {}), noise_of, unshown=findings.unshown.tensors
     )
     float32.rejudge = _rejudge(findings, float32)
+    findings.comparisons += compare_frozen(stepped, findings.frozen, "float32")
     found = float32.compare(stepped)
     findings.comparisons += found
     _predictions(findings, "float32", {framework: stepped[framework] for framework in FRAMEWORKS})
@@ -276,4 +288,5 @@ def _list(findings: Findings, float32: Float32, found: list[Comparison]) -> None
     ]
     tensors = dict.fromkeys(f"{key.stage} {key.tensor}" for key in sorted(float32.without_power, key=Key.flow))
     findings.listed += [f"float32: no power in {tensor}: judged without the cap" for tensor in tensors]
-    findings.listed += [f"null gradient: {stage} {tensor}" for stage, tensor in sorted(findings.scales.null)]
+    null = sorted((stage, tensor) for stage, tensor in findings.scales.null if tensor not in findings.unshown.tensors)
+    findings.listed += [f"null gradient: {stage} {tensor}" for stage, tensor in null]

@@ -16,7 +16,10 @@ from parity.weight_map.weight_map import WeightMap
 
 
 class Gradients(NamedTuple):
-    """A loss, shape (), its gradient with respect to every parameter, and the model's buffers after the pass."""
+    """A loss, shape (), its gradient with respect to every parameter, and the model's buffers after the pass.
+
+    Of a frozen parameter there need not be a gradient.
+    """
 
     loss: Array
     parameters: Arrays
@@ -24,10 +27,10 @@ class Gradients(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """One forward and backward pass with its layers.
+    """One forward and backward pass with its layers and taps.
 
-    `forward` has the inputs and outputs of every call of a layer that owns parameters, and the model's `output`.
-    `cotangents` has the gradient of the loss with respect to the input of every such call.
+    `forward` has the inputs and outputs of every call of a layer that owns parameters, what stands at every tap, and
+    the model's `output`. `cotangents` has the gradient of the loss with respect to every such input and tap.
     """
 
     forward: Arrays
@@ -54,11 +57,22 @@ class LiveSide(Protocol):
 
     @property
     def unmatched(self) -> frozenset[str]:
-        """Layers of the torch side that no layer of this side stands for; none on the torch side itself."""
+        """Layers of the torch side that no layer of this side stands for, and taps that cannot be seen here.
+
+        None on the torch side itself.
+        """
 
     @property
     def apart(self) -> frozenset[str]:
         """Arrays that the torch side holds and this side does not, such as counters; none on the torch side itself."""
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        """Parameters that the pair declares frozen, by torch's names.
+
+        Raises:
+            NotCheckable: a pattern means no parameter, or together they mean all.
+        """
 
     @property
     def outline(self) -> Outline | None:

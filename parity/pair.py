@@ -42,6 +42,7 @@ class Tie:
         torch: the torch side, which draws the initial parameters where nobody names them; None outside a pair.
         outline: of the torch side's model, where that cannot be asked for it.
         told: what the pair tells of the weight map between two modules.
+        frozen: patterns of the names of parameters that no step may move.
     """
 
     training: bool = True
@@ -49,6 +50,7 @@ class Tie:
     torch: Side | None = None
     outline: Outline | None = None
     told: Mapping[str, str] | WeightMap = field(default_factory=dict)
+    frozen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,7 @@ class Side:
 
     A model is either any model of the framework, which the engine builds, fills and reads itself; or, with `arrays`,
     one that the side's own parts build and read. `Arrays` are dicts of NumPy arrays in torch's names and layout.
+    The code of the parts may name places inside, to be compared too: `x = parity.tap(x, "attention.scores")`.
 
     Attributes:
         model: `() -> nn.Module`; in JAX `(rngs) -> nnx.Module`, `() -> linen.Module`, which the other parts get bound
@@ -139,6 +142,8 @@ class Pair:
             whole map, which was saved and perhaps corrected, as `WeightMap.load(FILE)` reads it.
         float32_inside: patterns such as `*.norm` for layers of torch that compute in float32 whatever the dtype. In
             float64 they and what follows them are judged by float32's rule; without a word such a layer is red.
+        frozen: patterns of torch's names of parameters that no step may move on either side, such as "embed.*". Their
+            gradients and what an optimizer remembers of them are not compared. All other parameters must move.
 
     Raises:
         NotCheckable: no step, a stage that there is not or whose grounds are left out, or a side lacks a part for one.
@@ -157,6 +162,7 @@ class Pair:
     stages: tuple[str, ...] = STAGES
     weight_map: Mapping[str, str] | WeightMap = field(default_factory=dict)
     float32_inside: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
 
     if TYPE_CHECKING:
         # More may be given than is kept: a dict for a side.
@@ -175,7 +181,7 @@ class Pair:
         steps = getattr(self.batches, "steps", 100) if told is None else told
         if steps < 1:
             raise _unfit(self, f"steps must be at least 1, not {steps}: nothing would be compared")
-        if fault := _stages_fault(self.stages):
+        if fault := _stages_fault(self.stages) or _frozen_fault(self.frozen):
             raise _unfit(self, fault)
         if isinstance(self.float32_inside, str):
             raise _unfit(self, f"float32_inside is {self.float32_inside!r}: expected a tuple of patterns")
@@ -188,6 +194,7 @@ class Pair:
             torch=replace(torch, tie=Tie()),
             outline=jax.tie.outline,
             told=self.weight_map,
+            frozen=tuple(self.frozen),
         )
         # A frozen dataclass: the stages in the order of the flow, each once.
         filled = {
@@ -235,6 +242,13 @@ def _stages_fault(stages: tuple[str, ...]) -> str:
     for stage in stages:
         if left_out := [ground for ground in RESTS_ON.get(stage, ()) if ground not in stages]:
             return f"the stage {stage} rests on {' and '.join(left_out)}: declare that too"
+    return ""
+
+
+def _frozen_fault(frozen: tuple[str, ...]) -> str:
+    """Why these cannot be patterns; empty where they can."""
+    if isinstance(frozen, str):
+        return f"frozen is {frozen!r}: expected a tuple of names or patterns"
     return ""
 
 

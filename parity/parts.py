@@ -13,6 +13,7 @@ import numpy as np
 
 from parity.draws import STREAM, stream
 from parity.errors import MissingFramework, NotCheckable
+from parity.frozen import frozen_of
 from parity.pair import Side, resolve
 from parity.recording import Array, Arrays, Batch, Framework
 from parity.tree import leaves
@@ -173,6 +174,16 @@ class Parts:
         )
         found: Outline = importlib.import_module("parity.torch_side.outline").outline(module)
         return found
+
+    @cached_property
+    def frozen(self) -> frozenset[str]:
+        """The parameters that the pair declares frozen, by torch's names.
+
+        Raises:
+            NotCheckable: a pattern means no parameter, or together they mean all.
+        """
+        patterns = self.side.tie.frozen
+        return frozen_of(patterns, self.torch_outline) if patterns else frozenset()
 
     def weight_map(self, outline: Outline) -> WeightMap:
         """The map between the torch side's model and one of this outline: found, unless the pair gives it."""

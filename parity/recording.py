@@ -20,8 +20,9 @@ DTYPES: tuple[Dtype, Dtype] = ("float64", "float32")
 """In the order in which they run and are told."""
 
 STAGES = ("data", "init", "forward", "loss", "backward", "update", "trajectory", "score")
-PLACE = re.compile(r"^(?P<layer>.+?)(?:#\d+)?\.(?P<what>input|output)\d*$")
-"""The name of what goes into a call of a layer, or comes out of it: `fc1.input`, `attn#2.output1`."""
+PLACE = re.compile(r"^(?P<layer>.+?)(?:#\d+)?\.(?P<what>input|output|tap)\d*$")
+"""The name of what goes into a call of a layer, comes out of it, or stands at a tap: `fc1.input`, `attn#2.output1`,
+`attn.scores.tap`."""
 OBSERVED_STEPS = 3
 """Steps, from the first, whose every layer is recorded; the trajectory follows all steps without the layers."""
 

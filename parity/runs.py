@@ -119,7 +119,8 @@ def observe(
     recording.add("forward", step, seen.forward)
     recording.add("loss", step, {"loss": seen.gradients.loss})
     if "backward" in stages:
-        recording.add("backward", step, from_the_loss(seen.gradients.parameters, seen.cotangents, seen.forward))
+        moved = {name: array for name, array in seen.gradients.parameters.items() if name not in live.frozen}
+        recording.add("backward", step, from_the_loss(moved, seen.cotangents, seen.forward))
 
 
 def from_the_loss(parameters: Arrays, cotangents: Arrays, forward: Iterable[str]) -> Arrays:

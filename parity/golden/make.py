@@ -98,7 +98,7 @@ def _lockstep(asked: Asked) -> None:
 
 def _keep_measured(asked: Asked, name: str, run: Recording, rerun: Rerun) -> None:
     """A float32 run: its distances and its noise as figures, and as a recording what they cannot stand for."""
-    found = measured(run, asked.judge)
+    found = measured(run, asked.judge, asked.running.float64.frozen)
     asked.content.recordings[name] = Recording(found.provenance, found.groups)
     asked.content.figures[name] = _table([found.distances, *_draws(run, rerun, asked.seed)])
 

@@ -1,9 +1,12 @@
-"""What goes in and out of every layer of a Flax module, and zero probes that let its inputs be differentiated by."""
+"""What goes in and out of every layer of a Flax module, and what stands at taps.
+
+Zero probes let inputs and taps be differentiated by.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,6 +18,7 @@ from flax import linen, nnx
 from jax.extend.core import get_opaque_trace_state
 
 from parity.recording import Array
+from parity.tap import check_tap
 
 
 class Place(NamedTuple):
@@ -51,11 +55,13 @@ class Layers:
         bits: every recorded activation is rounded to so many mantissa bits; None: not at all.
         probes: zeros that are added to the inputs, to differentiate by.
         taught: what every layer is handed instead of what comes to it, and what is handed on instead of what it gives.
+        names: of the layers, which no tap may have.
     """
 
     def __init__(
-        self, bits: int | None, probes: dict[str, jax.Array] | None, taught: dict[str, jax.Array] | None = None
-    ) -> None:
+        self, bits: int | None, probes: dict[str, jax.Array] | None, taught: dict[str, jax.Array] | None = None,
+        names: Collection[str] = (),
+    ) -> None:  # fmt: skip
         self.forward: dict[str, jax.Array] = {}
         self.inputs: list[str] = []
         self.outputs: Any = None
@@ -64,6 +70,7 @@ class Layers:
         self._bits = bits
         self._probes = probes
         self._taught = taught or {}
+        self._names = names
         self._calls: Counter[str] = Counter()
         self._inside: set[str] = set()
 
@@ -77,8 +84,7 @@ class Layers:
         if not self._here():
             self.hidden.add(place.name)
             return function(*given, **named)
-        self._calls[place.name] += 1
-        call = place.name if self._calls[place.name] == 1 else f"{place.name}#{self._calls[place.name]}"
+        call = self._called(place.name)
         taken: dict[int, jax.Array] = {}
 
         def entered(argument: Any) -> Any:
@@ -96,6 +102,22 @@ class Layers:
             self._inside.remove(place.name)
         return self._left(call, output, place.channels)
 
+    def tap(self, value: Any, name: str) -> jax.Array:
+        """At a tap: keep what stands there, and hand it on with its probe added."""
+        check_tap(name, self._names, value, "an array of JAX's of floating numbers", fits=_floating(value))
+        array: jax.Array = value
+        if self._here():
+            return self._input(f"{self._called(name)}.tap", array, Place(name, channels=False))
+        if _is_one_of_many(array):
+            return _of_all(array, lambda examples: self.tap(examples, name))
+        self.hidden.add(name)
+        return array
+
+    def _called(self, name: str) -> str:
+        """The name of one more call."""
+        self._calls[name] += 1
+        return name if self._calls[name] == 1 else f"{name}#{self._calls[name]}"
+
     def gave(self, output: Any) -> None:
         """Keep what the model itself gave."""
         self.outputs = output if self._here() else None
@@ -111,7 +133,7 @@ class Layers:
             name = f"{call}.output{number or ''}"
             self.forward[name] = in_front(leaves[index], channels)
             if name in self._taught:
-                leaves[index] = behind(self._taught[name], channels)
+                leaves[index] = _if_it_fits(behind(self._taught[name], channels), leaves[index])
         return jax.tree.unflatten(structure, leaves)
 
     def _input(self, name: str, array: jax.Array, place: Place) -> jax.Array:
@@ -121,7 +143,12 @@ class Layers:
         seen = in_front(array, place.channels)
         self.forward[name] = seen if place.order is None else seen[..., place.order]
         self.inputs.append(name)
-        return array if name not in self._taught else _as_it_comes(self._taught[name], place)
+        return array if name not in self._taught else _if_it_fits(_as_it_comes(self._taught[name], place), array)
+
+
+def _if_it_fits(taught: jax.Array, array: jax.Array) -> jax.Array:
+    """What is taught for a place, if it has the shape of what comes there."""
+    return taught if taught.shape == array.shape else array
 
 
 def _as_it_comes(array: jax.Array, place: Place) -> jax.Array:
@@ -148,6 +175,26 @@ def _floating(value: object) -> bool:
     return isinstance(value, jax.Array) and bool(jnp.issubdtype(value.dtype, jnp.floating))
 
 
+def _is_one_of_many(array: jax.Array) -> bool:
+    """Whether an array stands for one example inside of `jax.vmap`. Nothing public of JAX's tells."""
+    return isinstance(array, jax.core.Tracer) and hasattr(array, "batch_dim")
+
+
+def _of_all(array: jax.Array, seen: Callable[[jax.Array], jax.Array]) -> jax.Array:
+    """What `seen` makes of all examples together, their axis first, where the array is one of them."""
+
+    @jax.custom_batching.custom_vmap
+    def one(example: jax.Array) -> jax.Array:
+        return example
+
+    @one.def_vmap
+    def _(size: int, batched: list[bool], examples: jax.Array) -> tuple[jax.Array, bool]:
+        return seen(examples), True
+
+    found: jax.Array = one(array)
+    return found
+
+
 def arrays_of(output: Any) -> dict[str, jax.Array]:
     """The arrays of a model's output: `output`, and where there are more `output1` and so on."""
     return {f"output{index or ''}": jnp.asarray(leaf) for index, leaf in enumerate(jax.tree.leaves(output))}
@@ -163,7 +210,7 @@ def watch(
     A layer is called through its class, so the classes' `__call__` are wrapped while this context is open. A model that
     is no `nnx.Module` has no layers.
     """
-    layers = Layers(bits, probes, taught)
+    layers = Layers(bits, probes, taught, {place.name for place in places.values()})
     modules = [module for _, module in nnx.iter_modules(model)] if isinstance(model, nnx.Module) else []
     classes = {type(m): type(m).__call__ for m in modules if id(m) in places or (m is model and callable(m))}
     own = {kind: "__call__" in vars(kind) for kind in classes}
@@ -199,7 +246,7 @@ def watch_linen(
     taught: dict[str, jax.Array] | None = None,
 ) -> Iterator[Layers]:  # fmt: skip
     """Watch the modules of a Linen model that stand in `places` by their paths, and what the model gives."""
-    layers = Layers(bits, probes, taught)
+    layers = Layers(bits, probes, taught, {place.name for place in places.values()})
 
     def watched(function: Callable[..., Any], given: Any, named: Any, context: linen.module.InterceptorContext) -> Any:
         path = ".".join(context.module.path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from parity.pair import Side
 from parity.parts import Parts, watched
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
 from parity.rounding import cast
+from parity.tap import tapped
 from parity.tree import nested
 from parity.weight_map.outline import Outline
 from parity.weight_map.weight_map import WeightMap
@@ -115,6 +116,10 @@ class JaxSide:
         return self._models.unmatched | self._hidden
 
     @property
+    def frozen(self) -> frozenset[str]:
+        return self._parts.frozen
+
+    @property
     def apart(self) -> frozenset[str]:
         return self._models.apart
 
@@ -166,7 +171,9 @@ class JaxSide:
         with self._settings():
             held = self._models.held(state.parameters)
             optimizer = self._optimizer(held.trained, state.optimizer)
-            trained, optimizer = self._applied(held.trained, optimizer, self._models.trained_from(gradients))
+            # A frozen parameter may have no gradient where these come from.
+            zeros = {n: np.zeros_like(a) for n, a in state.parameters.items() if n in self.frozen}
+            trained, optimizer = self._applied(held.trained, optimizer, self._models.trained_from(zeros | gradients))
             return self._state(Held(trained, held.kept), optimizer)
 
     def run(self, parameters: Arrays, batches: Iterable[Batch]) -> Iterator[Step]:
@@ -217,7 +224,7 @@ class JaxSide:
         mode = self._side.tie.training if training is None else training
         model = self._models.bound(held, training=mode)
         watching = self._models.watched(model, bits, probes, taught, layers=layers)
-        with watching as watched, injected(batch.get(STREAM)):
+        with watching as watched, injected(batch.get(STREAM)), tapped(watched.tap) if layers else nullcontext():
             yield Pass(model, nested(given), watched, mode)
         self._hidden |= watched.hidden
 
@@ -318,7 +325,11 @@ class JaxSide:
         fresh = self._fresh(trained)
         # The other side's optimizer may not have been given a parameter: then it remembers nothing of it.
         kept = {name.partition(".")[0] for name in arrays if "." in name}
-        begun = state_out(fresh, trained, self._models.trained_arrays) if kept else {}
+        begun: Arrays = {}
+        if kept:
+            zeros = {name: np.zeros_like(array) for name, array in self._models.trained_arrays(trained).items()}
+            begun = {f"{entry}.{name}": array for entry in kept for name, array in zeros.items()}
+            begun |= state_out(fresh, trained, self._models.trained_arrays)
         begun = {name: array for name, array in begun.items() if name.partition(".")[0] in kept}
         return state_in(fresh, trained, begun | arrays, self._models.trained_from)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from parity.errors import NotCheckable
 from parity.recording import Array, Arrays
@@ -21,24 +23,71 @@ def has_structure(node: Any, model: Any) -> bool:
     return bool(jax.tree.structure(node) == jax.tree.structure(model))  # type: ignore[operator]
 
 
+def _is_masked(node: object) -> bool:
+    """Whether a node stands for parameters that a part of the optimizer is not given, one of them or a whole branch."""
+    return isinstance(node, optax.MaskedNode)
+
+
+def _whole(node: Any, model: Any, number: float) -> Any:
+    """A part of a state with `number` wherever something of the model is masked; as it is where nothing is."""
+    if not any(map(_is_masked, jax.tree.leaves(node, is_leaf=_is_masked))):
+        return node
+
+    def filled(own: Any, branch: Any) -> Any:
+        return jax.tree.map(partial(_like, number=number), branch) if _is_masked(own) else own
+
+    try:
+        return jax.tree.map(filled, node, model, is_leaf=_is_masked)
+    except (TypeError, ValueError):
+        # It is not built like the model: a state that has such parts.
+        return node
+
+
+def _masked(node: Any, model: Any, arrays_of: Callable[[Any], Arrays]) -> frozenset[str]:
+    """The parameters that are masked in a part of a state which is built like the model."""
+    if _whole(node, model, 0.0) is node:
+        return frozenset()
+    marks = _whole(jax.tree.map(partial(_like, number=0.0), node), model, 1.0)
+    return frozenset(name for name, array in arrays_of(marks).items() if array.any())
+
+
+def _like(leaf: Any, number: float) -> jax.Array:
+    made: jax.Array = jax.device_put(np.full(leaf.shape, number, leaf.dtype))
+    return made
+
+
 def _is_state(node: object) -> bool:
     return isinstance(node, tuple)
 
 
 def _fields(state: Any) -> list[tuple[str, Any]]:
+    if isinstance(state, optax.PartitionState):
+        # One transformation for each group of parameters, and each has the others masked.
+        return [(str(group), inner) for group, inner in state.inner_states.items()]
     names = getattr(state, "_fields", None) or [""] * len(state)
     return list(zip(names, state, strict=True))
 
 
+def _rebuilt(state: Any, values: list[Any]) -> Any:
+    if isinstance(state, optax.PartitionState):
+        return optax.PartitionState(dict(zip(state.inner_states, values, strict=True)))
+    return type(state)(*values) if hasattr(state, "_fields") else tuple(values)
+
+
 def state_out(state: Any, model: Any, arrays_of: Callable[[Any], Arrays]) -> Arrays:
-    """Every field with the model's structure as `<entry>.<parameter>`, and every single number by its name."""
+    """Every field with the model's structure as `<entry>.<parameter>`, and every single number by its name.
+
+    Of parameters that a part of the state is not given there is nothing in it.
+    """
     found: Arrays = {}
 
     def walk(node: Any) -> None:
         for field, value in _fields(node):
             name = TORCH_NAMES.get(field, field)
-            if has_structure(value, model):
-                found.update({f"{name}.{parameter}": array for parameter, array in arrays_of(value).items()})
+            if has_structure(whole := _whole(value, model, 0.0), model):
+                masked = _masked(value, model, arrays_of)
+                arrays = {parameter: array for parameter, array in arrays_of(whole).items() if parameter not in masked}
+                found.update({f"{name}.{parameter}": array for parameter, array in arrays.items()})
             elif _is_state(value):
                 walk(value)
             elif isinstance(value, jax.Array) and value.ndim == 0:
@@ -64,15 +113,16 @@ def state_in(state: Any, model: Any, arrays: Arrays, model_of: Callable[[Arrays]
         values = []
         for field, value in _fields(node):
             name = TORCH_NAMES.get(field, field)
-            if has_structure(value, model):
+            if has_structure(_whole(value, model, 0.0), model):
                 prefix = f"{name}."
-                value = model_of({key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)})
+                given = model_of({key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)})
+                value = jax.tree.map(lambda old, new: old if _is_masked(old) else new, value, given, is_leaf=_is_masked)
             elif _is_state(value):
                 value = filled(value)
             elif isinstance(value, jax.Array) and value.ndim == 0:
                 value = number(name, value)
             values.append(value)
-        return type(node)(*values) if hasattr(node, "_fields") else tuple(values)
+        return _rebuilt(node, values)
 
     return filled(state) if arrays and _is_state(state) else state
 

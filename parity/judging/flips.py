@@ -30,12 +30,16 @@ class Flips(NamedTuple):
 
 
 def flips(side: Observation, judge: Observation) -> Flips:
-    """Count the flipped outputs of layers. An activation is near zero within `FLOAT32_FACTOR` few eps of its scale."""
+    """Count the flipped outputs of layers, and what flipped at taps, as far as both have them.
+
+    An activation is near zero within `FLOAT32_FACTOR` few eps of its scale.
+    """
     inside = outside = 0
     for name, expected in judge.forward.items():
-        if not name.endswith(".output"):
+        seen = side.forward.get(name)
+        if not name.endswith((".output", ".tap")) or seen is None or seen.shape != expected.shape:
             continue
-        found = side.forward[name].astype(np.float64)
+        found = seen.astype(np.float64)
         flipped = (found > 0) != (expected > 0)
         near = np.maximum(np.abs(found), np.abs(expected)) <= FLOAT32_FACTOR * FEW_EPS * EPS["float32"] * largest(
             expected

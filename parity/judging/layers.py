@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from parity.recording import FRAMEWORKS, PLACE, Framework, Recording
 
+TAP = "tap"
+"""How what stands at a tap is called in the names of tensors."""
+
 
 class Unshown(NamedTuple):
     """Names of tensors that only one side can show, and lines that say so."""
@@ -16,11 +19,15 @@ class Unshown(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """A tensor of a call of a layer: whose it is, whether it goes in or comes out, and how large it is."""
+    """A tensor of a call of a layer, or of a tap: whose it is, whether it goes in or comes out, and how large it is."""
 
     layer: str
     what: str
     shape: tuple[int, ...]
+
+
+_Places = dict[str, _Seen]
+"""Every tensor of the forward stage that belongs to a layer or a tap."""
 
 
 def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apart: frozenset[str]) -> Unshown:
@@ -28,41 +35,83 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
 
     `apart` are arrays of the torch side that have no twin, and everything that is named after them.
     A torch layer in `unmatched` has no JAX module that stands for it, such as packed attention beside separate
-    projections. And where a layer is called with more inputs on one side, such as attention that is given its input
-    once there and with a mask here, only what comes out of it is compared. A module of the user's own may be given
-    images whose channels come last on the JAX side, which nothing but their shapes tells. In any case the neighbours
-    and the layers inside are compared, so that nothing lies between two places that both see. A layer that both have
-    and only one of them calls is a difference.
+    projections; a tap there cannot be seen on the JAX side. And where a layer is called with more inputs on one side,
+    such as attention that is given its input once there and with a mask here, only what comes out of it is compared. A
+    module of the user's own may be given images whose channels come last on the JAX side, which nothing but their
+    shapes tells; so may a tap. In any case the neighbours and the layers inside are compared, so that nothing lies
+    between two places that both see. A layer or a tap that both have and only one of them calls as often is a
+    difference.
     """
-    found: set[str] = set()
-    listed = []
-    if apart:
-        tensors = {key.tensor for key in sides["torch"].flow()}
-        found |= {tensor for tensor in tensors if any(tensor == name or tensor.endswith(f".{name}") for name in apart)}
-        listed.append(f"held on the torch side only: {', '.join(sorted(apart))}")
     torch, jax = (_seen(sides[framework]) for framework in FRAMEWORKS)
-    if inside := {tensor: place.layer for tensor, place in torch.items() if place.layer in unmatched}:
-        found |= set(inside)
-        names = ", ".join(dict.fromkeys(inside.values()))
-        if jax:
-            listed.append(f"layers of the torch side that no module of the jax side stands for: {names}")
-        else:
-            listed.append(
-                f"layers were not seen on the jax side: of {names}, only parameters and gradients are compared"
-            )
+    found = [
+        _apart(sides["torch"], apart),
+        _unmatched(torch, jax, unmatched),
+        _one_sided(torch, jax, unmatched),
+        _called_otherwise(torch, jax, unmatched),
+        _laid_out_otherwise(torch, jax, unmatched),
+    ]
+    tensors = frozenset(tensor for part in found for tensor in part.tensors)
+    return Unshown(tensors, tuple(line for part in found for line in part.listed))
+
+
+def _apart(torch: Recording, apart: frozenset[str]) -> Unshown:
+    if not apart:
+        return Unshown()
+    tensors = {key.tensor for key in torch.flow()}
+    named = {tensor for tensor in tensors if any(tensor == name or tensor.endswith(f".{name}") for name in apart)}
+    return Unshown(frozenset(named), (f"held on the torch side only: {', '.join(sorted(apart))}",))
+
+
+def _unmatched(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unshown:
+    inside = {t: place.layer for t, place in torch.items() if place.layer in unmatched and place.what != TAP}
+    if not inside:
+        return Unshown()
+    names = ", ".join(dict.fromkeys(inside.values()))
+    line = f"layers of the torch side that no module of the jax side stands for: {names}"
+    if all(place.what == TAP for place in jax.values()):
+        line = f"layers were not seen on the jax side: of {names}, only parameters and gradients are compared"
+    return Unshown(frozenset(inside), (line,))
+
+
+def _one_sided(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unshown:
+    """Taps that only one side has, or that JAX has where nothing can be handed out."""
+    names = [dict.fromkeys(place.layer for place in side.values() if place.what == TAP) for side in (torch, jax)]
+    hidden = [name for name in names[0] if name in unmatched]
+    alone = [[name for name in own if name not in {*other, *hidden}] for own, other in (names, names[::-1])]
+    lines = [f"taps inside a transformation of the jax side, such as a scan: {', '.join(hidden)}"] if hidden else []
+    lines += [
+        f"taps on the {framework} side only: {', '.join(own)}"
+        for framework, own in zip(FRAMEWORKS, alone, strict=True)
+        if own
+    ]
+    unseen = {*hidden, *alone[0], *alone[1]}
+    tensors = {t for side in (torch, jax) for t, place in side.items() if place.what == TAP and place.layer in unseen}
+    return Unshown(frozenset(tensors), tuple(lines))
+
+
+def _called_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unshown:
+    found: set[str] = set()
+    lines = []
     for layer in dict.fromkeys(place.layer for place in torch.values()):
         inputs = [{t for t, place in side.items() if place[:2] == (layer, "input")} for side in (torch, jax)]
         if layer not in unmatched and all(inputs) and inputs[0] != inputs[1]:
             found |= inputs[0] | inputs[1]
-            listed.append(f"layer {layer}: called with other inputs on each side, only its outputs are compared")
-    other = {torch[tensor].layer for tensor in torch.keys() & jax.keys() if _channels_last(torch[tensor], jax[tensor])}
-    if other := {layer for layer in other if layer not in unmatched}:
-        found |= {tensor for tensor, place in torch.items() if place.layer in other}
-        names = ", ".join(sorted(other))
-        listed.append(
-            f"layers whose channels come last on the jax side: {names}, the layers in and around are compared"
-        )
-    return Unshown(frozenset(found), tuple(listed))
+            lines.append(f"layer {layer}: called with other inputs on each side, only its outputs are compared")
+    return Unshown(frozenset(found), tuple(lines))
+
+
+def _laid_out_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unshown:
+    both = [t for t in torch if t in jax and _channels_last(torch[t], jax[t]) and torch[t].layer not in unmatched]
+    layers = sorted({torch[tensor].layer for tensor in both if torch[tensor].what != TAP})
+    taps = sorted({torch[tensor].layer for tensor in both if torch[tensor].what == TAP})
+    ends = {"layers": (layers, "the layers in and around are compared"), "taps": (taps, "they are not compared")}
+    lines = [
+        f"{what} whose channels come last on the jax side: {', '.join(names)}, {end}"
+        for what, (names, end) in ends.items()
+        if names
+    ]
+    tensors = {t for t, place in torch.items() if place.layer in (taps if place.what == TAP else layers)}
+    return Unshown(frozenset(tensors), tuple(lines))
 
 
 def _channels_last(torch: _Seen, jax: _Seen) -> bool:
@@ -74,9 +123,9 @@ def _channels_last(torch: _Seen, jax: _Seen) -> bool:
     return len(there) > 2 and torch.shape != there and torch.shape == (there[0], there[-1], *there[1:-1])
 
 
-def _seen(recording: Recording) -> dict[str, _Seen]:
-    """Every tensor of a call of a layer, as it was seen first."""
-    own, found = recording.of("init", 0), dict[str, _Seen]()
+def _seen(recording: Recording) -> _Places:
+    """Every tensor of a call of a layer and every tap, as it was seen first."""
+    own, found = recording.of("init", 0), _Places()
     for key in recording.flow():
         if key.stage == "forward" and key.tensor not in own and (match := PLACE.match(key.tensor)):
             shape = recording.of(*key[:2])[key.tensor].shape

@@ -43,7 +43,7 @@ def capped(key: Key) -> bool:
     """
     if key.stage == "forward":
         place = PLACE.match(key.tensor)
-        return place is None or place["what"] == "output"
+        return place is None or place["what"] != "input"
     return key.stage == "backward"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from parity.errors import NotCheckable
 from parity.judging.difference import Scales
@@ -47,9 +47,13 @@ def chosen(sides: Sides, wanted: Sequence[str] | None) -> dict[Framework, dict[s
 
 
 def compare_loops_float64(
-    sides: Sides, loops: Loops, judge: Recording, scales: Scales, noise_of: NoiseOf, steps: int
-) -> tuple[list[Comparison], dict[str, Recording]]:
-    """Loss of every step, and parameters and optimizer state at the end, of every loop that runs here; and its run."""
+    sides: Sides, loops: Loops, judge: Recording, scales: Scales, noise_of: NoiseOf, steps: int,
+    unshown: Collection[str] = (),
+) -> tuple[list[Comparison], dict[str, Recording]]:  # fmt: skip
+    """Loss of every step, and parameters and optimizer state at the end, of every loop that runs here; and its run.
+
+    `unshown` are names of tensors that are not compared.
+    """
     found: list[Comparison] = []
     runs: dict[str, Recording] = {}
     for framework, side in sides.items():
@@ -61,7 +65,7 @@ def compare_loops_float64(
             expected = [Key("trajectory", steps - 1, name) for name in (*last.parameters, *last.optimizer)]
             # Also what the loop gave back beyond that, such as one loss too many.
             named = dict.fromkeys([*losses, *expected, *run.flow()])
-            keys = [key for key in named if not rests_on_null(key, judge, scales)]
+            keys = [key for key in named if key.tensor not in unshown and not rests_on_null(key, judge, scales)]
             found += compare_float64(*both, scales, noise_of, keys=keys, loop=f"{framework} {loop}")
     return found, runs
 
@@ -104,5 +108,5 @@ def _against(
         return sides[framework].loop_step_noise(bases[framework], driven[framework], start, judge, scales)
 
     # The cap is taken from the lockstep run, whose update is fed the judge's gradient: a loop computes its own.
-    one = Float32(judge, scales, {}, noise_of)
+    one = Float32(judge, scales, {}, noise_of, unshown=float32.unshown)
     return one.compare(bases, loop=loop)

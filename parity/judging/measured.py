@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from parity.judging.difference import apart, exact, fault
@@ -28,17 +29,17 @@ class Measured(Recording):
         return list(self.distances)
 
 
-def measured(recording: Recording, judge: Recording) -> Measured:
+def measured(recording: Recording, judge: Recording, frozen: Collection[str] = ()) -> Measured:
     """A float32 recording in the distances of its tensors from the judge's.
 
-    Kept are the tensors that are compared bit by bit, outputs, of which the predictions are read, and whatever cannot
-    be measured, so that it is found wherever it is compared: what is not finite, not float32, of another shape or not
-    in the judge.
+    Kept are the tensors that are compared bit by bit, `frozen` parameters among them, outputs, of which the predictions
+    are read, and whatever cannot be measured, so that it is found wherever it is compared: what is not finite, not
+    float32, of another shape or not in the judge.
     """
     found = Measured(recording.provenance)
     for key in recording.flow():
         array, expected = recording.of(key.stage, key.step)[key.tensor], judge.get(key)
-        found.distances[key] = _distance(key, array, expected)
+        found.distances[key] = KEPT if key.tensor in frozen else _distance(key, array, expected)
         if math.isnan(found.distances[key]):
             found.add(key.stage, key.step, {key.tensor: array})
     return found

@@ -18,8 +18,9 @@ def starts(
     """The places of a pass that do not follow from what the judge has before them, in the order of the flow.
 
     `taught` is what a side found at every place where it was handed what the judge has there and before. So a
-    difference at the output of a layer is the layer's own, and one at an input is that of the segment before it.
-    Places that compute in float32 are told as such; those `inside` a layer that is declared to may differ by as much.
+    difference at the output of a layer is the layer's own, and one at an input or a tap is that of the segment before
+    it. A tap inside a layer divides that. Places that compute in float32 are told as such; those `inside` a layer that
+    is declared to may differ by as much.
     """
     forward, found = judge.of("forward", step), []
     for name, where in wheres(forward, skipped).items():
@@ -39,8 +40,13 @@ def wheres(names: Iterable[str], skipped: Collection[str] = ()) -> dict[str, str
     found, before = dict[str, str](), "the batch"
     for name in names:
         if name not in skipped:
-            match = PLACE.match(name)
-            layer = match is not None and match["what"] == "output"
-            found[name] = f"in layer {name.rpartition('.')[0]}" if layer else f"between {before} and {name}"
+            found[name] = _where(name, before)
             before = name
     return found
+
+
+def _where(name: str, before: str) -> str:
+    match, last = PLACE.match(name), PLACE.match(before)
+    if match is not None and match["what"] == "output" and not (last is not None and last["what"] == "tap"):
+        return f"in layer {name.rpartition('.')[0]}"
+    return f"between {before} and {name}"

@@ -166,6 +166,8 @@ def _first_difference(findings: Findings, comparisons: Iterable[Comparison]) -> 
 
 
 def _hint(findings: Findings, first: Comparison) -> str:
+    if first.key.tensor in findings.frozen and first.key.stage != "init":
+        return ""  # that it moved is all that there is to say
     lowered = in_float32(findings, first)
     # What is in float32 elsewhere need not be what differs.
     looks = "" if lowered.here else _looks_like(findings, first)

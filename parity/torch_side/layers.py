@@ -1,9 +1,9 @@
-"""What goes in and out of every layer of an `nn.Module`, and the gradient that comes back to its input."""
+"""What goes in and out of every layer of an `nn.Module`, what stands at taps, and the gradients that come back."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from parity.rounding import splitter
+from parity.tap import check_tap
 from parity.torch_side.outputs import leaves_of
 
 
@@ -33,14 +34,16 @@ class Layers:
     Args:
         bits: every recorded activation is rounded to so many mantissa bits; None: not at all.
         taught: what every layer is handed instead of what comes to it, and what is handed on instead of what it gives.
+        names: of the layers, which no tap may have.
     """
 
-    def __init__(self, bits: int | None, taught: dict[str, Tensor] | None = None) -> None:
+    def __init__(self, bits: int | None, taught: dict[str, Tensor] | None = None, names: Collection[str] = ()) -> None:
         self.forward: dict[str, Tensor] = {}
         self.inputs: dict[str, Tensor] = {}
         self.outputs: Any = None
         self._bits = bits
         self._taught = taught or {}
+        self._names = names
         self._calls: Counter[str] = Counter()
 
     def enter(self, name: str, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -73,18 +76,29 @@ class Layers:
             number = numbers[id(leaf)].pop(0)
             place, leaf = f"{self._call(name)}.output{number or ''}", rounded(leaf.clone(), self._bits)
             found[number] = place, leaf
-            return self._taught.get(place, leaf).clone()
+            return self._handed_on(place, leaf).clone()
 
         handed_on = tree_map(kept, output)
         self.forward |= dict(found[number] for number in sorted(found))
         return handed_on
+
+    def tap(self, value: Any, name: str) -> Tensor:
+        """At a tap: keep what stands there, and hand on a clone, which an operation in place may overwrite."""
+        check_tap(name, self._names, value, "a tensor of floating numbers", fits=_floating(value))
+        self._calls[name] += 1
+        return self._input(f"{self._call(name)}.tap", value).clone()
+
+    def _handed_on(self, name: str, tensor: Tensor) -> Tensor:
+        """What is taught for a place, if that fits there."""
+        taught = self._taught.get(name, tensor)
+        return taught if taught.shape == tensor.shape else tensor
 
     def _input(self, name: str, tensor: Tensor) -> Tensor:
         tensor = rounded(tensor.clone(), self._bits)
         if not tensor.requires_grad:
             tensor.requires_grad_()
         self.forward[name] = self.inputs[name] = tensor
-        return tensor if name not in self._taught else self._taught[name].clone()
+        return tensor if name not in self._taught else self._handed_on(name, tensor).clone()
 
     def _call(self, name: str) -> str:
         return name if self._calls[name] == 1 else f"{name}#{self._calls[name]}"
@@ -103,18 +117,21 @@ def watch(
     A model that is no `nn.Module` has no layers. Without `layers` only its output is watched; without `root` the model
     itself is no layer, also where it owns parameters.
     """
-    watched = Layers(bits, taught)
-    hooks = []
     modules = model.named_modules() if layers and isinstance(model, nn.Module) else ()
-    for name, module in modules:
-        if (name or root) and next(module.parameters(recurse=False), None) is not None:
-            call = name or "model"
-            hooks += [
-                module.register_forward_pre_hook(
-                    lambda _, given, named, call=call: watched.enter(call, given, named), with_kwargs=True
-                ),
-                module.register_forward_hook(lambda _, __, output, call=call: watched.leave(call, output)),
-            ]
+    owners = {
+        name or "model": module
+        for name, module in modules
+        if (name or root) and next(module.parameters(recurse=False), None) is not None
+    }
+    watched = Layers(bits, taught, owners.keys())
+    hooks = []
+    for call, module in owners.items():
+        hooks += [
+            module.register_forward_pre_hook(
+                lambda _, given, named, call=call: watched.enter(call, given, named), with_kwargs=True
+            ),
+            module.register_forward_hook(lambda _, __, output, call=call: watched.leave(call, output)),
+        ]
     if isinstance(model, nn.Module):
         hooks.append(model.register_forward_hook(lambda _, __, output: setattr(watched, "outputs", output)))
     try:

@@ -18,10 +18,11 @@ from parity.pair import Side
 from parity.parts import Parts
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
 from parity.rounding import cast
+from parity.tap import tapped
 from parity.torch_side.dropout import injected
 from parity.torch_side.layers import Layers, watch
 from parity.torch_side.lowering import Lowering
-from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, to_numpy
+from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, to_numpy, trained
 from parity.torch_side.outputs import leaves_of, tensors_of
 from parity.torch_side.updater import Updater
 from parity.tree import nested
@@ -58,6 +59,10 @@ class TorchSide:
             ByHand(self._parts, dtype, device) if side.arrays else OfModule(self._parts, dtype, self._torch_device)
         )
         self.drew = False
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        return self._parts.frozen
 
     @property
     def outline(self) -> Outline | None:
@@ -109,6 +114,7 @@ class TorchSide:
 
     def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
         model = self._built(parameters)
+        named = self._trained(model)
         with self._pass(model, batch, bits) as (layers, tensors):
             loss = self._loss(model, tensors)
         buffers = self._models.buffers(model)
@@ -116,7 +122,6 @@ class TorchSide:
         if self._side.predict is not None:
             with torch.no_grad(), self._pass(model, batch, None, layers=False) as (_, tensors):
                 output = self._output(model, tensors, layers)
-        named = self._models.trained(model)
         wanted = [*named.values(), *layers.inputs.values()]
         with self._settings():
             found = [to_numpy(g) for g in torch.autograd.grad(loss, wanted, materialize_grads=True)]
@@ -192,7 +197,12 @@ class TorchSide:
         tensors.pop(STREAM, None)
         # What goes into a module of the user's is laid out as its framework has it, and its output is recorded anyway.
         watching = watch(model, bits, taught=taught, layers=layers, root=self._side.arrays is not None)
-        with self._settings(), watching as watched, injected(batch.get(STREAM)) as drawn:
+        with (
+            self._settings(),
+            watching as watched,
+            tapped(watched.tap) if layers else nullcontext(),
+            injected(batch.get(STREAM)) as drawn,
+        ):
             yield watched, nested(tensors)
         self.drew = self.drew or drawn.own
 
@@ -224,12 +234,15 @@ class TorchSide:
         return {name: torch.from_numpy(array).to(self._torch_device) for name, array in copies.items()}
 
     def _differentiated(self, model: Any, batch: Batch, bits: int | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        named = self._trained(model)
         with self._pass(model, batch, bits, layers=bits is not None) as (_, tensors):
             loss = self._loss(model, tensors)
-        named = self._models.trained(model)
         with self._settings():
             found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
         return loss, dict(zip(named, found, strict=True))
+
+    def _trained(self, model: Any) -> dict[str, Tensor]:
+        return trained(self._models.parameters(model), self.frozen)
 
     def _gradients(self, model: Any, loss: Tensor, slopes: dict[str, Tensor]) -> Gradients:
         named = {name: to_numpy(slope) for name, slope in slopes.items()}
@@ -237,7 +250,7 @@ class TorchSide:
 
     def _updater(self, model: Any, state: Arrays) -> Updater | None:
         """The optimizer over the model's parameters; None where the update is by hand."""
-        return None if self._side.update is not None else Updater(self._parts, self._models.trained(model), state)
+        return None if self._side.update is not None else Updater(self._parts, self._models.parameters(model), state)
 
     def _state(self, model: Any, updater: Updater | None) -> State:
         return State(self._models.arrays(model), {} if updater is None else updater.state())

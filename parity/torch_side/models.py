@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -33,8 +33,8 @@ class Models(Protocol):
     def buffers(self, model: Any) -> Arrays:
         """What of that no gradient moves: batch statistics, counters."""
 
-    def trained(self, model: Any) -> dict[str, Tensor]:
-        """The tensors that gradients are taken by, and that the optimizer moves."""
+    def parameters(self, model: Any) -> dict[str, Tensor]:
+        """The tensors that the optimizer is handed."""
 
 
 class ByHand:
@@ -53,8 +53,8 @@ class ByHand:
     def buffers(self, model: Any) -> Arrays:
         return {}
 
-    def trained(self, model: Any) -> dict[str, Tensor]:
-        return _with_gradients(dict(model.named_parameters()) if isinstance(model, nn.Module) else dict(model))
+    def parameters(self, model: Any) -> dict[str, Tensor]:
+        return dict(model.named_parameters()) if isinstance(model, nn.Module) else dict(model)
 
 
 class OfModule:
@@ -88,8 +88,8 @@ class OfModule:
         parameters = dict(model.named_parameters())
         return {name: to_numpy(tensor) for name, tensor in _held(model).items() if name not in parameters}
 
-    def trained(self, model: nn.Module) -> dict[str, Tensor]:
-        return _with_gradients(dict(model.named_parameters()))
+    def parameters(self, model: nn.Module) -> dict[str, Tensor]:
+        return dict(model.named_parameters())
 
 
 def _held(model: nn.Module) -> dict[str, Tensor]:
@@ -99,12 +99,18 @@ def _held(model: nn.Module) -> dict[str, Tensor]:
     return dict(model.named_parameters()) | buffers
 
 
-def _with_gradients(named: dict[str, Tensor]) -> dict[str, Tensor]:
-    if frozen := [name for name, parameter in named.items() if not parameter.requires_grad]:
+def trained(named: dict[str, Tensor], frozen: Collection[str]) -> dict[str, Tensor]:
+    """Those of the parameters that gradients are taken by. A frozen one need not have a gradient.
+
+    Raises:
+        NotCheckable: a parameter has none that is not declared frozen.
+    """
+    if still := [name for name, tensor in named.items() if not tensor.requires_grad and name not in frozen]:
         raise NotCheckable(
-            f"the torch side's parameter {frozen[0]} has requires_grad off: a frozen one has no gradient"
+            f"the torch side's parameter {still[0]} has requires_grad off: if no step is to move it, declare that in "
+            f"the pair: frozen=({still[0]!r},)"
         )
-    return named
+    return {name: tensor for name, tensor in named.items() if tensor.requires_grad}
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -28,14 +29,18 @@ def state_out(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor]) -
     return arrays
 
 
-def state_in(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], arrays: Arrays) -> None:
-    """Put canonical arrays into a fresh optimizer; none at all leaves it fresh."""
+def state_in(
+    optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], arrays: Arrays, frozen: Collection[str] = ()
+) -> None:
+    """Put canonical arrays into a fresh optimizer; none at all leaves it fresh, and so do `frozen` their parameters."""
     if not arrays:
         return
     names = {id(parameter): name for name, parameter in parameters.items()}
     ordered = [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
     document = optimizer.state_dict()
-    document["state"] = {index: _entries(name, arrays, ordered) for index, name in enumerate(ordered)}
+    document["state"] = {
+        index: _entries(name, arrays, list(parameters)) for index, name in enumerate(ordered) if name not in frozen
+    }
     optimizer.load_state_dict(document)
 
 

@@ -20,16 +20,19 @@ STEP = "step"
 class Updater:
     """The optimizer of a side over some parameters, begun with a state, {} where it is fresh.
 
-    With a scheduler the state counts the steps also where the optimizer does not: Optax's schedules do so too.
+    With a scheduler the state counts the steps also where the optimizer does not: Optax's schedules do so too. The
+    optimizer is handed frozen parameters too, as it is by `model.parameters()`; what it remembers of them is no state.
     """
 
     def __init__(self, parts: Parts, parameters: dict[str, Tensor], state: Arrays) -> None:
         self._parts, self._parameters = parts, parameters
+        self._remembered = {name: tensor for name, tensor in parameters.items() if name not in parts.frozen}
         self._optimizer: torch.optim.Optimizer = parts.optimizer(list(parameters.values()))
         self._scheduler: Any = None if parts.side.scheduler is None else parts.scheduler(self._optimizer)
         # SGD alone does not count its steps, and would keep a count that it is given as it is.
         uncounted = self._scheduler is not None and isinstance(self._optimizer, torch.optim.SGD)
-        state_in(self._optimizer, parameters, {n: a for n, a in state.items() if n != STEP or not uncounted})
+        begun = {name: array for name, array in state.items() if name != STEP or not uncounted}
+        state_in(self._optimizer, parameters, begun, frozen=parts.frozen)
         if self._scheduler is not None:
             for _ in range(int(state.get(STEP, np.zeros(())))):
                 self._move_on()
@@ -37,7 +40,10 @@ class Updater:
     def step(self, gradients: dict[str, Tensor]) -> None:
         """Move the parameters by one step, in place."""
         for name, parameter in self._parameters.items():
-            parameter.grad = gradients[name]
+            # Where the gradients come from, a frozen parameter may have one that it has not here, or none.
+            parameter.grad = gradients[name] if name in self._remembered else gradients.get(name)
+            if not parameter.requires_grad:
+                parameter.grad = None
         if self._parts.side.clip is not None:
             self._parts.clip(list(self._parameters.values()))
         with blame("torch", "optimizer"):
@@ -47,7 +53,7 @@ class Updater:
 
     def state(self) -> Arrays:
         """What the optimizer remembers, as canonical arrays."""
-        found = state_out(self._optimizer, self._parameters)
+        found = state_out(self._optimizer, self._remembered)
         if self._scheduler is None or STEP in found:
             return found
         return found | {STEP: np.asarray(self._scheduler.last_epoch, np.int64)}

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 import torch
 from flax import nnx
-from torch import Tensor, nn
+from torch import Tensor
 
 from parity import Pair, check, random_batches
 from parity.errors import NotCheckable
@@ -187,16 +187,6 @@ def test_what_cannot_be_used_is_named_in_one_line(parts: dict[str, Any], words: 
     with pytest.raises(NotCheckable, match=words) as told:
         check(pair(**parts))
     assert "\n" not in str(told.value)
-
-
-def test_a_module_that_keeps_no_gradient_for_a_parameter_is_told() -> None:
-    def frozen() -> nn.Module:
-        model = small_torch.Small()
-        model.inner.weight.requires_grad_(False)
-        return model
-
-    with pytest.raises(NotCheckable, match=r"parameter inner\.weight has requires_grad off"):
-        check(pair(torch={"model": frozen}))
 
 
 def test_a_port_for_inference_is_checked_in_evaluation_mode() -> None:

@@ -43,6 +43,7 @@ PLANTED = {
     "the weight map cannot be found: no JAX leaf for": ("myport:Net", "fewer:Net"),
     "may become head.kernel [256, 10] in more than one way": ('"head.weight": "head.kernel: flatten 16 4 4"', ""),
     "torch has neither a tensor nor a module of that name": ('"head.weight"', '"haed.weight"'),
+    "frozen: 'steam.*' is no parameter of the torch side's model": ("weight_map=", 'frozen=("steam.*",), weight_map='),
     "there is no stage 'train'": (LABELS, LABELS),
 }  # fmt: skip
 BESIDE = {

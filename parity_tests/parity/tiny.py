@@ -45,17 +45,23 @@ def same(first: Arrays, second: Arrays) -> bool:
     )
 
 
-def loops(framework: Framework, wrong: Mapping[str, Mistake] | None = None) -> dict[str, Any]:
-    """Parts of a side with loops of its own: the right one, `stepped`, and those that `wrong` makes of it by name."""
-    right = partial(_train, framework)
+def loops(
+    framework: Framework, wrong: Mapping[str, Mistake] | None = None, pair: Callable[[], Pair] = tiny
+) -> dict[str, Any]:
+    """Parts of a side with loops of its own: the right one, `stepped`, and those that `wrong` makes of it by name.
+
+    The right one takes the steps of that side of the `pair`.
+    """
+    right = partial(_train, pair, framework)
     driven = {"stepped": right} | {name: mistake(right) for name, mistake in (wrong or {}).items()}
     return {"train": lambda name, **asked: driven[name](**asked), "loops": tuple(driven)}
 
 
 def _train(
-    framework: Framework, *, seed: int, dtype: Dtype, state: State | None, start: int, count: int, **_: Any
-) -> Run:
-    side, losses = _right(framework, dtype), []
+    pair: Callable[[], Pair], framework: Framework, *, seed: int, dtype: Dtype, state: State | None, start: int,
+    count: int, **_: Any,
+) -> Run:  # fmt: skip
+    side, losses = _right(pair, framework, dtype), []
     reached = state or State(side.initial(seed), {})
     for batch in side.batches(seed, start + count)[start:]:
         loss, gradients, _ = side.gradients(reached.parameters, batch)
@@ -65,5 +71,5 @@ def _train(
 
 
 @cache
-def _right(framework: Framework, dtype: Dtype) -> LiveSide:
-    return live(framework, dtype)
+def _right(pair: Callable[[], Pair], framework: Framework, dtype: Dtype) -> LiveSide:
+    return live_side(pair().side(framework), framework, dtype, "cpu")

@@ -71,13 +71,13 @@ def of_a_segment(case: Case) -> Iterator[Hint]:
 
 
 def _earlier(case: Case) -> list[str]:
-    """Outputs of layers on both sides that lie before the difference and have its shape, the nearest first."""
+    """Outputs of layers and taps on both sides that lie before the difference and have its shape, the nearest first."""
     expected, found = (side.of("forward", case.key.step) for side in (case.expected, case.found))
     names = list(expected)
     before = names[: names.index(case.key.tensor)]
     like = [
         name for name in reversed(before)
-        if (place := PLACE.match(name)) and place["what"] == "output" and name in found
+        if (place := PLACE.match(name)) and place["what"] != "input" and name in found
         and expected[name].shape == found[name].shape == case.apart.here.shape
     ]  # fmt: skip
     return like[:EARLIER]

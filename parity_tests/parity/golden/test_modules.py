@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
+from parity.errors import NotCheckable
 from parity.golden.check import check_against, write_golden
-from parity.recording import FRAMEWORKS, Framework
+from parity.recording import FRAMEWORKS, Framework, Key
 from parity_tests.imports import FRAMEWORKS as PACKAGES
+from parity_tests.parity import small_jax, small_torch
 from parity_tests.parity.small_jax import Small
+from parity_tests.parity.test_check_frozen import expect_agreement, frozen
 from parity_tests.parity.test_check_modules import Stock, first_of, pair
+from parity_tests.parity.test_check_taps import predict, soft, tapped
 from parity_tests.test_isolation import python
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -58,3 +63,34 @@ def test_a_mistake_is_found_against_a_golden_as_it_is_beside_torch(tmp_path: Pat
     assert verdict.outcome == outcome
     if model is Stock:
         assert first_of(verdict).tensor == "norm.running_var"
+
+
+@pytest.mark.parametrize("recorded", FRAMEWORKS)
+def test_a_recorded_side_is_asked_the_same(tmp_path: Path, recorded: Framework) -> None:
+    file = tmp_path / "side.parity"
+    write_golden(frozen(), recorded, file)
+    verdict = check_against(frozen(), file)
+    expect_agreement(verdict)
+    exact = {(c.key.step, c.dtype) for c in verdict.comparisons if c.limit == 0 and c.key.tensor == "inner.weight"}
+    assert {(1, "float64"), (1, "float32")} < exact
+    mistake = (
+        {"jax": {"optimizer": small_jax.optimizer}} if recorded == "torch" else {"torch": {"model": small_torch.Small}}
+    )
+    moved = check_against(frozen(**mistake), file)
+    assert first_of(moved) == Key("update", 0, "inner.weight")
+
+
+def test_a_recording_of_other_frozen_parameters_is_refused(tmp_path: Path) -> None:
+    write_golden(frozen(), "torch", tmp_path / "torch.parity")
+    with pytest.raises(NotCheckable, match="the pair's torch side is declared anew"):
+        check_against(frozen(frozen=("inner.weight", "inner.bias")), tmp_path / "torch.parity")
+
+
+def test_what_stands_at_taps_is_recorded_too(tmp_path: Path) -> None:
+    write_golden(tapped(), "torch", tmp_path / "torch.parity")
+    verdict = check_against(tapped(), tmp_path / "torch.parity")
+    assert verdict.outcome == "agree"
+    assert {"hidden.tap", "active.tap"} < {c.key.tensor for c in verdict.comparisons}
+    wrong = check_against(tapped(function=partial(predict, activation=soft)), tmp_path / "torch.parity")
+    assert first_of(wrong) == Key("forward", 0, "active.tap")
+    assert [start.where for start in wrong.starts] == ["between hidden.tap and active.tap"]

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from parity import tap
+from parity.errors import NotCheckable
 from parity.jax_side.layers import Layers, rounded, watch
 from parity.jax_side.models.by_hand import own_places
+from parity.tap import tapped
 
 
 def watched(model: Any, *inputs: jax.Array, bits: int | None = None, probes: Any = None) -> tuple[jax.Array, Layers]:
@@ -134,6 +137,97 @@ def test_what_is_no_module_has_no_layers() -> None:
     with watch({"m": jnp.ones(1)}, {}, None) as layers:
         pass
     assert not layers.forward
+
+
+# Taps
+
+
+def square(inputs: jax.Array) -> jax.Array:
+    """A function with two calls of one tap."""
+    return (tap(3 * tap(inputs**2, "square"), "square") * 0.5).sum()
+
+
+def at_taps(inputs: jax.Array, *given: Any) -> tuple[jax.Array, Layers]:
+    layers = Layers(None, *given)
+    with tapped(layers.tap):
+        return square(inputs), layers
+
+
+def test_a_tap_keeps_what_stands_there_and_a_probe_finds_what_comes_back() -> None:
+    inputs = jnp.array([1.0, 2.0])
+    output, layers = at_taps(inputs, None)
+    assert output == 7.5
+    assert {name: array.tolist() for name, array in layers.forward.items()} == {
+        "square.tap": [1.0, 4.0], "square#2.tap": [3.0, 12.0],
+    }  # fmt: skip
+    probes = {name: jnp.zeros(2) for name in layers.inputs}
+    found = jax.grad(lambda probes: at_taps(inputs, probes)[0])(probes)
+    assert {name: array.tolist() for name, array in found.items()} == {
+        "square.tap": [1.5, 1.5], "square#2.tap": [0.5, 0.5],
+    }  # fmt: skip
+
+
+def test_a_tap_hands_on_what_is_taught_where_that_fits() -> None:
+    taught = {"square.tap": jnp.array([2.0, 2.0]), "square#2.tap": jnp.ones(3)}
+    output, layers = at_taps(jnp.array([1.0, 2.0]), None, taught)
+    assert layers.forward["square.tap"].tolist() == [1.0, 4.0]
+    assert layers.forward["square#2.tap"].tolist() == [6.0, 6.0]
+    assert output == 6.0
+
+
+def scan(function: Any) -> Any:
+    return lambda x: jax.lax.scan(lambda carry, _: (function(carry), None), x, None, length=1)[0]
+
+
+HIDING: dict[str, Any] = {
+    "jit": jax.jit,
+    "checkpoint": jax.checkpoint,
+    "scan": scan,
+    "vmap inside jit": lambda function: jax.jit(jax.vmap(function)),
+    "jit inside vmap": lambda function: jax.vmap(jax.jit(function)),
+}
+
+
+@pytest.mark.parametrize("inside", HIDING)
+def test_a_tap_inside_a_transformation_is_hidden_and_leaves_everything_as_it_is(inside: str) -> None:
+    layers = Layers(None, None)
+    function = HIDING[inside](lambda x: tap(2 * x, "here"))
+    with tapped(layers.tap):
+        output, gradient = jax.value_and_grad(lambda x: function(x).sum())(jnp.ones(2))
+    assert (output, gradient.tolist()) == (4.0, [2.0, 2.0])
+    assert (layers.hidden, layers.forward) == ({"here"}, {})
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_tap_inside_a_map_over_examples_stands_at_all_of_them(axis: int) -> None:
+    inputs = normal(2, 3)
+
+    def at(probes: Any) -> Any:
+        layers = Layers(None, probes)
+        with tapped(layers.tap):
+            output = jax.vmap(lambda x: tap(3 * x, "here") ** 2, axis)(jnp.moveaxis(inputs, 0, axis))
+        assert not layers.hidden
+        return output.sum(), layers.forward
+
+    (_, forward), found = jax.value_and_grad(at, has_aux=True)({"here.tap": jnp.zeros((2, 3))})
+    np.testing.assert_allclose(forward["here.tap"], 3 * inputs)
+    np.testing.assert_allclose(found["here.tap"], 6 * inputs)
+
+
+def test_a_tap_inside_two_maps_has_the_axis_of_the_outer_one_first() -> None:
+    layers, inputs = Layers(None, None), normal(2, 3, 4)
+    with tapped(layers.tap):
+        jax.vmap(jax.vmap(lambda x: tap(x, "here")))(inputs)
+    np.testing.assert_array_equal(layers.forward["here.tap"], inputs)
+
+
+def test_what_is_no_floating_array_and_what_is_called_like_a_layer_is_no_tap() -> None:
+    for value in (jnp.arange(3), np.ones(2), 1.0, None):
+        with pytest.raises(NotCheckable, match=r"the tap 'here' was given a .*: expected an array of JAX's"):
+            Layers(None, None).tap(value, "here")
+    model = Twice()
+    with watch(model, own_places(model), None) as layers, pytest.raises(NotCheckable, match="the name of a layer"):
+        layers.tap(jnp.ones(1), "block.0")
 
 
 # Rounding

@@ -19,6 +19,20 @@ from parity_tests.parity.tiny_draws import draw_parameters
 from parity_tests.parity.tiny_jax import Tiny, from_arrays, to_arrays
 
 Optimizer = Callable[[], optax.GradientTransformation]
+
+
+def labels(model: Any) -> Any:
+    """The layer that a parameter belongs to."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: "inner" if "inner" in jax.tree_util.keystr(path) else "outer", model
+    )
+
+
+def masked() -> optax.GradientTransformation:
+    """Only the second layer is trained."""
+    return optax.partition({"inner": optax.set_to_zero(), "outer": optax.adam(0.03)}, labels)
+
+
 OPTIMIZERS: dict[str, Optimizer] = {
     "adam": lambda: optax.adam(0.03),
     "adamw": lambda: optax.adamw(0.03),
@@ -27,6 +41,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "sgd with momentum": lambda: optax.sgd(0.03, momentum=0.9),
     "sgd": lambda: optax.sgd(0.03),
     "rmsprop": lambda: optax.rmsprop(0.03),
+    "adam with two rates": lambda: optax.partition({"inner": optax.adam(0.03), "outer": optax.adam(0.01)}, labels),
 }
 every_optimizer = pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
@@ -117,3 +132,27 @@ def test_a_number_that_the_state_needs_and_was_not_recorded_is_told() -> None:
     recorded = {name: a for name, a in training.out(model, training.fresh(model)).items() if name != "step"}
     with pytest.raises(NotCheckable, match="the jax side's optimizer keeps 'step', which the recorded state has not"):
         training.back(model, recorded)
+
+
+def test_of_a_masked_parameter_there_is_nothing_and_what_is_given_of_it_is_not_taken() -> None:
+    training = Training(masked, "float32")
+    model = training.model(draw_parameters(0))
+    model, state = training.step(model, training.fresh(model), 0)
+    out = training.out(model, state)
+    trained = [name for name in draw_parameters(0) if name.startswith("outer.")]
+    assert set(out) == {"step", *(f"{entry}.{name}" for entry in ("exp_avg", "exp_avg_sq") for name in trained)}
+    given = {f"{entry}.{name}": a for entry in ("exp_avg", "exp_avg_sq") for name, a in draw_parameters(0).items()}
+    again = training.back(model, given | out)
+    assert jax.tree.structure(again) == jax.tree.structure(state)  # type: ignore[operator]
+    jax.tree.map(np.testing.assert_array_equal, again, state)
+
+
+def test_a_mask_may_stand_for_a_whole_branch() -> None:
+    tree = {"inner": {"w": np.ones(2), "b": np.ones(1)}, "outer": {"w": np.ones(2)}}
+    groups = {"inner": "still", "outer": "moving"}
+    state = optax.partition({"moving": optax.trace(0.9), "still": optax.set_to_zero()}, groups).init(tree)
+
+    def names(tree: Any) -> Arrays:
+        return {f"{layer}.{name}": np.asarray(a) for layer, inner in tree.items() for name, a in inner.items()}
+
+    assert state_out(state, tree, names).keys() == {"momentum_buffer.outer.w"}

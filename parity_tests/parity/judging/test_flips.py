@@ -47,6 +47,12 @@ def test_a_flip_is_inside_where_both_are_near_zero_in_the_scale_of_the_layer(
     assert flips(observation(fc1__output=np.array(found, "float32")), judge) == (inside, outside)
 
 
+def test_what_stands_at_a_tap_may_flip_and_what_only_one_side_has_cannot() -> None:
+    judge = observation(a__tap=np.array([1.0, NEAR / 2]), fc1__output=np.ones(2), fc2__output=np.ones((2, 3)))
+    found = observation(a__tap=np.array([1.0, -NEAR / 2]), fc2__output=-np.ones((3, 2)))
+    assert flips(found, judge) == (1, 0)
+
+
 def test_only_what_comes_out_of_layers_flips() -> None:
     judge = observation(fc1__input=np.array([1.0]), output=np.array([1.0]))
     assert flips(observation(fc1__input=np.array([-1.0]), output=np.array([-1.0])), judge) == (0, 0)

@@ -76,3 +76,39 @@ def test_a_module_of_the_users_own_may_have_its_channels_last(
     found = unshown(recordings, frozenset(), frozenset())
     assert found.tensors == ({"block.input", "block.output"} if apart else set())
     assert bool(found.listed) == apart
+
+
+# Taps
+
+
+def test_a_tap_on_one_side_only_is_left_out_in_all_its_calls_and_told() -> None:
+    found = unshown(
+        sides((*BOTH, "a.tap", "a#2.tap", "both.tap"), (*BOTH, "both.tap", "b.tap")), frozenset(), frozenset()
+    )
+    assert found.tensors == {"a.tap", "a#2.tap", "b.tap"}
+    assert found.listed == ("taps on the torch side only: a", "taps on the jax side only: b")
+
+
+def test_a_tap_that_cannot_be_seen_in_some_of_its_calls_is_left_out_in_all() -> None:
+    found = unshown(sides((*BOTH, "a.tap", "a#2.tap"), (*BOTH, "a.tap")), frozenset({"a"}), frozenset())
+    assert found.tensors == {"a.tap", "a#2.tap"}
+    assert found.listed == ("taps inside a transformation of the jax side, such as a scan: a",)
+
+
+def test_a_call_of_a_tap_that_is_missing_stays_a_difference() -> None:
+    assert unshown(sides((*BOTH, "a.tap", "a#2.tap"), (*BOTH, "a.tap")), frozenset(), frozenset()) == Unshown()
+
+
+def test_taps_are_no_layers_that_were_seen() -> None:
+    found = unshown(sides((*BOTH, "a.tap"), ("a.tap",)), frozenset({"fc"}), frozenset())
+    assert found.tensors == set(BOTH)
+    assert found.listed == ("layers were not seen on the jax side: of fc, only parameters and gradients are compared",)
+
+
+def test_a_tap_whose_channels_come_last_is_told_and_not_compared() -> None:
+    recordings = sides(BOTH, BOTH)
+    for framework, shape in zip(FRAMEWORKS, ((2, 3, 4, 5), (2, 4, 5, 3)), strict=True):
+        recordings[framework].add("forward", 0, {"image.tap": np.zeros(shape)})
+    found = unshown(recordings, frozenset(), frozenset())
+    assert found.tensors == {"image.tap"}
+    assert found.listed == ("taps whose channels come last on the jax side: image, they are not compared",)

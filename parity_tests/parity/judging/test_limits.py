@@ -65,6 +65,7 @@ def test_both_sides_of_the_low_cap() -> None:
         ("forward", "fc1.input", False),
         ("forward", "fc1.call2.input2", False),
         ("forward", "input_layer.output", True),
+        ("forward", "scores#2.tap", True),
         ("backward", "fc1.weight", True),
         ("backward", "fc1.input", True),
         ("trajectory", "gradient.fc1.weight", False),

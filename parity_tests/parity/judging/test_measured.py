@@ -68,3 +68,10 @@ def test_the_comparisons_are_those_of_the_tensors_themselves(recorded: str, wron
         assert outcomes == [(c.key, c.side, c.outcome) for c in expected]
         assert [c.difference for c in found] == [c.difference for c in expected]
     assert any(c.outcome == "differ" for c in found)
+
+
+def test_of_a_frozen_parameter_the_bits_are_kept() -> None:
+    found = measured(lower(**OFF), JUDGE, frozen={"w"})
+    np.testing.assert_array_equal(found.of("update", 0)["w"], OFF["w"])
+    assert distance_told(found, Key("update", 0, "w")) is None
+    assert distance_told(found, Key("update", 0, "exp_avg.w")) == 0.0

@@ -51,6 +51,18 @@ def test_a_place_that_differs_by_itself_is_told_with_what_is_before_it(
     assert found(**moved) == expected
 
 
+def test_a_tap_divides_what_is_before_it_from_what_is_behind_it_and_so_a_layer() -> None:
+    names = ("a.input", "a.inside.tap", "a.output", "between.tap", "b.output")
+    judge = Recording(provenance("torch", "float64"))
+    judge.add("forward", 0, {name: np.ones(3) for name in names})
+    taught = {name: np.full(3, 1.5) for name in names}
+    said = [start.where for start in starts(judge, 0, taught, Scales({}, frozenset()), frozenset())]
+    assert said == [
+        "between the batch and a.input", "between a.input and a.inside.tap", "between a.inside.tap and a.output",
+        "between a.output and between.tap", "between between.tap and b.output",
+    ]  # fmt: skip
+
+
 class Epsilon(Small):
     """Batch norm with another epsilon."""
 

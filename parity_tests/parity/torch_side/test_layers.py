@@ -8,6 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from parity import tap
+from parity.errors import NotCheckable
+from parity.tap import tapped
 from parity.torch_side.layers import Layers, rounded, watch
 
 
@@ -118,6 +121,52 @@ def test_what_is_no_module_has_no_layers() -> None:
     with watch({"m": torch.ones(1)}, None) as layers:
         pass
     assert not layers.forward
+
+
+# Taps
+
+
+def square(inputs: Tensor) -> Tensor:
+    """A function with two calls of one tap, which goes on in place."""
+    return tap(tap(inputs**2, "square").mul_(3), "square").mul_(0.5).sum()
+
+
+def at_taps(inputs: Tensor, **others: Any) -> tuple[Tensor, Layers]:
+    layers = Layers(None, **others)
+    with tapped(layers.tap):
+        return square(inputs), layers
+
+
+@pytest.mark.parametrize("requires_grad", [True, False])
+def test_a_tap_keeps_what_stands_there_and_what_comes_back(requires_grad: bool) -> None:
+    inputs = torch.tensor([1.0, 2.0]).requires_grad_(requires_grad)
+    output, layers = at_taps(inputs)
+    assert output.item() == 7.5
+    assert {name: tensor.tolist() for name, tensor in layers.forward.items()} == {
+        "square.tap": [1.0, 4.0], "square#2.tap": [3.0, 12.0],
+    }  # fmt: skip
+    found = torch.autograd.grad(output, [*layers.inputs.values(), *([inputs] if requires_grad else [])])
+    expected = [[1.5, 1.5], [0.5, 0.5], [3.0, 6.0]]
+    assert [gradient.tolist() for gradient in found] == expected[: len(found)]
+
+
+def test_a_tap_hands_on_what_is_taught_where_that_fits() -> None:
+    taught = {"square.tap": torch.tensor([2.0, 2.0]), "square#2.tap": torch.ones(3)}
+    output, layers = at_taps(torch.tensor([1.0, 2.0]), taught=taught)
+    assert layers.forward["square.tap"].tolist() == [1.0, 4.0]
+    assert layers.forward["square#2.tap"].tolist() == [6.0, 6.0]
+    assert output.item() == 6.0
+
+
+def test_what_is_no_floating_tensor_and_what_is_called_like_a_layer_is_no_tap() -> None:
+    for value in (torch.arange(3), 1.0, None):
+        with pytest.raises(NotCheckable, match=r"the tap 'here' was given a .*: expected a tensor of"):
+            Layers(None).tap(value, "here")
+    with (
+        watch(Twice(), None) as layers,
+        pytest.raises(NotCheckable, match=r"the tap 'block\.0' has the name of"),
+    ):
+        layers.tap(torch.ones(1), "block.0")
 
 
 # Rounding

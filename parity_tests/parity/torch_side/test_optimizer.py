@@ -132,3 +132,22 @@ def test_parameters_that_are_not_at_the_same_step_have_a_step_each() -> None:
     fresh = OPTIMIZERS["Adam"](list(parameters.values()))
     state_in(fresh, parameters, out)
     assert same(state_out(fresh, parameters), out)
+
+
+def test_what_is_remembered_of_a_frozen_parameter_is_not_taken_over() -> None:
+    parameters = drawn()
+    optimizer = torch.optim.Adam(list(parameters.values()))
+    step(optimizer, parameters, 0)
+    out = state_out(optimizer, parameters)
+    fresh = torch.optim.Adam(list(parameters.values()))
+    state_in(fresh, parameters, out, frozen={"inner.bias"})
+    expected = {name: array for name, array in out.items() if not name.endswith("inner.bias")}
+    assert same(state_out(fresh, parameters), expected)
+
+
+def test_what_is_remembered_of_a_parameter_that_the_optimizer_lacks_is_no_others() -> None:
+    parameters = {"a.weight": torch.ones(2), "b.a.weight": torch.ones(2)}
+    optimizer = torch.optim.Adam([parameters["a.weight"]])
+    given = {f"{entry}.{name}": np.full(2, 3.0, "f") for entry in ("exp_avg", "exp_avg_sq") for name in parameters}
+    state_in(optimizer, parameters, given | {"step": np.asarray(1)})
+    assert optimizer.state[parameters["a.weight"]].keys() == {"step", "exp_avg", "exp_avg_sq"}
