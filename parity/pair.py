@@ -135,8 +135,9 @@ class Pair:
             Without the trajectory nothing is trained: each step is a pass over its batch at the initial parameters.
             Without the backward stage the models are in evaluation mode.
         weight_map: what the weight map that is found between two modules is to be told, a line for a torch name.
-        float32_inside: patterns such as `*.norm` for layers of torch that compute in float32 whatever the dtype. In
-            float64 they and what follows them are judged by float32's rule; without a word such a layer is red.
+        float32_inside: patterns such as `*.norm` for torch's names of layers, or modules around them, that compute in
+            float32 whatever the dtype; `*.out.input` for what is done on the way into one. In the float64 run they and
+            what rests on them are judged by float32's rule. Without a word, what computes in float32 is red.
 
     Raises:
         NotCheckable: no step, a stage that there is not or whose grounds are left out, or a side lacks a part for one.
