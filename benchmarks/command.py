@@ -67,16 +67,8 @@ def measure(
     from benchmarks.plan import Request
 
     where = device.value if device else _best_device()
-    request = Request(
-        quick,
-        where,
-        tuple(problem or ()),
-        tuple(variant or ()),
-        tuple(precision or ()),
-        tuple(seeds or ()),
-        rounds,
-        steps,
-    )
+    asked = (tuple(problem or ()), tuple(variant or ()), tuple(precision or ()), tuple(seeds or ()))
+    request = Request(quick, where, *asked, rounds=rounds, steps=steps)
     folder = output or Path("build", "benchmarks", f"{'quick' if quick else 'full'}-{where}")
     out, err = consoles()
     try:

@@ -66,7 +66,6 @@ def levers(axes: Axes, entry: Found) -> bool:
         step, color = one["step_us"], COLORS[one["framework"]]
         axes.barh(place, step["median"], color=color, height=0.7)
         axes.plot([step["low"], step["high"]], [place, place], color="black", linewidth=1)
-        axes.text(step["median"], place, f" {shown(step['median'], 4)}", va="center", fontsize=8)
         before = found[place - 1] if place and found[place - 1]["framework"] == one["framework"] else None
         if before is not None:
             axes.barh(
@@ -77,6 +76,9 @@ def levers(axes: Axes, entry: Found) -> bool:
                 height=0.7,
                 alpha=0.15,
             )
+        # Behind the bar, the interval and what the lever saved.
+        end = max(step["high"], before["step_us"]["median"] if before else 0.0)
+        axes.text(end, place, f" {shown(step['median'], 4)}", va="center", fontsize=8)
     if entry["ceilings"]:
         floor = max(max(one["floor_us"].values()) for one in found)
         axes.axvline(floor, color="gray", linestyle=":", label=f"floor, {shown(floor)} us")

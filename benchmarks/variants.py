@@ -11,6 +11,7 @@ from parity.recording import Framework
 WITH_OPTIMIZER = ("mlp", "mnist")
 ALL = ("line_fit", *WITH_OPTIMIZER)
 GRAPHS = "captures a CUDA graph and needs a GPU"
+PADDED = "sizes padded to suit matrix units, biases inside the weights"
 COMMAND_BUFFERS = "sets how XLA uses CUDA graphs and needs a GPU"
 
 
@@ -63,6 +64,7 @@ VARIANTS = (
     Variant("torch", "compiled", "gradient and update as one program of torch.compile", compiles=True),
     Variant("torch", "compiled_reduce_overhead", "compiled, mode reduce-overhead: a graph a call", compiles=True),
     Variant("torch", "compiled_max_autotune", "compiled, mode max-autotune: kernels tried out", compiles=True),
+    Variant("torch", "compiled_padded", f"compiled, {PADDED}", WITH_OPTIMIZER, compiles=True),
     Variant("torch", "graph_step", "one CUDA graph of a step, replayed for each; eager inside", needs_gpu=GRAPHS),
     Variant(
         "torch", "graph_step_compiled", "one CUDA graph of a step, replayed for each; compiled inside",
@@ -73,6 +75,9 @@ VARIANTS = (
     Variant(
         "torch", "whole_run_compiled", "all steps in one CUDA graph; compiled inside",
         needs_gpu=GRAPHS, compiles=True,
+    ),
+    Variant(
+        "torch", "whole_run_padded", f"whole_run_compiled, {PADDED}", WITH_OPTIMIZER, GRAPHS, compiles=True,
     ),
     Variant("torch", "many_seeds", "vmapped gradient, one Adam over stacked parameters; eager", seeds=True),
     Variant("torch", "many_seeds_compiled", "many_seeds, each step compiled", seeds=True, compiles=True),
@@ -88,10 +93,7 @@ VARIANTS = (
     Variant("jax", "whole_run_unrolled", "whole_run, ten steps in an iteration"),
     Variant("jax", "whole_run_by_hand", "whole_run in plain JAX: no Flax, no Optax, Adam written out", WITH_OPTIMIZER),
     Variant("jax", "whole_run_flat", "whole_run_by_hand, all parameters in one vector", WITH_OPTIMIZER),
-    Variant(
-        "jax", "whole_run_padded", "whole_run_by_hand, sizes padded to suit matrix units, biases inside the weights",
-        WITH_OPTIMIZER,
-    ),
+    Variant("jax", "whole_run_padded", f"whole_run_by_hand, {PADDED}", WITH_OPTIMIZER),
     Variant(
         "jax", "whole_run_no_command_buffer", "whole_run without CUDA graphs",
         needs_gpu=COMMAND_BUFFERS, environment=_command_buffer(""),
@@ -110,6 +112,7 @@ PAIRS = (
     (("torch", "compiled"), ("jax", "whole_run")),
     (("torch", "whole_run"), ("jax", "whole_run")),
     (("torch", "whole_run_compiled"), ("jax", "whole_run")),
+    (("torch", "whole_run_padded"), ("jax", "whole_run_padded")),
     (("torch", "many_seeds"), ("jax", "many_seeds")),
     (("torch", "many_seeds_compiled"), ("jax", "many_seeds")),
     (("torch", "many_seeds_whole_run"), ("jax", "many_seeds")),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from parity.errors import MissingFramework, NotCheckable
 from parity.recording import FRAMEWORKS, STAGES, Framework
 from parity.weight_map.outline import Outline
+from parity.weight_map.weight_map import WeightMap
 
 Part = str | Callable[..., Any]
 PACKAGES = {"torch": ("torch", "torchvision"), "jax": ("jax", "jaxlib", "flax", "optax")}
@@ -40,14 +41,14 @@ class Tie:
         streams: whether its batches carry the stream that dropout masks are drawn from.
         torch: the torch side, which draws the initial parameters where nobody names them; None outside a pair.
         outline: of the torch side's model, where that cannot be asked for it.
-        overrides: of the weight map between two modules.
+        told: what the pair tells of the weight map between two modules.
     """
 
     training: bool = True
     streams: bool = False
     torch: Side | None = None
     outline: Outline | None = None
-    overrides: Mapping[str, str] = field(default_factory=dict)
+    told: Mapping[str, str] | WeightMap = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +135,8 @@ class Pair:
         stages: what is compared, names of `STAGES`; data and init always are, and stand in it also if left out.
             Without the trajectory nothing is trained: each step is a pass over its batch at the initial parameters.
             Without the backward stage the models are in evaluation mode.
-        weight_map: what the weight map that is found between two modules is to be told, a line for a torch name.
+        weight_map: what the weight map that is found between two modules is to be told, a line for a torch name; or a
+            whole map, which was saved and perhaps corrected, as `WeightMap.load(FILE)` reads it.
         float32_inside: patterns such as `*.norm` for torch's names of layers, or modules around them, that compute in
             float32 whatever the dtype; `*.out.input` for what is done on the way into one. In the float64 run they and
             what rests on them are judged by float32's rule. Without a word, what computes in float32 is red.
@@ -154,7 +156,7 @@ class Pair:
     scored_on: Mapping[str, str] = field(default_factory=dict)
     published: Mapping[str, float] = field(default_factory=dict)
     stages: tuple[str, ...] = STAGES
-    weight_map: Mapping[str, str] = field(default_factory=dict)
+    weight_map: Mapping[str, str] | WeightMap = field(default_factory=dict)
     float32_inside: tuple[str, ...] = ()
 
     if TYPE_CHECKING:
@@ -186,7 +188,7 @@ class Pair:
             streams=torch.arrays is None or jax.arrays is None,
             torch=replace(torch, tie=Tie()),
             outline=jax.tie.outline,
-            overrides=self.weight_map,
+            told=self.weight_map,
         )
         # A frozen dataclass: the stages in the order of the flow, each once.
         filled = {

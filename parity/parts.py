@@ -17,6 +17,7 @@ from parity.pair import Side, resolve
 from parity.recording import Array, Arrays, Batch, Framework
 from parity.tree import leaves
 from parity.weight_map.find import find
+from parity.weight_map.given import fitting
 from parity.weight_map.outline import Outline, outline_of_arrays
 from parity.weight_map.weight_map import WeightMap
 
@@ -174,8 +175,11 @@ class Parts:
         return found
 
     def weight_map(self, outline: Outline) -> WeightMap:
-        """The map between the torch side's model and one of this outline."""
-        return find(self.torch_outline, outline, self.side.tie.overrides)
+        """The map between the torch side's model and one of this outline: found, unless the pair gives it."""
+        told = self.side.tie.told
+        if isinstance(told, WeightMap):
+            return fitting(told, self.torch_outline, outline)
+        return find(self.torch_outline, outline, told)
 
     @property
     def _torch(self) -> Parts:

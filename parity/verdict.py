@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from parity.recording import DTYPES, STAGES, Dtype, Framework, Key, Provenance, Recording
+from parity.weight_map.weight_map import WeightMap
 
 Outcome = Literal["agree", "differ", "inconclusive"]
 EPS: dict[str, float] = {"float64": 2.0**-52, "float32": 2.0**-23}
@@ -121,10 +122,12 @@ class Excerpt:
     Attributes:
         recordings: by a name that says whose they are, such as `torch float64`.
         left_out: how many tensors did not fit.
+        weight_map: between the two models; None where the JAX side builds and reads its own, or was recorded.
     """
 
     recordings: dict[str, Recording]
     left_out: int
+    weight_map: WeightMap | None = None
 
 
 @dataclass(frozen=True)

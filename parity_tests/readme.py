@@ -16,6 +16,7 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.headline import headline
 from parity_tests.mirror import what_differs_table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,8 +58,8 @@ def measured() -> str:
     return f"```\n{printed}\n```\n\n`parity` on {date.today()}: {ran_on}."
 
 
-CURRENT = {"model": model, "what differs": what_differs_table}
-"""What follows from the code alone, and so is held to it by a test."""
+CURRENT = {"model": model, "what differs": what_differs_table, "benchmark": headline}
+"""What follows from files of this repository alone, and so is held to them by a test."""
 
 
 def block(text: str, name: str) -> str:

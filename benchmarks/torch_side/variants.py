@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.func import vmap
-from torch.utils._pytree import tree_map_only
 
 from benchmarks.prepared import Outcome, Prepared
+from benchmarks.torch_side.calls import called
 from benchmarks.torch_side.graphs import StartAndRun, graph_of_a_step, graph_of_all_steps, graph_of_optimizer
+from benchmarks.torch_side.padded import padded
 from benchmarks.torch_side.problems import Setup
 from parity.recording import State
 from torchnet import functional
@@ -149,30 +150,6 @@ def compiled(problem: Problem, together: bool, mode: str = "default") -> Advance
     return torch.compile(advance_of(problem, together), fullgraph=True, mode=mode)
 
 
-def _functions(setup: Setup, advance: Advance, copies: bool = False) -> Prepared:
-    """Steps as functions, each started from Python.
-
-    `copies`: each step's results are copied, since the next call of a program with a CUDA graph of its own writes over
-    them.
-    """
-    how, together = setup.how, len(setup.states) > 1
-    feed = stack_feeds(setup.feeds) if together else setup.feeds[0]
-    learning_rate = torch.tensor(how.learning_rate, dtype=torch.float64, device=device_of(how.device))
-
-    def run(placed: Any) -> Any:
-        parameters, memory = placed
-        losses = []
-        for step in how.indices:
-            rows = None if feed.rows is None else feed.rows[step]
-            parameters, memory, loss = advance(parameters, memory, feed.data, rows, learning_rate)
-            if copies:
-                parameters, memory, loss = tree_map_only(Tensor, torch.clone, (parameters, memory, loss))
-            losses.append(loss)
-        return parameters, memory, losses
-
-    return Prepared(lambda: begin_all(setup), run, lambda done: end_all(setup, *done))
-
-
 def begin_all(setup: Setup) -> Any:
     """Parameters and memory of all seeds on the device, stacked where there are several."""
     runs = [functional.begin(setup.problem, state, setup.how) for state in setup.states]
@@ -188,21 +165,17 @@ def end_all(setup: Setup, parameters: Any, memory: Any, losses: Any) -> list[Out
     return [outcome(functional.end(*functional.pick(run, parameters, memory), table[:, run])) for run in runs]
 
 
-def _compiled(mode: str, setup: Setup) -> Prepared:
-    step = compiled(setup.problem, len(setup.states) > 1, mode)
-    return _functions(setup, step, copies=mode != "default" and setup.how.device == "gpu")
-
-
-def _eager_functions(setup: Setup) -> Prepared:
-    return _functions(setup, advance_of(setup.problem, len(setup.states) > 1))
-
-
-def _graph(setup: Setup, graph: Callable[..., StartAndRun], inside: Callable[[Problem, bool], Advance]) -> Prepared:
-    """A CUDA graph of the functional step: of all steps, or of one that is replayed."""
+def _functions(setup: Setup, drive: Callable[..., StartAndRun], inside: Callable[[Problem, bool], Advance]) -> Prepared:
+    """Steps as functions, of one seed or of several together: each called, or recorded in a CUDA graph."""
     together = len(setup.states) > 1
     feed = stack_feeds(setup.feeds) if together else setup.feeds[0]
-    start, run = graph(setup.how, feed, inside(setup.problem, together), begin_all(setup))
+    start, run = drive(setup.how, feed, inside(setup.problem, together), begin_all(setup))
     return Prepared(start, run, lambda done: end_all(setup, *done))
+
+
+def _compiled(mode: str, setup: Setup) -> Prepared:
+    drive = functools.partial(called, copies=mode != "default" and setup.how.device == "gpu")
+    return _functions(setup, drive, functools.partial(compiled, mode=mode))
 
 
 def _whole_run(setup: Setup, with_fused: bool = False) -> Prepared:
@@ -218,12 +191,14 @@ PREPARE: dict[str, Callable[[Setup], Prepared]] = {
     "compiled": functools.partial(_compiled, "default"),
     "compiled_reduce_overhead": functools.partial(_compiled, "reduce-overhead"),
     "compiled_max_autotune": functools.partial(_compiled, "max-autotune"),
-    "graph_step": functools.partial(_graph, graph=graph_of_a_step, inside=advance_of),
-    "graph_step_compiled": functools.partial(_graph, graph=graph_of_a_step, inside=compiled),
+    "graph_step": functools.partial(_functions, drive=graph_of_a_step, inside=advance_of),
+    "graph_step_compiled": functools.partial(_functions, drive=graph_of_a_step, inside=compiled),
     "whole_run": _whole_run,
     "whole_run_fused": functools.partial(_whole_run, with_fused=True),
-    "whole_run_compiled": functools.partial(_graph, graph=graph_of_all_steps, inside=compiled),
-    "many_seeds": _eager_functions,
+    "whole_run_compiled": functools.partial(_functions, drive=graph_of_all_steps, inside=compiled),
+    "compiled_padded": functools.partial(padded, drive=called),
+    "whole_run_padded": functools.partial(padded, drive=graph_of_all_steps),
+    "many_seeds": functools.partial(_functions, drive=called, inside=advance_of),
     "many_seeds_compiled": functools.partial(_compiled, "default"),
-    "many_seeds_whole_run": functools.partial(_graph, graph=graph_of_all_steps, inside=compiled),
+    "many_seeds_whole_run": functools.partial(_functions, drive=graph_of_all_steps, inside=compiled),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from parity.judging.float32 import OTHER
@@ -24,7 +25,8 @@ def kept(findings: Findings, first: Comparison) -> Excerpt:
     if first.dtype == "float64" and first.key in findings.lockstep.keys and findings.lockstep.run is not None:
         found[f"{OTHER[findings.judging]} float64 lockstep"] = findings.lockstep.run
     judge = {f"{findings.judging} float64": findings.judge}
-    return excerpt(found | judge, first.key)
+    jax = findings.running.get("jax")
+    return replace(excerpt(found | judge, first.key), weight_map=jax.float64.weight_map if jax else None)
 
 
 def excerpt(recordings: Mapping[str, Recording], first: Key, room: int = ROOM) -> Excerpt:

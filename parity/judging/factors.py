@@ -20,6 +20,11 @@ Optax's first float32 Adam update is 6.8e-6 from the judge where torch's is 1.8e
 FEW_EPS = 4
 """The yardstick of float32 is never below this many eps (2**-23): what a handful of roundings may do."""
 
+UNDERFLOW = 2.0
+"""A float32 limit is never below this many times the smallest normal number (2**-126): what is smaller may be handed
+on as zero, as XLA does on a CPU and torch does not. In 9 of 20 seeds of the convnet the second moment of a null
+gradient, 3e-35 at its largest, was 0.3 to 0.6 of that number off, 1e-4 to 3e-4 of its own scale."""
+
 CAP = 0.5
 """A float32 limit never exceeds this share of the coarse distance. TF32 is stopped by it even where the sum is long."""
 

@@ -8,7 +8,7 @@ from functools import cache
 
 from parity.judging.difference import Scales, difference, exact, fault, scaled
 from parity.judging.float64 import compare_exact
-from parity.judging.limits import Float32Limit, capped, float32_limit
+from parity.judging.limits import Float32Limit, capped, float32_limit, underflow
 from parity.judging.measured import distance_told
 from parity.judging.noise import Noise
 from parity.recording import Array, Framework, Key, Recording, keys_of
@@ -109,7 +109,8 @@ class Float32:
 
     def limit(self, key: Key, other_distance: float, other_noise: float) -> Float32Limit:
         """The limit of one tensor, given what the other side shows."""
-        return float32_limit(other_distance, other_noise, self.coarse.get(key) if capped(key) else None)
+        coarse = self.coarse.get(key) if capped(key) else None
+        return float32_limit(other_distance, other_noise, coarse, underflow(self.scales.of[key]))
 
 
 def coarse_distances(judge: Recording, coarse: Recording, scales: Scales) -> dict[Key, float]:

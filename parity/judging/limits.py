@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from parity.judging.factors import CAP, FEW_EPS, FLOAT32_FACTOR, FLOAT64_CEILING, FLOAT64_FACTOR, FLOAT64_FLOOR, LOW_CAP
+from parity.judging.factors import (
+    CAP,
+    FEW_EPS,
+    FLOAT32_FACTOR,
+    FLOAT64_CEILING,
+    FLOAT64_FACTOR,
+    FLOAT64_FLOOR,
+    LOW_CAP,
+    UNDERFLOW,
+)
 from parity.recording import PLACE, Key
 from parity.verdict import EPS
+
+SMALLEST_NORMAL = 2.0**-126
+"""Of float32. Source: IEEE 754-2019, binary32."""
 
 
 class Float32Limit(NamedTuple):
@@ -35,21 +47,27 @@ def capped(key: Key) -> bool:
     return key.stage == "backward"
 
 
-def float32_limit(other_distance: float, other_noise: float, coarse: float | None) -> Float32Limit:
+def float32_limit(other_distance: float, other_noise: float, coarse: float | None, lost: float = 0.0) -> Float32Limit:
     """The limit of a side's float32 distance.
 
-    The cap has no power where the other side's noise, or what an ordinary float32 sum may lose, exceed it. The other
-    side's distance is no reason: two sides in TF32 are both far away.
+    The cap has no power where the other side's noise, or what an ordinary float32 sum or underflow may lose, exceed it.
+    The other side's distance is no reason: two sides in TF32 are both far away.
 
     Args:
         other_distance: the other side's distance from the judge.
         other_noise: the other side's noise; 0 where it was not drawn.
         coarse: the coarse distance; None where the cap does not apply.
+        lost: what underflow may do, as `underflow` tells it.
     """
-    limit = FLOAT32_FACTOR * max(other_distance, other_noise, FEW_EPS * EPS["float32"])
+    limit = max(FLOAT32_FACTOR * max(other_distance, other_noise, FEW_EPS * EPS["float32"]), lost)
     if coarse is None:
         return Float32Limit(limit, True)
     cap = CAP * coarse
-    if cap < max(other_noise, LOW_CAP * EPS["float32"]):
+    if cap < max(other_noise, LOW_CAP * EPS["float32"], lost):
         return Float32Limit(limit, False)
     return Float32Limit(min(limit, cap), True)
+
+
+def underflow(scale: float) -> float:
+    """How far from the judge float32 may be because numbers below its smallest normal one are taken for zero."""
+    return UNDERFLOW * SMALLEST_NORMAL / scale if scale > 0 else 0.0

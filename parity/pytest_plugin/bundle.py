@@ -23,6 +23,7 @@ from parity.recording import Recording
 from parity.verdict import Verdict
 
 FOLDER = ".parity"
+WEIGHTS = "weight_map.json"
 READ = """\
 Tensors are named stage/step/tensor. To read them:
 
@@ -73,6 +74,8 @@ def _fill(folder: Path, asked: Asked, verdict: Verdict) -> None:
     files = {f"{re.sub(r'[^A-Za-z0-9_-]+', '.', name)}.safetensors": name for name in recordings}
     for file, name in files.items():
         save(recordings[name], folder / file)
+    if verdict.excerpt and verdict.excerpt.weight_map:
+        verdict.excerpt.weight_map.save(folder / WEIGHTS)
     (folder / "README.txt").write_text(_readme(asked, verdict, list(files)), encoding="utf-8")
 
 
@@ -93,6 +96,8 @@ def _readme(asked: Asked, verdict: Verdict, files: list[str]) -> str:
         f"Run it again, in {asked.folder}:\n\n    {shlex.join(asked.command)}",
         "verdict.json holds everything that was found, as `parity --json` writes it.",
     ]
+    if verdict.excerpt and verdict.excerpt.weight_map:
+        parts.append(f"{WEIGHTS} is the weight map between the two models, as `parity map` saves it.")
     if verdict.excerpt:
         listed = "\n".join(f"    {file}" for file in files)
         parts.append(f"Recorded up to the first difference, the initial parameters included:\n\n{listed}")

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from parity.rounding import splitter
+from parity.torch_side.outputs import leaves_of
 
 
 def rounded(tensor: Tensor, bits: int | None) -> Tensor:
@@ -61,17 +62,22 @@ class Layers:
 
     def leave(self, name: str, output: Any) -> Any:
         """After a layer was called: keep what came out, and hand on clones."""
-        found: list[Tensor] = []
+        numbers: dict[int, list[int]] = {}
+        for number, leaf in enumerate(filter(_floating, leaves_of(output))):
+            numbers.setdefault(id(leaf), []).append(number)
+        found: dict[int, tuple[str, Tensor]] = {}
 
         def kept(leaf: Any) -> Any:
             if not _floating(leaf):
                 return leaf
-            leaf, place = rounded(leaf.clone(), self._bits), f"{self._call(name)}.output{len(found) or ''}"
-            self.forward[place] = leaf
-            found.append(leaf)
+            number = numbers[id(leaf)].pop(0)
+            place, leaf = f"{self._call(name)}.output{number or ''}", rounded(leaf.clone(), self._bits)
+            found[number] = place, leaf
             return self._taught.get(place, leaf).clone()
 
-        return tree_map(kept, output)
+        handed_on = tree_map(kept, output)
+        self.forward |= dict(found[number] for number in sorted(found))
+        return handed_on
 
     def _input(self, name: str, tensor: Tensor) -> Tensor:
         tensor = rounded(tensor.clone(), self._bits)
@@ -86,12 +92,6 @@ class Layers:
 
 def _floating(value: object) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
-
-
-def tensors_of(output: Any) -> dict[str, Tensor]:
-    """The tensors of a model's output: `output`, and where there are more `output1` and so on."""
-    found = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
-    return {f"output{index or ''}": leaf for index, leaf in enumerate(found)}
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
 from parity.draws import STREAM
 from parity.errors import NotCheckable
@@ -20,9 +19,10 @@ from parity.parts import Parts
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
 from parity.rounding import cast
 from parity.torch_side.dropout import injected
-from parity.torch_side.layers import Layers, tensors_of, watch
+from parity.torch_side.layers import Layers, watch
 from parity.torch_side.lowering import Lowering
 from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, to_numpy
+from parity.torch_side.outputs import leaves_of, tensors_of
 from parity.torch_side.updater import Updater
 from parity.tree import nested
 from parity.weight_map.outline import Outline
@@ -257,7 +257,7 @@ def checked_output(part: str, found: Any) -> dict[str, Tensor]:
     Raises:
         NotCheckable: there are none, something beside them, or a dtype that NumPy lacks.
     """
-    leaves = [leaf for leaf in tree_leaves(found) if leaf is not None]
+    leaves = [leaf for leaf in leaves_of(found) if leaf is not None]
     if odd := [leaf for leaf in leaves if not isinstance(leaf, Tensor) or leaf.dtype is torch.bfloat16]:
         what = f"a {odd[0].dtype} tensor" if isinstance(odd[0], Tensor) else f"a {type(odd[0]).__name__}"
         raise NotCheckable(f"the torch side's {part} gave {what}: expected a tensor of a dtype that NumPy has")

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from parity.errors import NotCheckable
 from parity.weight_map.alignment import Alignment
 from parity.weight_map.flatten import flattened
+from parity.weight_map.given import uncovered
 from parity.weight_map.kinds import ATTENTION, CELL, EMBEDDING, NORM, UNKNOWN, family, framework_class, has_channels
 from parity.weight_map.layouts import Layouts
 from parity.weight_map.levels import unwrapped
@@ -133,13 +134,11 @@ def _faults(alignment: Alignment, torch: Outline, jax: Outline) -> list[str]:
 
 def _unmapped(alignment: Alignment, apart: Apart, torch: Outline, jax: Outline) -> list[str]:
     """A last look, whatever the search has done: every array of both models is in an entry, or stands apart."""
-    faults = []
     sides = (torch, {entry.torch.name for entry in alignment.entries}), (jax, {e.jax.name for e in alignment.entries})
-    for outline, mapped in sides:
-        known = mapped | {*outline.tied, *apart.torch, *apart.jax, *apart.zero}
-        if missing := [name for name, _ in outline.arrays() if name not in known]:
-            faults.append(f"no counterpart for {', '.join(missing)} of {outline.framework}")
-    return faults
+    return [
+        f"no counterpart for {', '.join(missing)} of {outline.framework}"
+        for outline, mapped in sides if (missing := uncovered(outline, mapped, apart))
+    ]  # fmt: skip
 
 
 def _layers(alignment: Alignment, torch: Outline, jax: Outline) -> dict[str, Layer]:

@@ -75,8 +75,12 @@ def test_many_seeds_do_what_the_judge_does_with_one(name: str, judge_of: Callabl
 
 @pytest.mark.compiled
 @pytest.mark.parametrize(
-    ("case", "name"), [(SMALL["mlp"], "torch compiled"), (SEVERAL, "torch many_seeds_compiled")], ids=["one", "several"]
-)
+    ("case", "name"),
+    [
+        (SMALL["mlp"], "torch compiled"), (MNIST, "torch compiled_padded"), (SEVERAL, "torch many_seeds_compiled"),
+    ],
+    ids=["one", "padded", "several"],
+)  # fmt: skip
 def test_a_compiled_variant_does_too(case: Case, name: str, judge_of: Callable[[Case], Path]) -> None:
     assert worker(case, name).check(judge_of(case))["outcome"] == "right"
 

@@ -76,57 +76,75 @@ def images(port: Port) -> list[Mistake]:
     ]  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Adam:
+    """Adam or, where there is a `decay`, AdamW."""
+
+    rate: float
+    decay: float | None
+
+    def of_torch(self, kind: type[torch.optim.Adam] | None = None, **others: Any) -> Any:
+        """The part `optimizer` of the torch side, some options replaced."""
+        usual = torch.optim.Adam if self.decay is None else torch.optim.AdamW
+        options = {"lr": self.rate} | ({} if self.decay is None else {"weight_decay": self.decay}) | others
+        return lambda parameters: (kind or usual)(list(parameters), **options)
+
+    def of_jax(self, **others: Any) -> optax.GradientTransformation:
+        """Optax's transformation, likewise."""
+        if self.decay is None:
+            return optax.adam(**{"learning_rate": self.rate, **others})
+        return optax.adamw(**{"learning_rate": self.rate, "weight_decay": self.decay, **others})
+
+
 def adam(port: Port, rate: float, decay: float | None = None) -> list[Mistake]:
     """Mistakes in Adam or, where there is a `decay`, in AdamW."""
+    right, first, last = Adam(rate, decay), port.first, port.last
 
-    def torchs(kind: type[torch.optim.Adam] | None = None, **others: Any) -> Any:
-        decayed = {} if decay is None else {"weight_decay": decay}
-        usual = torch.optim.Adam if decay is None else torch.optim.AdamW
-        return lambda parameters: (kind or usual)(list(parameters), **{"lr": rate, **decayed, **others})
+    def wrong(**others: Any) -> Any:
+        return _optax(lambda: right.of_jax(**others))
 
-    def optaxs(**others: Any) -> optax.GradientTransformation:
-        if decay is None:
-            return optax.adam(**{"learning_rate": rate, **others})
-        return optax.adamw(**{"learning_rate": rate, "weight_decay": decay, **others})
+    def in_torch(**others: Any) -> Any:
+        return parts(optimizer=right.of_torch(**others))
 
-    def of_jax(made: Callable[[], optax.GradientTransformation]) -> Any:
-        return parts(optimizer=made)
-
-    first, second = port.first, f"exp_avg_sq.{port.first}"
-    found = [
-        Mistake("learning rate 1 % too high", "jax", of_jax(lambda: optaxs(learning_rate=1.01 * rate)), "update",
-                first),
-        Mistake("Adam's epsilon 1e-7 for 1e-8", "jax", of_jax(lambda: optaxs(eps=1e-7)), "update", first),
-        Mistake("Adam's epsilon inside the root", "jax", of_jax(lambda: optaxs(eps=0.0, eps_root=1e-8)), "update",
-                first),
-        Mistake("Adam's beta2 0.99 for 0.999", "torch", parts(optimizer=torchs(betas=(0.9, 0.99))), "update", second),
-        Mistake("Adam's first beta 0.95 for 0.9", "jax", of_jax(lambda: optaxs(b1=0.95)), "update",
-                f"exp_avg.{first}"),
-        Mistake("Nesterov's momentum in Adam", "jax", of_jax(lambda: optaxs(nesterov=True)), "update", first),
+    return [
+        Mistake("learning rate 1 % too high", "jax", wrong(learning_rate=1.01 * rate), "update", first),
+        Mistake("Adam's epsilon 1e-7 for 1e-8", "jax", wrong(eps=1e-7), "update", first),
+        Mistake("Adam's epsilon inside the root", "jax", wrong(eps=0.0, eps_root=1e-8), "update", first),
+        Mistake("Adam's beta2 0.99 for 0.999", "torch", in_torch(betas=(0.9, 0.99)), "update", f"exp_avg_sq.{first}"),
+        Mistake("Adam's first beta 0.95 for 0.9", "jax", wrong(b1=0.95), "update", f"exp_avg.{first}"),
+        Mistake("Nesterov's momentum in Adam", "jax", wrong(nesterov=True), "update", first),
         Mistake("gradients clipped to a norm of 0.1", "jax",
-                of_jax(lambda: optax.chain(optax.clip_by_global_norm(0.1), optaxs())), "update", first),
-        Mistake("gradients clipped to a norm of 0.1", "torch", parts(optimizer=clipped(torchs(), 0.1)), "update",
-                first),
-        Mistake("the last parameter frozen", "jax", of_jax(without(optaxs(), {port.last_in_jax})), "update", port.last,
+                _optax(lambda: optax.chain(optax.clip_by_global_norm(0.1), right.of_jax())), "update", first),
+        Mistake("gradients clipped to a norm of 0.1", "torch", parts(optimizer=clipped(right.of_torch(), 0.1)),
+                "update", first),
+        Mistake("the last parameter frozen", "jax", _optax(without(right.of_jax(), {port.last_in_jax})), "update", last,
                 says="not moved"),
         Mistake("the last parameter not given to the optimizer", "torch",
-                parts(optimizer=leaving_out(torchs(), -1)), "update", port.last, says="moved, where the other did not"),
+                parts(optimizer=leaving_out(right.of_torch(), -1)), "update", last,
+                says="moved, where the other did not"),
+        *(_without_decay(port, right) if decay is None else _with_decay(port, right, decay)),
     ]  # fmt: skip
-    if decay is None:
-        uncorrected = parts(optimizer=torchs(adams.AdamWithoutCorrection))
-        return [
-            *found,
-            Mistake("bias correction missing", "torch", uncorrected, "update", first),
-            Mistake(
-                "weight decay of 0.01", "torch", parts(optimizer=torchs(weight_decay=0.01)), "update", port.decayed
-            ),
-        ]
-    penalty = optax.chain(optax.add_decayed_weights(decay), optax.adam(rate))
+
+
+def _without_decay(port: Port, right: Adam) -> list[Mistake]:
+    uncorrected = parts(optimizer=right.of_torch(adams.AdamWithoutCorrection))
+    decayed = parts(optimizer=right.of_torch(weight_decay=0.01))
     return [
-        *found,
-        Mistake("Optax's own weight decay of 1e-4", "jax", of_jax(lambda: optaxs(weight_decay=1e-4)), "update",
+        Mistake("bias correction missing", "torch", uncorrected, "update", port.first),
+        Mistake("weight decay of 0.01", "torch", decayed, "update", port.decayed),
+    ]
+
+
+def _with_decay(port: Port, right: Adam, decay: float) -> list[Mistake]:
+    penalty = optax.chain(optax.add_decayed_weights(decay), optax.adam(right.rate))
+    return [
+        Mistake("Optax's own weight decay of 1e-4", "jax", _optax(lambda: right.of_jax(weight_decay=1e-4)), "update",
                 port.decayed),
-        Mistake("weight decay as a penalty", "jax", of_jax(lambda: penalty), "update", port.decayed),
-        Mistake("weight decay spares biases and norms", "jax", of_jax(lambda: optaxs(mask=moving_matrices_only)),
+        Mistake("weight decay as a penalty", "jax", _optax(lambda: penalty), "update", port.decayed),
+        Mistake("weight decay spares biases and norms", "jax", _optax(lambda: right.of_jax(mask=moving_matrices_only)),
                 "update", port.vector),
     ]  # fmt: skip
+
+
+def _optax(made: Callable[[], optax.GradientTransformation]) -> Any:
+    return parts(optimizer=made)

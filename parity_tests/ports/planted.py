@@ -84,7 +84,12 @@ def entry(name: str, change: Callable[[Array], Array]) -> Plant:
 
 def mapped(lines: Mapping[str, str]) -> Plant:
     """Other words for the weight map."""
-    return lambda pair, _: replace(pair, weight_map={**pair.weight_map, **lines})
+
+    def plant(pair: Pair, _: Framework) -> Pair:
+        assert isinstance(pair.weight_map, Mapping)
+        return replace(pair, weight_map={**pair.weight_map, **lines})
+
+    return plant
 
 
 def drawn(name: str, change: Callable[[Array], Array]) -> Plant:

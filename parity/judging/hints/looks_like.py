@@ -18,7 +18,7 @@ from parity.judging.hints.running import of_running_statistics
 from parity.judging.hints.same_shape import by_channel, clipped, offset, scaled, zeros
 from parity.judging.hints.sgd import of_sgd
 from parity.judging.hints.slices import only_a_slice
-from parity.judging.hints.steps import against_neighbours, of_change
+from parity.judging.hints.steps import against_neighbours, of_change, unmoved
 from parity.recording import PLACE, Framework, Key, Recording
 
 
@@ -40,6 +40,8 @@ def _hints(case: Case) -> Iterator[Hint]:
     """Every hint that fits, those first that know most of what was done."""
     layer = place["layer"] if (place := PLACE.match(case.key.tensor)) else ""
     return chain(
+        # Before it is told that a parameter is zero, which it may have been all along.
+        unmoved(case),
         zeros(case.apart),
         *(find(case) for find in (of_adam, of_sgd, of_change, against_neighbours)),
         *(find(case) for find in (of_running_statistics, of_a_norm, of_a_weight, of_a_segment)),

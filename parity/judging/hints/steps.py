@@ -28,23 +28,37 @@ def against_neighbours(case: Case) -> Iterator[Hint]:
             yield Hint("added to the value of the step before, as where a gradient is not zeroed", left)
 
 
-def of_change(case: Case) -> Iterator[Hint]:
-    """How far a parameter moved in a step, beside how far it was expected to."""
-    key, apart = case.key, case.apart
-    if key.stage not in ("update", "trajectory") or apart.here.shape != apart.there.shape:
+def unmoved(case: Case) -> Iterator[Hint]:
+    """A parameter stands where it stood before the step."""
+    change, change_found = _changes(case)
+    if change is None or change_found is None:
         return
-    start, start_found = (parameter_before(key, side) for side in (case.expected, case.found))
-    if start is None or start_found is None or start.shape != apart.here.shape:
-        return
-    change, change_found = apart.here - start, apart.there - start_found
     if not change_found.any():
         yield Hint("not moved", None)
     elif not change.any():
         yield Hint("moved, where the other did not", None)
-    else:
-        # A change is as exact as what it was taken from.
-        moved = Apart(change, change_found, apart.eps * apart.size / max(np.max(np.abs(change)), 1e-300))
-        yield from (Hint(f"as with a change {hint.words}", hint.left) for hint in scaled(moved, case.run))
+
+
+def of_change(case: Case) -> Iterator[Hint]:
+    """How far a parameter moved in a step, beside how far it was expected to."""
+    change, change_found = _changes(case)
+    if change is None or change_found is None or not (change.any() and change_found.any()):
+        return
+    # A change is as exact as what it was taken from.
+    eps = case.apart.eps * case.apart.size / max(np.max(np.abs(change)), 1e-300)
+    moved = Apart(change, change_found, eps)
+    yield from (Hint(f"as with a change {hint.words}", hint.left) for hint in scaled(moved, case.run))
+
+
+def _changes(case: Case) -> tuple[Array, Array] | tuple[None, None]:
+    """By how much a parameter was moved, as expected and as found; None where the tensor is no parameter."""
+    key, apart = case.key, case.apart
+    if key.stage not in ("update", "trajectory") or apart.here.shape != apart.there.shape:
+        return None, None
+    start, start_found = (parameter_before(key, side) for side in (case.expected, case.found))
+    if start is None or start_found is None or start.shape != apart.here.shape:
+        return None, None
+    return apart.here - start, apart.there - start_found
 
 
 def parameter_before(key: Key, recording: Recording) -> Array | None:

@@ -15,9 +15,10 @@ from parity.judging.excerpt import ROOM, excerpt, kept
 from parity.judging.judge import Lockstep
 from parity.recording import FRAMEWORKS, Arrays, Key, Recording
 from parity.verdict import Excerpt, Verdict
-from parity_tests.parity import tiny_jax
+from parity_tests.parity import small_jax, tiny_jax
 from parity_tests.parity.made_recordings import recording
 from parity_tests.parity.made_verdicts import float64
+from parity_tests.parity.test_check_modules import pair
 from parity_tests.parity.tiny import Run, loops, planted, tiny
 from parity_tests.parity.tiny_draws import draw_parameters
 
@@ -121,3 +122,13 @@ def test_a_difference_in_lockstep_comes_with_the_run_that_was_made_for_it() -> N
     assert found.recordings["jax float64 lockstep"].of("trajectory", 1)["weight"][0] == 2
     other = replace(wrong, key=wrong.key._replace(tensor="bias"))
     assert list(kept(findings, other).recordings) == ["torch float64", "jax float64"]
+
+
+def test_a_difference_between_two_modules_comes_with_their_weight_map() -> None:
+    def doubled(model: Any, batch: Any) -> Any:
+        return 2 * small_jax.loss(model, batch)
+
+    weights = held(check(pair(jax={"loss": doubled}), dtypes=("float64",))).weight_map
+    assert weights is not None
+    assert {entry.torch.name for entry in weights.entries} >= {"inner.weight", "norm.running_mean"}
+    assert held(check(planted("jax", 1, parameters=twice), dtypes=("float64",))).weight_map is None

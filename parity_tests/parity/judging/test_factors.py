@@ -18,8 +18,9 @@ from parity.judging.factors import (
     LOW_CAP,
     MINIMUM_POWER,
     NULL,
+    UNDERFLOW,
 )
-from parity.judging.limits import float32_limit, float64_limit
+from parity.judging.limits import SMALLEST_NORMAL, float32_limit, float64_limit, underflow
 from parity.recording import Array, Key
 from parity.rounding import COARSE_BITS, rounded
 from parity.verdict import EPS
@@ -107,6 +108,23 @@ def test_a_sum_in_another_order_passes_in_float64_and_float32_inside_does_not(in
     found = product(a, b, dtype="float64")
     assert far(product(a, b, dtype="float64", order=-1), found) <= FLOAT64_FLOOR / 10
     assert far(product(a, b, dtype="float32").astype("float64"), found) > 10 * FLOAT64_CEILING
+
+
+@pytest.mark.parametrize("size", [3e-35, 3e-36])
+def test_numbers_too_small_for_float32_pass_as_zero_and_a_wrong_one_above_them_does_not(size: float) -> None:
+    """The second moment of a gradient that is nothing but rounding, where XLA takes what is not normal for zero."""
+    moment = size * np.linspace(1e-4, 1, 64)
+    kept = moment.astype("float32")
+    flushed = np.where(kept < SMALLEST_NORMAL, 0, kept)
+    distance, limit = far(flushed, moment), float32_limit(far(kept, moment), 0.0, None, underflow(size)).limit
+    assert float32_limit(far(kept, moment), 0.0, None).limit < distance <= limit / UNDERFLOW
+    assert far(0.9 * moment, moment) > 10 * limit
+
+
+def test_underflow_is_nothing_beside_numbers_of_any_usual_size() -> None:
+    assert float32_limit(0, 0, None, underflow(1e-20)) == float32_limit(0, 0, None)
+    assert underflow(0.0) == 0
+    assert not float32_limit(0, 0, 1e-3, underflow(SMALLEST_NORMAL)).has_power
 
 
 def test_a_float64_limit_is_a_multiple_of_the_smaller_noise_between_floor_and_ceiling() -> None:

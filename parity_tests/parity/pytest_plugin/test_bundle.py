@@ -12,12 +12,15 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
+from parity import WeightMap
 from parity.pytest_plugin import bundle as bundle_module
 from parity.pytest_plugin.failure import headline
 from parity.verdict import Excerpt, Verdict
+from parity.weight_map.find import find
 from parity_tests.parity.made_recordings import recording
 from parity_tests.parity.made_verdicts import differing, inconclusive
 from parity_tests.parity.pytest_plugin.made_project import TINY, Engine, Project
+from parity_tests.parity.weight_map.made_outlines import jax_linear, linear, made
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "parity.schema.json").read_text(encoding="utf-8"))
 MADE = recording(
@@ -87,6 +90,22 @@ def test_the_readme_says_what_was_left_out(failing: Project, engine: Engine) -> 
     assert (
         "5 tensors were left out, so that this folder stays below 50 MB" in (left(failing) / "README.txt").read_text()
     )
+
+
+def test_the_weight_map_is_left_where_there_is_one(failing: Project, engine: Engine) -> None:
+    failing.failure()
+    assert not (left(failing) / "weight_map.json").exists()
+    weights = find(made("torch", {"fc": linear(4, 3)}), made("jax", {"fc": jax_linear(4, 3)}))
+
+    def mapped(name: str) -> Verdict:
+        verdict = with_recordings(name)
+        assert verdict.excerpt is not None
+        return replace(verdict, excerpt=replace(verdict.excerpt, weight_map=weights))
+
+    engine.outcomes = {"a": mapped}
+    failing.failure()
+    assert WeightMap.load(left(failing) / "weight_map.json") == weights
+    assert "weight_map.json is the weight map between the two models" in (left(failing) / "README.txt").read_text()
 
 
 def test_where_nothing_differs_there_are_no_recordings_to_leave(failing: Project, engine: Engine) -> None:

@@ -68,7 +68,8 @@ def test_the_failure_and_the_annotation_are_what_it_prints(
     assert masked(annotation) == masked(ANNOTATION), annotation
     said = re.findall(r"`([\w.]+\.(?:txt|json|safetensors))`", TEXT)
     (folder,) = (documented.folder / ".parity").glob("tests-*")
-    assert {file.name for file in folder.iterdir()} == set(said)
+    # The documented pair has parts of its own for what a weight map does.
+    assert {file.name for file in folder.iterdir()} == set(said) - {"weight_map.json"}
 
 
 def test_the_table_of_settings_is_complete_and_its_defaults_are_right() -> None:

@@ -151,7 +151,7 @@ MISTAKES = [
             says="the torch side draws random numbers of its own"),
     Mistake("dropout of 0.5 for 0.25", "jax", _net(have("dropout", rate=0.5)), "forward", "fc1.input"),
     Mistake("dropout that scales nothing up", "jax", _net(become("dropout", UnscaledDropout)), "forward", "fc1.input",
-            says="0.75 times as large"),
+            says="as without the factor of a dropout of 0.25"),
     Mistake("dropout applied twice", "jax", _net(become("", DroppedTwice)), "forward", "fc1.input"),
     *losses_and_data(_port),
     *images(_port),

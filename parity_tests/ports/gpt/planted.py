@@ -241,7 +241,7 @@ MISTAKES = [
     Mistake("embedding scaled by the root of the width", "jax", _net(become("", ScaledEmbedding)),
             "forward", "h.0.ln_1.input"),
     Mistake("positions counted from one", "jax", _net(become("", PositionsFromOne)), "forward", "wpe.output",
-            says="another order"),
+            says="rolled along axis 0"),
     Mistake("residual connection missing", "jax", _net(become("h.0", WithoutResidual)), "forward", "h.0.ln_2.input"),
     Mistake("norms behind the layers", "jax", _net(become("h.1", NormedBehind)), "forward", "h.1.ln_1.input"),
     Mistake("the last norm missing", "jax", _net(become("", WithoutLastNorm)), "forward", "ln_f.input"),
@@ -255,7 +255,7 @@ MISTAKES = [
             says="the torch side draws random numbers of its own"),
     Mistake("dropout of 0.2 for 0.1", "jax", _net(have("drop", rate=0.2)), "forward", "h.0.ln_1.input"),
     Mistake("dropout that scales nothing up", "jax", _net(become("drop", UnscaledDropout)),
-            "forward", "h.0.ln_1.input", says="0.9 times as large"),
+            "forward", "h.0.ln_1.input", says="as without the factor of a dropout of 0.1"),
     Mistake("dropout behind the MLP missing", "jax", _net(become("h.0", DroppedOnce)), "forward", "h.1.ln_1.input"),
     # Losses and data
     Mistake("the loss of the last position only", "jax", parts(loss=last_position_only), "loss", "loss"),

@@ -86,9 +86,7 @@ _PORT = Port(
 )
 
 
-def _of_both(
-    right: Callable[[nnx.Rngs], Classifier], torch: Callable[[], Any], cell: type[Any]
-) -> list[Mistake]:  # fmt: skip
+def _of_both(right: Callable[[nnx.Rngs], Classifier], torch: Callable[[], Any], cell: type[Any]) -> list[Mistake]:
     def net(*changes: Change) -> Plant:
         return parts(model=model(right, *changes))
 

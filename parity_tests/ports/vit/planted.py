@@ -219,7 +219,7 @@ MISTAKES = [
     Mistake("patches by columns", "jax", _net(become("", PatchesByColumns)), "forward", "encoder.input",
             says="another order"),
     Mistake("class token behind the patches", "jax", _net(become("", TokenLast)), "forward", "encoder.input",
-            says="another order"),
+            says="rolled along axis 1"),
     Mistake("the mean of all tokens read", "jax", _net(become("", MeanRead)), "forward", "heads.head.input"),
     Mistake("the last token read", "jax", _net(become("", LastRead)), "forward", "heads.head.input"),
     Mistake("layers in the reverse order", "jax", _net(become("encoder", LayersReversed)),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.judging.hints.steps import against_neighbours, of_change
+from parity.judging.hints.looks_like import looks_like
+from parity.judging.hints.steps import against_neighbours, of_change, unmoved
 from parity.recording import Array, Key, Recording
 from parity_tests.parity.judging.hints.made_cases import case, drawn, noisy, words
 from parity_tests.parity.made_recordings import recording
@@ -50,12 +51,21 @@ def moved(change: Array) -> str:
 
 
 def test_a_parameter_is_told_by_how_it_moved() -> None:
-    assert moved(0 * START) == "not moved"
     assert moved(-STEPS[0]) == "as with a change of the opposite sign"
     assert moved(1.01 * STEPS[0]) == "as with a change 1.01 times as large"
-    assert moved(noisy(1.01 * STEPS[0])) == moved(STEPS[1]) == ""
-    sides = (recording(("init", 0, {"w": START}), ("update", 0, {"w": START + by})) for by in (0 * START, STEPS[0]))
-    assert words(next(of_change(case(Key("update", 0, "w"), sides)))) == "moved, where the other did not"
+    assert moved(noisy(1.01 * STEPS[0])) == moved(STEPS[1]) == moved(0 * START) == ""
+
+
+@pytest.mark.parametrize("start", [START, 0 * START], ids=["from anywhere", "from zero"])
+def test_a_parameter_that_one_side_leaves_is_told_also_where_it_is_zero(start: Array) -> None:
+    key = Key("update", 0, "w")
+    first, second = (
+        recording(("init", 0, {"w": start}), ("update", 0, {"w": start + by})) for by in (STEPS[0], 0 * START)
+    )
+    assert words(next(unmoved(case(key, (first, second))))) == "not moved"
+    assert words(next(unmoved(case(key, (second, first))))) == "moved, where the other did not"
+    assert looks_like(key, first, second, "jax") == "on the jax side it is not moved"
+    assert list(unmoved(case(key, (first, first)))) == []
 
 
 def test_a_small_change_of_a_large_parameter_is_told_as_far_as_rounding_lets() -> None:
