@@ -140,8 +140,9 @@ class Pair:
             Without the backward stage the models are in evaluation mode.
         weight_map: what the weight map that is found between two modules is to be told, a line for a torch name; or a
             whole map, which was saved and perhaps corrected, as `WeightMap.load(FILE)` reads it.
-        float32_inside: patterns such as `*.norm` for layers of torch that compute in float32 whatever the dtype. In
-            float64 they and what follows them are judged by float32's rule; without a word such a layer is red.
+        float32_inside: patterns such as `*.norm` for torch's names of layers, or modules around them, that compute in
+            float32 whatever the dtype; `*.out.input` for what is done on the way into one. In the float64 run they and
+            what rests on them are judged by float32's rule. Without a word, what computes in float32 is red.
         frozen: patterns of torch's names of parameters that no step may move on either side, such as "embed.*". Their
             gradients and what an optimizer remembers of them are not compared. All other parameters must move.
 

@@ -6,7 +6,7 @@ of a layer leaves in a gradient. So every step is taken in lockstep with the jud
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
 from math import isfinite
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parity.judging.difference import BIT_EXACT
+from parity.judging.difference import BIT_EXACT, is_gradient
 from parity.judging.flips import Rejudge
 from parity.judging.float32 import OTHER, Float32
 from parity.judging.float64 import NoiseOf, compare_float64, compare_one
@@ -46,7 +46,7 @@ def judged_by_float32(findings: Findings, keys: Iterable[Key]) -> Lockstep:
     tight = [key for key in taken if not findings.inside.holds(key)]
     found = compare_float64(stepped["torch"], stepped["jax"], findings.scales, noise_of, keys=tight)
     float32 = _rule(findings)
-    if findings.against is None:
+    if findings.against is None and all(c.outcome == "agree" for c in found):
         float32.rejudge = _rejudge(findings, float32)
     wide = [key for key in taken if findings.inside.holds(key)]
     found += compare_by_float32(float32, stepped["torch"], stepped["jax"], judging, wide)
@@ -81,8 +81,15 @@ def compare_by_float32(
 
     How far they are apart is no yardstick: a fault would stretch it.
     """
-    found = (compare_one(key, _wide(torch.get(key)), _wide(jax.get(key)), float32.scales) for key in keys)
-    return [_judged(float32, comparison, judging) for comparison in found]
+    found = {key: compare_one(key, _wide(torch.get(key)), _wide(jax.get(key)), float32.scales) for key in keys}
+    forward = {key: _judged(float32, c, judging, _as_it_is) for key, c in found.items() if not is_gradient(key)}
+    # A flip leaves all that goes forward within its limit. Where that differs, the gradients have reason to.
+    rejudge = float32.rejudge if all(c.outcome == "agree" for c in forward.values()) else _as_it_is
+    return [forward.get(key) or _judged(float32, c, judging, rejudge) for key, c in found.items()]
+
+
+def _as_it_is(comparison: Comparison) -> Comparison:
+    return comparison
 
 
 def judged_with_cpu(findings: Findings, cpu: Recording, noise_of: NoiseOf) -> list[Comparison]:
@@ -101,13 +108,15 @@ def _wide(array: Array | None) -> Array | None:
     return array.astype(np.float64) if array is not None and array.dtype == np.float32 else array
 
 
-def _judged(float32: Float32, comparison: Comparison, judging: Framework) -> Comparison:
+def _judged(
+    float32: Float32, comparison: Comparison, judging: Framework, rejudge: Callable[[Comparison], Comparison]
+) -> Comparison:
     if not comparison.limit or not isfinite(comparison.difference):
         return comparison
     key, apart = comparison.key, comparison.difference
     limit = float32.limit(key, 0.0, 0.0)
     if apart > limit.limit:
-        again = float32.rejudge(replace(comparison, limit=limit.limit, side=OTHER[judging], outcome="differ"))
+        again = rejudge(replace(comparison, limit=limit.limit, side=OTHER[judging], outcome="differ"))
         if again.outcome == "agree":
             return replace(again, side=None)
         noise = float32.noise_of(judging)

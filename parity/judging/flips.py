@@ -79,6 +79,8 @@ class Rejudge:
     batches: Sequence[Batch]
     seed: int
     recorded: Mapping[Key, Sequence[float]] = field(default_factory=dict)
+    _last: dict[tuple[Framework, int], Aside | None] = field(default_factory=dict, init=False, repr=False)
+    """What was found aside for the step that was asked last: its gradients come one after the other."""
 
     def __call__(self, comparison: Comparison) -> Comparison:
         """The comparison as it is, or as it comes out aside where a flip explains it."""
@@ -87,7 +89,10 @@ class Rejudge:
             return comparison
         if side not in self.sides:
             return self._as_recorded(comparison)
-        aside = self.aside(side, key.step)
+        if (side, key.step) not in self._last:
+            self._last.clear()
+            self._last[side, key.step] = self.aside(side, key.step)
+        aside = self._last[side, key.step]
         return comparison if aside is None else self._again(comparison, aside)
 
     def aside(self, side: Framework, step: int) -> Aside | None:

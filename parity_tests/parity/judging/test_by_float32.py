@@ -78,18 +78,28 @@ def test_what_cannot_be_compared_differs_and_says_why(found: Array, words: str) 
     assert words in comparison.note
 
 
-def test_a_difference_is_judged_again_where_an_activation_of_the_other_side_flipped() -> None:
+def test_a_gradient_is_judged_again_where_an_activation_of_the_other_side_flipped() -> None:
     asked: list[Any] = []
 
     def rejudge(comparison: Comparison) -> Comparison:
         asked.append((comparison.side, comparison.outcome, comparison.limit))
         return Comparison(comparison.key, "float64", "jax", None, 0.0, WIDE, None, "agree", "flipped")
 
-    judge, other = forward(ARRAY), forward(off(ARRAY, 1.0))
-    float32 = Float32(judge, scales([judge, other]), {}, lambda _: MadeNoise(judge), rejudge)
-    (found,) = compare_by_float32(float32, judge, other, "torch", [KEY])
+    def compared(apart: float) -> list[Comparison]:
+        gradient = Key("backward", 0, "fc.weight")
+        judge, other = (
+            recording(("forward", 0, {"fc.output": off(ARRAY, a)}), ("backward", 0, {"fc.weight": off(ARRAY, b)}))
+            for a, b in ((0.0, 0.0), (apart, 1.0))
+        )
+        float32 = Float32(judge, scales([judge, other]), {}, lambda _: MadeNoise(judge), rejudge)
+        return compare_by_float32(float32, judge, other, "torch", [gradient, KEY])
+
+    found, _ = compared(0.0)
     assert asked == [("jax", "differ", WIDE)]
     assert (found.outcome, found.side, found.note) == ("agree", None, "flipped")
+    # Unless what goes forward differs, which no flip does.
+    assert [c.outcome for c in compared(1.0)] == ["differ", "differ"]
+    assert len(asked) == 1
 
 
 def test_the_judge_of_a_gpu_and_the_cpu_are_compared_as_far_as_they_start_alike() -> None:
