@@ -1,0 +1,184 @@
+"""A torch optimizer as an Optax transformation that takes the same steps, its state carried over both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from parity.errors import NotCheckable
+from parity.jax_side.clipping import clipped
+from parity.jax_side.leaves import leaves_of, named_leaves
+from parity.jax_side.rules import RULES, slope_of
+from parity.jax_side.schedules import scheduled
+from parity.optimizers import STEP, Optimizer, checked_state, entries, fresh
+from parity.recording import Array, Arrays
+from parity.weight_map.weight_map import WeightMap
+
+
+class TorchState(NamedTuple):
+    """What a torch optimizer remembers: one count of steps, and entries built like the parameters.
+
+    An entry that no group has is None. One that only some groups have stays as it begins for the other parameters.
+    """
+
+    step: jax.Array | None = None
+    momentum_buffer: Any = None
+    exp_avg: Any = None
+    exp_avg_sq: Any = None
+    max_exp_avg_sq: Any = None
+    square_avg: Any = None
+    grad_avg: Any = None
+    sum: Any = None
+
+
+def to_optax(optimizer: Optimizer, weight_map: WeightMap | None = None) -> optax.GradientTransformation:
+    """The Optax transformation that takes the steps of a torch optimizer, with its schedule and its clipping.
+
+    `init` goes on from what the optimizer remembers. The transformation needs the parameters, as `optax.adamw` does;
+    its state has their dtype.
+
+    Args:
+        optimizer: as `parity.read_torch_optimizer` reads it.
+        weight_map: between torch's parameters and the leaves; None: each leaf is at the path that torch names.
+
+    Raises:
+        NotCheckable: what the optimizer remembers cannot be carried over; `init` and `update`: the parameters are not
+            those of the optimizer.
+    """
+    checked_state(optimizer)
+    group_of = _groups_of_leaves(optimizer, weight_map)
+
+    def init(parameters: Any) -> TorchState:
+        _checked_leaves(optimizer, parameters, group_of)
+        step = jnp.asarray(optimizer.state.get(STEP, 0), jnp.int32) if optimizer.counts else None
+        kept = {entry: _begun(optimizer, entry, parameters, group_of, weight_map) for entry in optimizer.entries}
+        return TorchState(step, **kept)
+
+    def update(gradients: Any, state: TorchState, parameters: Any = None) -> tuple[Any, TorchState]:
+        if parameters is None:
+            raise ValueError("the steps of torch need the parameters: call update(gradients, state, parameters)")
+        _checked_leaves(optimizer, parameters, group_of)
+        return _stepped(optimizer, group_of, clipped(optimizer.clip, gradients), state, parameters)
+
+    return optax.GradientTransformation(init, update)
+
+
+def from_optax(optimizer: Optimizer, state: Any, parameters: Any, weight_map: WeightMap | None = None) -> Optimizer:
+    """The optimizer with what an Optax state of its translation remembers, for `parity.write_torch_optimizer`.
+
+    Args:
+        optimizer: which `to_optax` was given.
+        state: of the translation, alone or among the states of other transformations.
+        parameters: that it belongs to.
+        weight_map: as in `to_optax`.
+
+    Raises:
+        NotCheckable: there is no state of a translation in it, or more than one.
+    """
+    is_state: Callable[[Any], bool] = lambda node: isinstance(node, TorchState)  # noqa: E731 -- given twice
+    found = [node for node in jax.tree.leaves(state, is_leaf=is_state) if is_state(node)]
+    if len(found) != 1:
+        raise NotCheckable(f"{len(found)} states of a translated optimizer: expected the one that its `init` gave")
+    kept = found[0]
+    step = None if kept.step is None else int(kept.step)
+    if step is not None and optimizer.kind == "SGD" and optimizer.schedule is None:
+        # Torch does not count here: what its next step depends on is whether there was one.
+        step = min(step, 1)
+    arrays: Arrays = {} if step is None else {STEP: np.asarray(step, np.int64)}
+    group_of = optimizer.group_of
+    for entry in optimizer.entries:
+        leaves = leaves_of(jax.tree.unflatten(jax.tree.structure(parameters), jax.tree.leaves(getattr(kept, entry))))
+        for name, array in (leaves if weight_map is None else weight_map.to_torch(leaves)).items():
+            if name in group_of and entry in entries(optimizer.kind, optimizer.groups[group_of[name]].options):
+                arrays[f"{entry}.{name}"] = array
+    # Before its first step SGD has no buffer, and its first step depends on that.
+    return replace(optimizer, state={} if optimizer.kind == "SGD" and step == 0 else arrays)
+
+
+def _stepped(
+    optimizer: Optimizer, group_of: dict[str, int | None], gradients: Any, state: TorchState, parameters: Any
+) -> tuple[Any, TorchState]:
+    """What is added to each parameter, and the state after the step."""
+    options = [scheduled(optimizer.schedule, group.options, state.step) for group in optimizer.groups]
+    number = None if state.step is None else state.step + 1
+    structure = jax.tree.structure(parameters)
+    memory = {entry: jax.tree.leaves(getattr(state, entry)) for entry in optimizer.entries}
+    added = []
+    for index, ((name, parameter), gradient) in enumerate(
+        zip(named_leaves(parameters), jax.tree.leaves(gradients), strict=True)
+    ):
+        if (group := group_of[name]) is None:
+            added.append(jnp.zeros_like(parameter))
+            continue
+        o = options[group]
+        mine = {entry: memory[entry][index] for entry in entries(optimizer.kind, optimizer.groups[group].options)}
+        change, mine = RULES[optimizer.kind](slope_of(gradient, parameter, o), parameter, mine, o, number)
+        added.append(change)
+        for entry, array in mine.items():
+            memory[entry][index] = array
+    kept = {entry: jax.tree.unflatten(structure, leaves) for entry, leaves in memory.items()}
+    return jax.tree.unflatten(structure, added), TorchState(number, **kept)
+
+
+def _groups_of_leaves(optimizer: Optimizer, weight_map: WeightMap | None) -> dict[str, int | None]:
+    """The group of each leaf by its path; None where the optimizer was not given the parameter."""
+    group_of = optimizer.group_of
+    if weight_map is None:
+        return {name: group_of.get(name) for name in optimizer.shapes}
+    found: dict[str, int | None] = {}
+    for entry in weight_map.entries:
+        if entry.torch.name in optimizer.shapes:
+            group = group_of.get(entry.torch.name)
+            if found.setdefault(entry.jax.name, group) != group:
+                raise NotCheckable(
+                    f"{entry.jax.name} holds torch parameters of two groups: put {entry.torch.name} and what is beside "
+                    "it into one"
+                )
+    return found
+
+
+def _checked_leaves(optimizer: Optimizer, parameters: Any, group_of: dict[str, int | None]) -> None:
+    there = {name for name, _ in named_leaves(parameters)}
+    missing, unknown = sorted(group_of.keys() - there), sorted(there - group_of.keys())
+    if missing or unknown:
+        told = [f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
+        raise NotCheckable(
+            f"not the parameters that torch's {optimizer.kind} trains: {'; '.join(told)}: give the weight map between "
+            "the two, or the leaves under torch's names"
+        )
+
+
+def _begun(
+    optimizer: Optimizer, entry: str, parameters: Any, group_of: dict[str, int | None], weight_map: WeightMap | None
+) -> Any:
+    """An entry as the optimizer remembers it, or as it is before the first step."""
+    first = [fresh(entry, group.options) for group in optimizer.groups]
+    if not any(name.startswith(f"{entry}.") for name in optimizer.state):
+        begun = {name: 0.0 if group is None else first[group] for name, group in group_of.items()}
+        return _filled(parameters, lambda name, leaf: jnp.full_like(leaf, begun[name]))
+    arrays = {
+        name: optimizer.state.get(f"{entry}.{name}", np.full(shape, first[optimizer.group_of.get(name, 0)]))
+        for name, shape in optimizer.shapes.items()
+    }
+    leaves = arrays if weight_map is None else weight_map.to_jax(arrays)
+    return _filled(parameters, lambda name, leaf: _carried(entry, name, leaves[name], leaf))
+
+
+def _filled(tree: Any, made: Callable[[str, Any], jax.Array]) -> Any:
+    leaves = [made(name, leaf) for name, leaf in named_leaves(tree)]
+    return jax.tree.unflatten(jax.tree.structure(tree), leaves)
+
+
+def _carried(entry: str, name: str, array: Array, leaf: Any) -> jax.Array:
+    if array.shape != leaf.shape:
+        raise NotCheckable(
+            f"{entry} of {name} has shape {list(array.shape)} in torch and the leaf {list(leaf.shape)}: give the "
+            "weight map between the two"
+        )
+    return jnp.asarray(array, leaf.dtype)
