@@ -86,10 +86,23 @@ class Optimizer:
         """What is remembered of any parameter."""
         return tuple(dict.fromkeys(entry for group in self.groups for entry in entries(self.kind, group.options)))
 
+    def remembered(self, arrays: Arrays) -> Arrays:
+        """Of arrays called `<entry>.<parameter>` those that torch has, too."""
+        wanted = {
+            f"{entry}.{name}" for group in self.groups for entry in entries(self.kind, group.options)
+            for name in group.parameters
+        }  # fmt: skip
+        return {name: array for name, array in arrays.items() if name in wanted}
+
     @property
     def counts(self) -> bool:
-        """Whether its steps depend on how many were taken, or torch counts them."""
-        return self.kind != "SGD" or self.schedule is not None or any(starts_apart(g.options) for g in self.groups)
+        """Whether torch counts its steps."""
+        return self.kind != "SGD" or self.schedule is not None
+
+    @property
+    def starts_apart(self) -> bool:
+        """Whether it does not count, and has to know all the same whether a step is its first."""
+        return not self.counts and any(starts_apart(group.options) for group in self.groups)
 
 
 def starts_apart(options: Options) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from parity.draws import STREAM, stream
 from parity.errors import MissingFramework, NotCheckable
+from parity.optimizers import Optimizer
 from parity.pair import Side, resolve
 from parity.recording import Array, Arrays, Batch, Framework
 from parity.tree import leaves
@@ -171,6 +172,20 @@ class Parts:
             self._torch, "float32"
         )
         found: Outline = importlib.import_module("parity.torch_side.outline").outline(module)
+        return found
+
+    @cached_property
+    def torch_optimizer(self) -> Optimizer | None:
+        """What the torch side's optimizer is, whichever side this is; None where that names none.
+
+        Raises:
+            MissingFramework: torch is not installed.
+            NotCheckable: it has no exact translation.
+        """
+        if self._torch.side.optimizer is None:
+            return None
+        purpose = "say what its optimizer is, since the JAX side names none of its own"
+        found: Optimizer = self._of_torch("described", purpose).optimizer_of(self._torch)
         return found
 
     def weight_map(self, outline: Outline) -> WeightMap:

@@ -11,12 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from parity.errors import NotCheckable
+from parity.errors import MissingFramework, NotCheckable
 from parity.jax_side.clipping import clipped
 from parity.jax_side.leaves import leaves_of, named_leaves
+from parity.jax_side.models.protocol import Models
 from parity.jax_side.rules import RULES, slope_of
 from parity.jax_side.schedules import scheduled
 from parity.optimizers import STEP, Optimizer, checked_state, entries, fresh
+from parity.parts import Parts
 from parity.recording import Array, Arrays
 from parity.weight_map.weight_map import WeightMap
 
@@ -52,11 +54,22 @@ def to_optax(optimizer: Optimizer, weight_map: WeightMap | None = None) -> optax
             those of the optimizer.
     """
     checked_state(optimizer)
-    group_of = _groups_of_leaves(optimizer, weight_map)
+    return _transformation(optimizer, _groups_of_leaves(optimizer, weight_map), weight_map)
+
+
+def _transformation(
+    optimizer: Optimizer, group_of: dict[str, int | None], weight_map: WeightMap | None
+) -> optax.GradientTransformation:
+    if weight_map is not None and optimizer.clip is not None and optimizer.clip.by == "norm":
+        mapped = {entry.torch.name for entry in weight_map.entries}
+        if alone := sorted(optimizer.shapes.keys() - mapped):
+            raise NotCheckable(f"clipped by norm: {alone[0]} has no twin, and torch counts its gradient in the norm")
 
     def init(parameters: Any) -> TorchState:
         _checked_leaves(optimizer, parameters, group_of)
-        step = jnp.asarray(optimizer.state.get(STEP, 0), jnp.int32) if optimizer.counts else None
+        step = (
+            jnp.asarray(optimizer.state.get(STEP, 0), jnp.int32) if optimizer.counts or optimizer.starts_apart else None
+        )
         kept = {entry: _begun(optimizer, entry, parameters, group_of, weight_map) for entry in optimizer.entries}
         return TorchState(step, **kept)
 
@@ -82,23 +95,42 @@ def from_optax(optimizer: Optimizer, state: Any, parameters: Any, weight_map: We
         NotCheckable: there is no state of a translation in it, or more than one.
     """
     is_state: Callable[[Any], bool] = lambda node: isinstance(node, TorchState)  # noqa: E731 -- given twice
-    found = [node for node in jax.tree.leaves(state, is_leaf=is_state) if is_state(node)]
-    if len(found) != 1:
-        raise NotCheckable(f"{len(found)} states of a translated optimizer: expected the one that its `init` gave")
-    kept = found[0]
+    states = [node for node in jax.tree.leaves(state, is_leaf=is_state) if is_state(node)]
+    if len(states) != 1:
+        raise NotCheckable(f"{len(states)} states of a translated optimizer: expected the one that its `init` gave")
+    kept = states[0]
     step = None if kept.step is None else int(kept.step)
-    if step is not None and optimizer.kind == "SGD" and optimizer.schedule is None:
+    if step is not None and optimizer.starts_apart:
         # Torch does not count here: what its next step depends on is whether there was one.
         step = min(step, 1)
     arrays: Arrays = {} if step is None else {STEP: np.asarray(step, np.int64)}
-    group_of = optimizer.group_of
     for entry in optimizer.entries:
         leaves = leaves_of(jax.tree.unflatten(jax.tree.structure(parameters), jax.tree.leaves(getattr(kept, entry))))
-        for name, array in (leaves if weight_map is None else weight_map.to_torch(leaves)).items():
-            if name in group_of and entry in entries(optimizer.kind, optimizer.groups[group_of[name]].options):
-                arrays[f"{entry}.{name}"] = array
+        found = leaves if weight_map is None else weight_map.to_torch(leaves)
+        arrays |= optimizer.remembered({f"{entry}.{name}": array for name, array in found.items()})
     # Before its first step SGD has no buffer, and its first step depends on that.
     return replace(optimizer, state={} if optimizer.kind == "SGD" and step == 0 else arrays)
+
+
+def translation(parts: Parts, models: Models) -> tuple[Optimizer, optax.GradientTransformation] | None:
+    """Torch's optimizer, which stands for one that the JAX side does not name; None where torch has none either.
+
+    Raises:
+        NotCheckable: it has no exact translation.
+    """
+    if parts.side.update is not None or parts.side.tie.torch is None:
+        return None
+    try:
+        found = parts.torch_optimizer
+        if found is None:
+            return None
+        if models.map is not None:
+            return found, to_optax(found, models.map)
+        return found, _transformation(found, _groups_of_model(found, models), None)
+    except MissingFramework:
+        raise
+    except NotCheckable as error:
+        raise NotCheckable(f"the jax side names no optimizer, and torch's is not translated: {error}") from error
 
 
 def _stepped(
@@ -140,6 +172,22 @@ def _groups_of_leaves(optimizer: Optimizer, weight_map: WeightMap | None) -> dic
                     f"{entry.jax.name} holds torch parameters of two groups: put {entry.torch.name} and what is beside "
                     "it into one"
                 )
+    return found
+
+
+def _groups_of_model(optimizer: Optimizer, models: Models) -> dict[str, int | None]:
+    """The same of a model that the side's own parts fill: each leaf has the number of the group that it is filled with.
+
+    A number in each element tells, whatever becomes of names and layout.
+    """
+    group_of = optimizer.group_of
+    numbers = {name: np.full(shape, group_of.get(name, -1), np.float64) for name, shape in optimizer.shapes.items()}
+    found: dict[str, int | None] = {}
+    for name, leaf in leaves_of(models.trained_from(numbers)).items():
+        if leaf.size and (leaf.min() != leaf.max() or leaf.min() not in range(-1, len(optimizer.groups))):
+            raise NotCheckable(f"{name} holds torch parameters of two groups: put them into one")
+        number = int(leaf.min()) if leaf.size else -1
+        found[name] = None if number < 0 else number
     return found
 
 

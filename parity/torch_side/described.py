@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from parity.errors import NotCheckable
-from parity.optimizers import CYCLED, OPTIONS, STEP, Group, Optimizer, checked_state, differing, entries, starts_apart
-from parity.recording import Arrays
+from parity.optimizers import CYCLED, OPTIONS, STEP, Group, Optimizer, checked_state, differing
+from parity.parts import Parts
+from parity.recording import Arrays, Dtype
 from parity.torch_side.clipping import read_clip
+from parity.torch_side.models import ByHand, Models, OfModule
 from parity.torch_side.optimizer import state_in, state_out
 from parity.torch_side.schedules import checked_rates, moved_on, read_schedule
 
@@ -88,6 +90,20 @@ def write_torch_optimizer(
         moved_on(scheduler, int(read.state.get(STEP, np.zeros(()))))
 
 
+def optimizer_of(parts: Parts) -> Optimizer:
+    """What the optimizer of a torch side is before its first step, with the side's scheduler and clipping.
+
+    Raises:
+        NotCheckable: it has no exact translation.
+    """
+    dtype: Dtype = "float64"
+    models: Models = ByHand(parts, dtype, "cpu") if parts.side.arrays else OfModule(parts, dtype, torch.device("cpu"))
+    parameters = models.trained(models.built(parts.initial(0), training=True))
+    optimizer = parts.optimizer(list(parameters.values()))
+    scheduler = None if parts.side.scheduler is None else parts.scheduler(optimizer)
+    return read_torch_optimizer(optimizer, parameters, scheduler, None if parts.side.clip is None else parts.clip)
+
+
 def _kind(optimizer: torch.optim.Optimizer) -> str:
     kind = type(optimizer).__name__
     if type(optimizer) is not getattr(torch.optim, kind, None):
@@ -134,14 +150,9 @@ def _plain(value: Any) -> Any:
 def _state(read: Optimizer, optimizer: torch.optim.Optimizer, trained: Mapping[str, Tensor], scheduler: Any) -> Arrays:
     """What the optimizer remembers, without what its options do not ask for any more."""
     found = state_out(optimizer, dict(trained))
-    wanted = {f"{entry}.{name}" for group in read.groups for entry in entries(read.kind, group.options)
-              for name in group.parameters}  # fmt: skip
-    state = {name: array for name, array in found.items() if name in wanted or name.partition(".")[0] == STEP}
+    state = read.remembered(found) | {name: a for name, a in found.items() if name.partition(".")[0] == STEP}
     if read.kind != "SGD":
         return state
-    if scheduler is not None:
-        count = scheduler.last_epoch
-    else:
-        # SGD does not count; what matters to its next step is only whether it has a buffer.
-        count = int(bool(state) and any(starts_apart(group.options) for group in read.groups))
+    # SGD does not count: without a scheduler all that matters to its next step is whether it has a buffer.
+    count = int(bool(state) and read.starts_apart) if scheduler is None else scheduler.last_epoch
     return state | {STEP: np.asarray(count, np.int64)} if count else state

@@ -13,13 +13,19 @@ import numpy as np
 import optax
 import pytest
 import torch
+from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parity import NotCheckable, from_optax, read_torch_optimizer, to_optax
+from parity.jax_side.outline import outline as jax_outline
 from parity.jax_side.translated import TorchState
 from parity.optimizers import Clip, Group, Optimizer, Schedule, differing
 from parity.recording import Arrays, Dtype
+from parity.torch_side.outline import outline as torch_outline
+from parity.weight_map.entry import Entry, Part
+from parity.weight_map.find import find
+from parity.weight_map.weight_map import WeightMap
 from parity_tests.parity.optimizers.beside import SHAPES, Beside, all_ways, apart, drawn, gradients, together
 from parity_tests.parity.optimizers.cases import CASES, RATES, Case, clip_norm
 from parity_tests.parity.optimizers.changes import CHANGES, Change, altered
@@ -144,6 +150,48 @@ def test_the_leaves_may_be_nested_where_torch_has_dots() -> None:
     updates, state = transformation.update(leaves, transformation.init(leaves), leaves)
     assert from_optax(read, state, leaves).state.keys() == {f"momentum_buffer.{name}" for name in SHAPES}
     np.testing.assert_allclose(updates["inner"]["bias"], -0.1, rtol=1e-6)
+
+
+def layers() -> tuple[dict[str, torch.Tensor], nnx.Linear, WeightMap]:
+    """The parameters of a torch layer, the Flax layer that is the same, and the map between them."""
+    layer, twin = torch.nn.Linear(3, 2), nnx.Linear(3, 2, rngs=nnx.Rngs(0))
+    return dict(layer.named_parameters()), twin, find(torch_outline(layer), jax_outline(twin), {})
+
+
+def test_a_weight_map_stands_between_the_names_and_the_layouts() -> None:
+    parameters, twin, weight_map = layers()
+    optimizer = torch.optim.Adam([parameters["weight"]], lr=0.1)
+    parameters["weight"].grad = torch.arange(6.0).reshape(2, 3)
+    optimizer.step()
+    read = read_torch_optimizer(optimizer, parameters)
+    leaves = nnx.state(twin, nnx.Param)
+    transformation = to_optax(read, weight_map)
+    state = transformation.init(leaves)
+    np.testing.assert_array_equal(state.exp_avg["kernel"].get_value(), read.state["exp_avg.weight"].T)
+    again = from_optax(read, state, leaves, weight_map)
+    assert again.state.keys() == read.state.keys()
+    assert all(np.array_equal(again.state[name], array) for name, array in read.state.items())
+    updates, _ = transformation.update(leaves, state, leaves)
+    assert updates["kernel"].get_value().any()
+    assert not updates["bias"].get_value().any()
+
+
+def test_a_norm_over_parameters_of_torch_alone_is_refused() -> None:
+    parameters, _, weight_map = layers()
+    parameters |= {"alone": torch.ones(2, requires_grad=True)}
+    read = read_torch_optimizer(torch.optim.SGD(parameters.values()), parameters, clip=clip_norm(1.0))
+    with pytest.raises(NotCheckable, match="clipped by norm: alone has no twin, and torch counts its"):
+        to_optax(read, weight_map)
+
+
+def test_a_leaf_of_two_groups_is_refused() -> None:
+    both = Part("both", (4,))
+    halves = [Entry(Part(name, (2,)), (), both.slice(0, n, 2), buffer=False) for n, name in enumerate(("one", "two"))]
+    parameters = {"one": torch.ones(2, requires_grad=True), "two": torch.ones(2, requires_grad=True)}
+    groups: list[dict[str, Any]] = [{"params": [parameter]} for parameter in parameters.values()]
+    read = read_torch_optimizer(torch.optim.SGD(groups), parameters)
+    with pytest.raises(NotCheckable, match="both holds torch parameters of two groups: put two and what"):
+        to_optax(read, WeightMap(tuple(halves), [], {}))
 
 
 def test_a_parameter_that_the_optimizer_was_not_given_does_not_move_and_is_not_remembered() -> None:
