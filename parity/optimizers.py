@@ -23,8 +23,21 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "AdamW": ("lr", "betas", "eps", "weight_decay", "amsgrad", "maximize", "decoupled_weight_decay"),
     "RMSprop": ("lr", "alpha", "eps", "weight_decay", "momentum", "centered", "maximize"),
     "Adagrad": ("lr", "lr_decay", "eps", "weight_decay", "initial_accumulator_value", "maximize"),
+    "Adamax": ("lr", "betas", "eps", "weight_decay", "maximize"),
+    "RAdam": ("lr", "betas", "eps", "weight_decay", "decoupled_weight_decay", "maximize"),
+    "Adadelta": ("lr", "rho", "eps", "weight_decay", "maximize"),
+    "Rprop": ("lr", "etas", "step_sizes", "maximize"),
 }
 """The optimizers that are translated, with the options that say which steps they take."""
+
+ENTRIES = {
+    "Adagrad": ("sum",),
+    "Adamax": ("exp_avg", "exp_inf"),
+    "RAdam": ("exp_avg", "exp_avg_sq"),
+    "Adadelta": ("square_avg", "acc_delta"),
+    "Rprop": ("prev", "step_size"),
+}
+"""What those remember of each parameter whose options do not change that."""
 
 CYCLED = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
 """What OneCycleLR keeps with each group."""
@@ -119,11 +132,13 @@ def entries(kind: str, options: Options) -> tuple[str, ...]:
     if kind == "RMSprop":
         buffer = ("momentum_buffer",) if options["momentum"] > 0 else ()
         return ("square_avg", *buffer, *(("grad_avg",) if options["centered"] else ()))
-    return ("sum",)
+    return ENTRIES[kind]
 
 
 def fresh(entry: str, options: Options) -> float:
     """What an entry holds before the first step."""
+    if entry == "step_size":
+        return float(options["lr"])
     return float(options["initial_accumulator_value"]) if entry == "sum" else 0.0
 
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from parity.jax_side.scalars import number as single
-from parity.jax_side.scalars import one_minus_power
+from parity.jax_side.scalars import one_minus_power, rectified
 from parity.optimizers import Options
 
 Memory = dict[str, jax.Array]
@@ -50,7 +50,7 @@ def sgd(slope: jax.Array, parameter: jax.Array, memory: Memory, o: Options, numb
 def adam(slope: jax.Array, parameter: jax.Array, memory: Memory, o: Options, number: Any) -> Taken:
     """`m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `p -= lr m / c1 / (sqrt(v) / sqrt(c2) + eps)`, `c = 1 - b^t`.
 
-    With `amsgrad` the largest `v` so far stands for `v`; a decoupled decay takes `lr weight_decay p` off first.
+    With `amsgrad` the largest `v` so far stands for `v`.
     """
     beta1, beta2 = o["betas"]
     mean = lerp(memory["exp_avg"], slope, 1 - beta1)
@@ -61,11 +61,7 @@ def adam(slope: jax.Array, parameter: jax.Array, memory: Memory, o: Options, num
         used = kept["max_exp_avg_sq"] = jnp.maximum(memory["max_exp_avg_sq"], square)
     step_size = in_dtype(o["lr"] / one_minus_power(beta1, number), parameter)
     root = in_dtype(jnp.sqrt(one_minus_power(beta2, number)), parameter)
-    change = -step_size * (mean / (jnp.sqrt(used) / root + in_dtype(o["eps"], parameter)))
-    if o["weight_decay"] and o["decoupled_weight_decay"]:
-        # Torch multiplies by this number first, which float32 rounds: taking the product off would be another step.
-        change = (parameter * in_dtype(1 - o["lr"] * o["weight_decay"], parameter) + change) - parameter
-    return change, kept
+    return -step_size * (mean / (jnp.sqrt(used) / root + in_dtype(o["eps"], parameter))), kept
 
 
 def rmsprop(slope: jax.Array, parameter: jax.Array, memory: Memory, o: Options, number: Any) -> Taken:
@@ -92,7 +88,65 @@ def adagrad(slope: jax.Array, parameter: jax.Array, memory: Memory, o: Options, 
     return -in_dtype(rate, parameter) * (slope / (jnp.sqrt(total) + in_dtype(o["eps"], parameter))), {"sum": total}
 
 
-RULES: dict[str, Rule] = {"SGD": sgd, "Adam": adam, "AdamW": adam, "RMSprop": rmsprop, "Adagrad": adagrad}
+def adamax(slope: jax.Array, parameter: jax.Array, memory: Memory, o: Options, number: Any) -> Taken:
+    """`m = b1 m + (1 - b1) g`, `u = max(b2 u, |g| + eps)`, `p -= lr / (1 - b1^t) m / u`."""
+    beta1, beta2 = o["betas"]
+    mean = lerp(memory["exp_avg"], slope, 1 - beta1)
+    largest = jnp.maximum(
+        memory["exp_inf"] * in_dtype(beta2, parameter), jnp.abs(slope) + in_dtype(o["eps"], parameter)
+    )
+    step_size = in_dtype(o["lr"] / one_minus_power(beta1, number), parameter)
+    return -step_size * (mean / largest), {"exp_avg": mean, "exp_inf": largest}
+
+
+def radam(slope: jax.Array, parameter: jax.Array, memory: Memory, o: Options, number: Any) -> Taken:
+    """The moments of Adam; `p -= lr m / c1 r sqrt(c2) / (sqrt(v) + eps)`, and `lr m / c1` while there is no `r`.
+
+    `r` is `rectified`; there is none while the length of the average is at most 5.
+    """
+    beta1, beta2 = o["betas"]
+    mean = lerp(memory["exp_avg"], slope, 1 - beta1)
+    share = in_dtype(1 - beta2, parameter)
+    square = in_dtype(beta2, parameter) * memory["exp_avg_sq"] + share * slope * slope
+    along = mean / in_dtype(one_minus_power(beta1, number), parameter) * in_dtype(o["lr"], parameter)
+    factor = in_dtype(rectified(float(beta2), number), parameter)
+    root = in_dtype(jnp.sqrt(one_minus_power(beta2, number)), parameter)
+    adapted = along * (root / (jnp.sqrt(square) + in_dtype(o["eps"], parameter))) * factor
+    return -jnp.where(factor > 0, adapted, along), {"exp_avg": mean, "exp_avg_sq": square}
+
+
+def adadelta(slope: jax.Array, parameter: jax.Array, memory: Memory, o: Options, number: Any) -> Taken:
+    """`v = r v + (1 - r) g^2`, `d = sqrt(u + eps) / sqrt(v + eps) g`, `u = r u + (1 - r) d^2`, `p -= lr d`."""
+    rho, share, eps = (in_dtype(value, parameter) for value in (o["rho"], 1 - o["rho"], o["eps"]))
+    square = rho * memory["square_avg"] + share * slope * slope
+    change = jnp.sqrt(memory["acc_delta"] + eps) / jnp.sqrt(square + eps) * slope
+    kept = {"square_avg": square, "acc_delta": rho * memory["acc_delta"] + share * change * change}
+    return -in_dtype(o["lr"], parameter) * change, kept
+
+
+def rprop(slope: jax.Array, parameter: jax.Array, memory: Memory, o: Options, number: Any) -> Taken:
+    """Steps of `s`, which grows while the sign of `g` stays and shrinks where it turns; where it turned, no step."""
+    (shrunk, grown), (least, most) = o["etas"], o["step_sizes"]
+    sign = jnp.sign(slope * memory["prev"])
+    factor = jnp.where(sign > 0, in_dtype(grown, parameter), jnp.where(sign < 0, in_dtype(shrunk, parameter), 1))
+    size = jnp.clip(memory["step_size"] * factor, in_dtype(least, parameter), in_dtype(most, parameter))
+    slope = jnp.where(sign < 0, jnp.zeros_like(slope), slope)
+    return -jnp.sign(slope) * size, {"prev": slope, "step_size": size}
+
+
+RULES: dict[str, Rule] = {
+    "SGD": sgd, "Adam": adam, "AdamW": adam, "RMSprop": rmsprop, "Adagrad": adagrad,
+    "Adamax": adamax, "RAdam": radam, "Adadelta": adadelta, "Rprop": rprop,
+}  # fmt: skip
+
+
+def taken(kind: str, gradient: jax.Array, parameter: jax.Array, memory: Memory, o: Options, number: Any) -> Taken:
+    """A step: what is added to the parameter, decay included, and what is remembered afterwards."""
+    change, memory = RULES[kind](slope_of(gradient, parameter, o), parameter, memory, o, number)
+    if o.get("weight_decay") and o.get("decoupled_weight_decay"):
+        # Torch multiplies by this number first, which float32 rounds: taking the product off would be another step.
+        change = (parameter * in_dtype(1 - o["lr"] * o["weight_decay"], parameter) + change) - parameter
+    return change, memory
 
 
 def slope_of(gradient: jax.Array, parameter: jax.Array, o: Options) -> jax.Array:

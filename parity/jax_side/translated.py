@@ -15,7 +15,7 @@ from parity.errors import MissingFramework, NotCheckable
 from parity.jax_side.clipping import clipped
 from parity.jax_side.leaves import leaves_of, named_leaves
 from parity.jax_side.models.protocol import Models
-from parity.jax_side.rules import RULES, slope_of
+from parity.jax_side.rules import taken
 from parity.jax_side.schedules import scheduled
 from parity.optimizers import STEP, Optimizer, checked_state, entries, fresh
 from parity.parts import Parts
@@ -37,6 +37,10 @@ class TorchState(NamedTuple):
     square_avg: Any = None
     grad_avg: Any = None
     sum: Any = None
+    exp_inf: Any = None
+    acc_delta: Any = None
+    prev: Any = None
+    step_size: Any = None
 
 
 def to_optax(optimizer: Optimizer, weight_map: WeightMap | None = None) -> optax.GradientTransformation:
@@ -150,7 +154,7 @@ def _stepped(
             continue
         o = options[group]
         mine = {entry: memory[entry][index] for entry in entries(optimizer.kind, optimizer.groups[group].options)}
-        change, mine = RULES[optimizer.kind](slope_of(gradient, parameter, o), parameter, mine, o, number)
+        change, mine = taken(optimizer.kind, gradient, parameter, mine, o, number)
         added.append(change)
         for entry, array in mine.items():
             memory[entry][index] = array

@@ -22,6 +22,7 @@ from parity.torch_side.schedules import checked_rates, moved_on, read_schedule
 WITHOUT_EFFECT = ("foreach", "fused", "capturable", "differentiable")
 """Options that say how a step is computed, and not which one it is."""
 NOT_TRANSLATED = {
+    "NAdam": "the running product of its momenta is rounded to float32, also beside float64 parameters",
     "LBFGS": "it evaluates the loss several times a step, which a transformation of gradients cannot",
     "SparseAdam": "it skips the rows without a gradient, and gradients of JAX are dense",
 }
@@ -47,6 +48,8 @@ def read_torch_optimizer(
     kind = _kind(optimizer)
     trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
     names = {id(parameter): name for name, parameter in parameters.items()}
+    if kind == "Rprop" and scheduler is not None:
+        raise NotCheckable("Rprop with a scheduler: it uses the rate for its first step alone; leave the scheduler out")
     schedule = None if scheduler is None else read_schedule(scheduler, optimizer)
     rates = [group["lr"] for group in optimizer.param_groups] if scheduler is None else scheduler.base_lrs
     groups = tuple(

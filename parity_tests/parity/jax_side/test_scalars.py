@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from parity.jax_side.scalars import one_minus_power, power
+from parity.jax_side.scalars import one_minus_power, power, rectified
 
 COUNTS = (0, 1, 2, 7, 50, 1000, 12345)
 NEAR = {False: 4e-7, True: 1e-12}
@@ -38,3 +38,17 @@ def test_a_factor_above_one_may_leave_the_range() -> None:
 def test_a_base_may_depend_on_the_count_itself() -> None:
     found = jax.jit(lambda base: one_minus_power(base, jnp.int32(10)))(jnp.float32(0.95))
     assert float(found) == pytest.approx(1 - 0.95**10, rel=2e-6)
+
+
+@pytest.mark.parametrize("x64", [False, True], ids=["float32", "float64"])
+@pytest.mark.parametrize("beta2", [0.0, 0.6, 0.9, 0.999, 0.99999])
+def test_the_factor_of_radam_is_torchs_formula(beta2: float, x64: bool) -> None:
+    longest = 2 / (1 - beta2) - 1
+    with jax.enable_x64(x64):
+        for count in (1, 3, 5, 6, 50, 4096, 4097, 100_000):
+            length = longest - 2 * count * beta2**count / (1 - beta2**count)
+            square = 0.0
+            if length > 5:
+                square = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
+            found = float(rectified(beta2, jnp.int32(count)))
+            assert found == pytest.approx(square**0.5, rel=1e-9 if x64 else 3e-6)

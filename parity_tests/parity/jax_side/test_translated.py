@@ -33,8 +33,19 @@ from parity_tests.parity.optimizers.changes import CHANGES, Change, altered
 BOUND: dict[Dtype, float] = {"float64": 1e-12, "float32": 1e-5}
 """Of the difference of any parameter or entry after any of 50 steps, by its scale. Measured (docs/optimizers.md):
 float64 at most 8e-15; float32 4e-6, where torch rounds a parameter twice a step and a fused multiply-add once."""
-QUICK = ("SGD, all, maximize", "Adam", "AdamW, AMSGrad, maximize", "RMSprop, all, maximize", "Adagrad, all, maximize",
-         "SGD, two groups", "OneCycleLR, Adam", "clipped, scheduled, two groups")  # fmt: skip
+QUICK = (
+    "SGD, all, maximize",
+    "SGD, two groups",
+    "Adamax",
+    "AdamW, AMSGrad, maximize",
+    "RMSprop, all, maximize",
+    "Adagrad, all, maximize",
+    "RAdam",
+    "Adadelta",
+    "Rprop",
+    "OneCycleLR, Adam",
+    "clipped, scheduled, two groups",
+)
 NAMED = {case.name: case for case in CASES}
 every_rate = pytest.mark.parametrize("rate", RATES.values(), ids=RATES)
 
@@ -90,6 +101,10 @@ DRAWN: dict[str, dict[str, Any]] = {
     "RMSprop": {"alpha": NUMBER, "eps": st.sampled_from([1e-8, 1e-3]), "weight_decay": NUMBER, "momentum": NUMBER,
                 "centered": TRUE},
     "Adagrad": {"lr_decay": NUMBER, "weight_decay": NUMBER, "initial_accumulator_value": NUMBER},
+    "Adamax": {"betas": st.tuples(NUMBER, NUMBER), "weight_decay": NUMBER},
+    "RAdam": {"betas": st.tuples(NUMBER, NUMBER), "weight_decay": NUMBER, "decoupled_weight_decay": TRUE},
+    "Adadelta": {"rho": NUMBER, "eps": st.sampled_from([1e-6, 1e-3]), "weight_decay": NUMBER},
+    "Rprop": {"etas": st.tuples(st.sampled_from([0.3, 0.5]), st.sampled_from([1.1, 2.0]))},
 }  # fmt: skip
 
 

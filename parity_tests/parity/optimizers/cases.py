@@ -78,6 +78,18 @@ OPTIMIZERS = (
     Case("Adagrad, accumulator", "Adagrad", {"initial_accumulator_value": 0.1}),
     Case("Adagrad, all, maximize", "Adagrad",
          {"lr_decay": 0.01, "initial_accumulator_value": 1.0, "weight_decay": 0.1, "eps": 1e-3, "maximize": True}),
+    Case("Adamax", "Adamax"),
+    Case("Adamax, all, maximize", "Adamax",
+         {"betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 1e-3, "maximize": True}),
+    Case("RAdam", "RAdam"),
+    Case("RAdam, all, maximize", "RAdam",
+         {"betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 1e-3, "maximize": True}),
+    Case("RAdam, decoupled", "RAdam", {"weight_decay": 0.03, "decoupled_weight_decay": True}),
+    Case("Adadelta", "Adadelta"),
+    Case("Adadelta, all, maximize", "Adadelta",
+         {"rho": 0.5, "eps": 1e-3, "weight_decay": 0.01, "maximize": True}),
+    Case("Rprop", "Rprop"),
+    Case("Rprop, all, maximize", "Rprop", {"etas": (0.4, 1.3), "step_sizes": (1e-3, 1.0), "maximize": True}),
 )  # fmt: skip
 
 GROUPS = (

@@ -84,6 +84,7 @@ def of_half(parameters: Any) -> torch.optim.Optimizer:
 REFUSED: dict[str, tuple[Callable[[Any], torch.optim.Optimizer], str]] = {
     "LBFGS": (torch.optim.LBFGS, "LBFGS is not translated: it evaluates the loss several times a step"),
     "SparseAdam": (torch.optim.SparseAdam, "SparseAdam is not translated: it skips the rows without a gradient"),
+    "NAdam": (torch.optim.NAdam, "NAdam is not translated: the running product of its momenta is rounded to float32"),
     "ASGD": (torch.optim.ASGD, "ASGD is not translated: nobody has written it yet"),
     "a subclass": (Mine, "Mine is not a class of torch.optim: what its steps are is not known; write it in Optax"),
     "a hook": (with_hook, "SGD has hooks on its steps, which may do anything: take them off"),
@@ -97,6 +98,13 @@ def test_what_is_not_translated_is_refused(make: Callable[[Any], torch.optim.Opt
     parameters = drawn()
     with pytest.raises(NotCheckable, match=reason):
         read_torch_optimizer(make(list(parameters.values())), parameters)
+
+
+def test_a_rate_that_is_used_once_needs_no_scheduler() -> None:
+    parameters = drawn()
+    optimizer = torch.optim.Rprop(parameters.values())
+    with pytest.raises(NotCheckable, match="Rprop with a scheduler: it uses the rate for its first step alone"):
+        read_torch_optimizer(optimizer, parameters, torch.optim.lr_scheduler.StepLR(optimizer, 1))
 
 
 def test_other_dtypes_are_refused() -> None:
