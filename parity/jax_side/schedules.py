@@ -68,6 +68,16 @@ def polynomial_lr(o: Options, lr: float, count: jax.Array) -> jax.Array:
     return lr * (number(total - jnp.minimum(count, total)) / total) ** float(o["power"])
 
 
+def sequential_lr(o: Options, lr: float, count: jax.Array) -> jax.Array:
+    """The schedules one after the other, each counting from the milestone at which it began."""
+    begins = (0, *o["milestones"])
+    found = number(lr)
+    for begin, schedule in zip(begins, o["schedules"], strict=True):
+        rate = RATES[schedule.kind](schedule.options, lr, jnp.maximum(count - begin, 0))
+        found = jnp.where(count >= begin, rate, found)
+    return found
+
+
 RATES: dict[str, Callable[[Options, float, jax.Array], jax.Array]] = {
     "StepLR": step_lr,
     "MultiStepLR": multi_step_lr,
@@ -76,6 +86,7 @@ RATES: dict[str, Callable[[Options, float, jax.Array], jax.Array]] = {
     "LinearLR": linear_lr,
     "ConstantLR": constant_lr,
     "PolynomialLR": polynomial_lr,
+    "SequentialLR": sequential_lr,
 }
 
 

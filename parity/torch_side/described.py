@@ -51,14 +51,12 @@ def read_torch_optimizer(
     if kind == "Rprop" and scheduler is not None:
         raise NotCheckable("Rprop with a scheduler: it uses the rate for its first step alone; leave the scheduler out")
     schedule = None if scheduler is None else read_schedule(scheduler, optimizer)
-    rates = [group["lr"] for group in optimizer.param_groups] if scheduler is None else scheduler.base_lrs
-    groups = tuple(
-        Group(_named(kind, group, names, trained), _options(kind, group, rate, cycled=scheduler is not None))
-        for group, rate in zip(optimizer.param_groups, rates, strict=True)
-    )
     read = Optimizer(
         kind,
-        groups,
+        tuple(
+            Group(_named(kind, group, names, trained), _options(kind, group, scheduled=schedule is not None))
+            for group in optimizer.param_groups
+        ),
         {name: tuple(parameter.shape) for name, parameter in trained.items()},
         schedule,
         None if clip is None else read_clip(clip),
@@ -131,10 +129,12 @@ def _named(kind: str, group: dict[str, Any], names: dict[int, str], trained: Map
     return tuple(found)
 
 
-def _options(kind: str, group: dict[str, Any], rate: Any, *, cycled: bool) -> dict[str, Any]:
-    """The options of a group, as plain numbers."""
-    names = (*OPTIONS[kind], *(name for name in CYCLED if cycled and "max_lr" in group and name in group))
-    found = {name: _plain(group[name]) for name in names} | {"lr": _plain(rate)}
+def _options(kind: str, group: dict[str, Any], *, scheduled: bool) -> dict[str, Any]:
+    """The options of a group, as plain numbers; the rate as it was before the schedule."""
+    names = (*OPTIONS[kind], *(name for name in CYCLED if scheduled and "max_lr" in group and name in group))
+    found = {name: _plain(group[name]) for name in names}
+    if scheduled:
+        found["lr"] = _plain(group["initial_lr"])
     if "max_momentum" in found:
         # OneCycleLR overwrites it at every step.
         if "betas" in found:

@@ -20,6 +20,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "ConstantLR": ("factor", "total_iters"),
     "PolynomialLR": ("total_iters", "power"),
     "OneCycleLR": ("total_steps", "cycle_momentum"),
+    "SequentialLR": (),
 }
 """The schedulers that are translated, with the options that say which rates they give."""
 NOT_TRANSLATED = {
@@ -48,12 +49,14 @@ def read_schedule(scheduler: Any, optimizer: torch.optim.Optimizer) -> Schedule:
     options = {name: getattr(scheduler, name) for name in OPTIONS[kind]}
     if kind == "MultiStepLR":
         options["milestones"] = tuple(sorted(scheduler.milestones.elements()))
+    if kind == "SequentialLR":
+        options |= _sequence(scheduler, optimizer)
     if kind == "OneCycleLR":
         options |= {"phases": _phases(scheduler), "anneal": scheduler._anneal_func_type}
     for name in {*WHOLE} & options.keys():
         _whole(kind, name, options[name], at_least=1)
     for milestone in options.get("milestones", ()):
-        _whole(kind, "milestones", milestone, at_least=0)
+        _whole(kind, "milestones", milestone, at_least=0 if kind == "MultiStepLR" else 1)
     return Schedule(kind, options)
 
 
@@ -62,6 +65,14 @@ def _whole(kind: str, name: str, value: Any, *, at_least: int) -> None:
         raise NotCheckable(
             f"{kind}: {name} is {value}: torch keeps to the closed form for whole numbers from {at_least}"
         )
+
+
+def _sequence(scheduler: Any, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The schedules that follow each other, and the counts at which one gives way to the next."""
+    inner = tuple(read_schedule(one, optimizer) for one in scheduler._schedulers)
+    if odd := [one.kind for one in inner if one.kind in ("OneCycleLR", "SequentialLR")]:
+        raise NotCheckable(f"SequentialLR: {odd[0]} in a sequence is not translated: torch begins it in another way")
+    return {"milestones": tuple(scheduler._milestones), "schedules": inner}
 
 
 def _phases(scheduler: Any) -> tuple[tuple[float, str, str, str, str], ...]:
@@ -83,8 +94,8 @@ def checked_rates(read: Optimizer, scheduler: Any) -> None:
         )
     rates = [float(group["lr"]) for group in scheduler.optimizer.param_groups]
     formula = getattr(scheduler, "_get_closed_form_lr", scheduler.get_last_lr)
-    for rate, known, base in zip(rates, formula(), scheduler.base_lrs, strict=True):
-        if abs(rate - float(known)) > NEAR * abs(float(base)):
+    for rate, known, group in zip(rates, formula(), read.groups, strict=True):
+        if abs(rate - float(known)) > NEAR * abs(group.options["lr"]):
             raise NotCheckable(
                 f"{kind}: the rate is {rate:g} and by its closed form {float(known):g}: somebody else changes it too, "
                 "by hand or with another scheduler"

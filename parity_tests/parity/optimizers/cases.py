@@ -51,6 +51,15 @@ def one_cycle(optimizer: torch.optim.Optimizer, **options: Any) -> Any:
     return lr_scheduler.OneCycleLR(optimizer, highest, total_steps=60, **options)
 
 
+def warmed_up(optimizer: torch.optim.Optimizer) -> Any:
+    schedules = [
+        lr_scheduler.LinearLR(optimizer, start_factor=0.1, total_iters=8),
+        lr_scheduler.CosineAnnealingLR(optimizer, T_max=30, eta_min=1e-5),
+        lr_scheduler.StepLR(optimizer, step_size=3, gamma=0.5),
+    ]
+    return lr_scheduler.SequentialLR(optimizer, schedules, milestones=[8, 35])
+
+
 OPTIMIZERS = (
     Case("SGD", "SGD"),
     Case("SGD, momentum", "SGD", {"momentum": 0.9}),
@@ -109,6 +118,7 @@ SCHEDULES = (
     Case("LinearLR", "RMSprop", scheduler=partial(lr_scheduler.LinearLR, start_factor=0.1, total_iters=20)),
     Case("ConstantLR", "Adagrad", scheduler=partial(lr_scheduler.ConstantLR, factor=0.25, total_iters=9)),
     Case("PolynomialLR", "SGD", scheduler=partial(lr_scheduler.PolynomialLR, total_iters=40, power=2.0)),
+    Case("SequentialLR", "AdamW", second={}, scheduler=warmed_up),
     Case("OneCycleLR, SGD", "SGD", {"momentum": 0.9}, {}, scheduler=one_cycle),
     Case("OneCycleLR, Adam", "Adam", scheduler=one_cycle),
     Case("OneCycleLR, three phases", "AdamW",

@@ -49,6 +49,7 @@ CHANGES = [
     *changes("LinearLR", schedule__start_factor=0.101, schedule__end_factor=0.999, schedule__total_iters=21),
     *changes("ConstantLR", schedule__factor=0.251, schedule__total_iters=10),
     *changes("PolynomialLR", schedule__total_iters=41, schedule__power=2.001),
+    *changes("SequentialLR", schedule__milestones=(8, 36)),
     *changes("OneCycleLR, Adam", max_lr=301.0, min_lr=0.01, max_momentum=0.951, base_momentum=0.851,
              schedule__anneal="linear", schedule__cycle_momentum=False),
     *changes("clipped by norm", clip__bound=0.0501, clip__order=2.01, clip__by="value"),

@@ -33,6 +33,14 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
         partial(lr_scheduler.CyclicLR, base_lr=0.1, max_lr=1.0),
         "CyclicLR is not translated: nobody has written it yet",
     ),
+    "one cycle of several": (
+        lambda optimizer: lr_scheduler.SequentialLR(
+            optimizer,
+            [lr_scheduler.StepLR(optimizer, 1), lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=9)],
+            milestones=[2],
+        ),
+        "SequentialLR: OneCycleLR in a sequence is not translated: torch begins it in another way",
+    ),
     "a subclass": (partial(Mine, step_size=1), "Mine is not a class of torch.optim.lr_scheduler"),
     "no constant": (
         partial(lr_scheduler.ConstantLR, total_iters=0),
