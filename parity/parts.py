@@ -184,8 +184,14 @@ class Parts:
         """
         if self._torch.side.optimizer is None:
             return None
-        purpose = "say what its optimizer is, since the JAX side names none of its own"
-        found: Optimizer = self._of_torch("described", purpose).optimizer_of(self._torch)
+        try:
+            described = importlib.import_module("parity.torch_side.described")
+        except ModuleNotFoundError as error:
+            raise MissingFramework(
+                f"the jax side names no optimizer and takes torch's, and {error.name} is not installed: install it, or "
+                "name an optimizer on the JAX side"
+            ) from error
+        found: Optimizer = described.optimizer_of(self._torch)
         return found
 
     def weight_map(self, outline: Outline) -> WeightMap:

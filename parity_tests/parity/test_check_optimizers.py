@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,9 @@ import torch
 from torch.optim import lr_scheduler
 
 from parity import NotCheckable, Pair, check
+from parity.errors import MissingFramework
 from parity.live import live_side
+from parity.parts import Parts
 from parity_tests.parity.optimizers.cases import clip_norm
 from parity_tests.parity.test_check_modules import pair
 
@@ -74,6 +77,14 @@ def test_the_two_sides_go_on_from_each_others_state(optimizer: Optimizer) -> Non
         for name, array in known.items():
             np.testing.assert_allclose(other.state.parameters[name], array, rtol=1e-12, atol=1e-14, err_msg=name)
         state = other.state._replace(parameters=known)
+
+
+def test_without_torch_the_jax_side_is_asked_for_an_optimizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "parity.torch_side.described", None)
+    with pytest.raises(
+        MissingFramework, match=r"takes torch's, and .* is not installed: install it, or name an optimizer"
+    ):
+        _ = Parts(translated(grouped).jax, "jax").torch_optimizer
 
 
 def by_hand(_: list[torch.Tensor]) -> None:

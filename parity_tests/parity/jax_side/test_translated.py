@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parity import NotCheckable, from_optax, read_torch_optimizer, to_optax
+from parity.jax_side import clipping, rules, scalars, translated
 from parity.jax_side.outline import outline as jax_outline
 from parity.jax_side.translated import TorchState
 from parity.optimizers import Clip, Group, Optimizer, Schedule, differing
@@ -91,6 +92,25 @@ def test_an_option_that_is_a_little_different_is_seen_and_named(change: Change) 
     assert not apart(alone(change.case), found.parameters) <= 100 * BOUND["float64"]
     read = Beside(case, rate).read
     assert change.option.partition(".")[0] in differing(read, altered(read, change))
+
+
+@pytest.mark.parametrize(
+    ("case", "module", "name", "wrong"),
+    [
+        ("clipped by norm", clipping, "ADDED", 0.0),
+        ("RAdam", scalars, "TRUSTED", 4.0),
+        ("AdamW", rules, "one_minus_power", lambda base, count: 1.0),
+        ("RMSprop", translated, "fresh", lambda entry, options: 1.0),
+    ],
+    ids=["no 1e-6", "trusted too early", "no bias correction", "moments begin at 1"],
+)
+def test_a_mistake_in_the_translation_is_seen(
+    case: str, module: Any, name: str, wrong: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, name, wrong)
+    beside = Beside(NAMED[case], RATES["very large"])
+    found = beside.in_jax(drawn(), gradients())
+    assert apart(alone(case), found.parameters) > 100 * BOUND["float64"]
 
 
 NUMBER = st.sampled_from([0.0, 1e-3, 0.1, 0.5, 0.9])
