@@ -30,6 +30,7 @@ slow: $(test_stamp)  ## the tests that take longer: ports, goldens, benchmarks (
 proof: $(test_stamp)  ## all planted mistakes, seeds and loops; writes the tables that the docs show
 	$(bin)/pytest -m proof
 	$(bin)/python -m parity_tests.proof
+	$(bin)/python -m parity_tests.optimizers
 
 bench: $(test_stamp)  ## time the variants of both frameworks (BENCH=--quick: only the main ones)
 	$(bin)/python -m benchmarks $(BENCH)

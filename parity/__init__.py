@@ -19,16 +19,18 @@ if TYPE_CHECKING:
     from parity.check import check
     from parity.checkpoint import checkpoint
     from parity.errors import NotCheckable
+    from parity.jax_side.translated import from_optax, to_optax
     from parity.pair import Pair, Side
     from parity.record import record
     from parity.recording import Recording
     from parity.tap import tap
+    from parity.torch_side.described import read_torch_optimizer, write_torch_optimizer
     from parity.verdict import Verdict
     from parity.weight_map.weight_map import WeightMap
 
 __all__ = [
-    "NotCheckable", "Pair", "Recording", "Side", "Verdict", "WeightMap", "check", "checkpoint", "random_batches",
-    "record", "tap", "whole",
+    "NotCheckable", "Pair", "Recording", "Side", "Verdict", "WeightMap", "check", "checkpoint", "from_optax",
+    "random_batches", "read_torch_optimizer", "record", "tap", "to_optax", "whole", "write_torch_optimizer",
 ]  # fmt: skip
 
 _WHERE = {
@@ -40,10 +42,14 @@ _WHERE = {
     "WeightMap": "weight_map.weight_map",
     "check": "check",
     "checkpoint": "checkpoint",
+    "from_optax": "jax_side.translated",
     "random_batches": "batches",
+    "read_torch_optimizer": "torch_side.described",
     "record": "record",
     "tap": "tap",
+    "to_optax": "jax_side.translated",
     "whole": "batches",
+    "write_torch_optimizer": "torch_side.described",
 }
 
 

@@ -67,7 +67,8 @@ class Side:
         loss: `(model, batch) -> scalar`, the batch in the framework's own tensors; None where the pair declares no
             stage from the loss on. In JAX `loss` and `predict` are told by an argument `train`, if they have one,
             whether the pass is one in training mode: Linen modules and plain functions have no mode of their own.
-        optimizer: torch: `(parameters) -> torch.optim.Optimizer`; JAX: `() -> optax.GradientTransformation`.
+        optimizer: torch: `(parameters) -> torch.optim.Optimizer`; JAX: `() -> optax.GradientTransformation`, or None:
+            the exact translation of torch's, with its schedule and its clipping (`parity.to_optax`).
         scheduler: torch: `(optimizer) -> torch.optim.lr_scheduler.LRScheduler`, stepped after every step. In JAX a
             schedule is a part of the transformation, and so is clipping.
         clip: torch: `(parameters) -> None`, done to the gradients before every step; None: nothing.
@@ -264,6 +265,9 @@ def _lacking(pair: Pair) -> str:
             needed |= {"init": ("parameters",), "forward": ("predict",)}
         elif "loss" not in pair.stages:
             needed |= {"forward": ("predict",)}
+        if framework == "jax" and pair.torch.optimizer is not None:
+            # Torch's is translated where the JAX side names none.
+            del needed["update"]
         for stage, names in needed.items():
             if stage in pair.stages and all(getattr(side, name) is None for name in names):
                 parts = " or ".join(f"`{name}`" for name in names)

@@ -14,6 +14,7 @@ import numpy as np
 from parity.draws import STREAM, stream
 from parity.errors import MissingFramework, NotCheckable
 from parity.frozen import frozen_of
+from parity.optimizers import Optimizer
 from parity.pair import Side, resolve
 from parity.recording import Array, Arrays, Batch, Framework
 from parity.tree import leaves
@@ -184,6 +185,26 @@ class Parts:
         """
         patterns = self.side.tie.frozen
         return frozen_of(patterns, self.torch_outline) if patterns else frozenset()
+
+    @cached_property
+    def torch_optimizer(self) -> Optimizer | None:
+        """What the torch side's optimizer is, whichever side this is; None where that names none.
+
+        Raises:
+            MissingFramework: torch is not installed.
+            NotCheckable: it has no exact translation.
+        """
+        if self._torch.side.optimizer is None:
+            return None
+        try:
+            described = importlib.import_module("parity.torch_side.described")
+        except ModuleNotFoundError as error:
+            raise MissingFramework(
+                f"the jax side names no optimizer and takes torch's, and {error.name} is not installed: install it, or "
+                "name an optimizer on the JAX side"
+            ) from error
+        found: Optimizer = described.optimizer_of(self._torch)
+        return found
 
     def weight_map(self, outline: Outline) -> WeightMap:
         """The map between the torch side's model and one of this outline: found, unless the pair gives it."""

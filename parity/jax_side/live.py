@@ -24,7 +24,9 @@ from parity.jax_side.models.kinds import models_of
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.optimizer import state_in, state_out
 from parity.jax_side.passing import Pass
+from parity.jax_side.translated import translation
 from parity.live import Gradients, Observation, Step
+from parity.optimizers import STEP, Optimizer
 from parity.pair import Side
 from parity.parts import Parts, watched
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
@@ -65,6 +67,7 @@ class JaxSide:
         self._hidden: set[str] = set()
         self._batch: tuple[Batch, dict[str, jax.Array]] = {}, {}
         self._transformation = None if side.optimizer is None else self._parts.optimizer()
+        self._translated: Optimizer | None = None
         self._fresh = self._compiled("optimizer", self._begin)
         self._seen_forward = self._compiled("predict", self._forward, "bits")
         self._forced = self._compiled("loss", self._taught)
@@ -322,6 +325,10 @@ class JaxSide:
         return tensors
 
     def _optimizer(self, trained: Any, arrays: Arrays) -> Any:
+        if self._transformation is None and (found := translation(self._parts, self._models)) is not None:
+            self._translated, self._transformation = found
+        if self._translated is not None and self._translated.starts_apart and arrays:
+            arrays = arrays | {STEP: np.asarray(1)}
         fresh = self._fresh(trained)
         # The other side's optimizer may not have been given a parameter: then it remembers nothing of it.
         kept = {name.partition(".")[0] for name in arrays if "." in name}
@@ -342,4 +349,8 @@ class JaxSide:
         )
 
     def _state(self, held: Held, optimizer: Any) -> State:
-        return State(self._arrays(held), state_out(optimizer, held.trained, self._models.trained_arrays))
+        found = state_out(optimizer, held.trained, self._models.trained_arrays)
+        if self._translated is not None:
+            counted = {STEP: found[STEP]} if self._translated.counts else {}
+            found = self._translated.remembered(found) | counted
+        return State(self._arrays(held), found)

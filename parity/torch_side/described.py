@@ -1,0 +1,161 @@
+"""A `torch.optim` optimizer read into `parity.optimizers.Optimizer`, and its state written back into one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from parity.errors import NotCheckable
+from parity.optimizers import CYCLED, OPTIONS, STEP, Group, Optimizer, checked_state, differing
+from parity.parts import Parts
+from parity.recording import Arrays, Dtype
+from parity.torch_side.clipping import read_clip
+from parity.torch_side.models import ByHand, Models, OfModule
+from parity.torch_side.optimizer import state_in, state_out
+from parity.torch_side.schedules import checked_rates, moved_on, read_schedule
+
+WITHOUT_EFFECT = ("foreach", "fused", "capturable", "differentiable")
+"""Options that say how a step is computed, and not which one it is."""
+NOT_TRANSLATED = {
+    "NAdam": "the running product of its momenta is rounded to float32, also beside float64 parameters",
+    "LBFGS": "it evaluates the loss several times a step, which a transformation of gradients cannot",
+    "SparseAdam": "it skips the rows without a gradient, and gradients of JAX are dense",
+}
+
+
+def read_torch_optimizer(
+    optimizer: torch.optim.Optimizer,
+    parameters: Mapping[str, Tensor],
+    scheduler: Any = None,
+    clip: Callable[[list[Tensor]], Any] | None = None,
+) -> Optimizer:
+    """What a torch optimizer is and remembers.
+
+    Args:
+        optimizer: of one of the classes in `parity.optimizers.OPTIONS`, fresh or after any number of steps.
+        parameters: by name, as `dict(model.named_parameters())`; those that ask for no gradient are left out.
+        scheduler: of `torch.optim.lr_scheduler`, stepped once after every step; None: the rate stays.
+        clip: `(parameters) -> None`, a call of `clip_grad_norm_` or `clip_grad_value_` before every step.
+
+    Raises:
+        NotCheckable: the optimizer, or something around it, has no exact translation; with its name and the reason.
+    """
+    kind = _kind(optimizer)
+    trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
+    names = {id(parameter): name for name, parameter in parameters.items()}
+    if kind == "Rprop" and scheduler is not None:
+        raise NotCheckable("Rprop with a scheduler: it uses the rate for its first step alone; leave the scheduler out")
+    schedule = None if scheduler is None else read_schedule(scheduler, optimizer)
+    read = Optimizer(
+        kind,
+        tuple(
+            Group(_named(kind, group, names, trained), _options(kind, group, scheduled=schedule is not None))
+            for group in optimizer.param_groups
+        ),
+        {name: tuple(parameter.shape) for name, parameter in trained.items()},
+        schedule,
+        None if clip is None else read_clip(clip),
+    )
+    read = replace(read, state=_state(read, optimizer, trained, scheduler))
+    checked_state(read)
+    if scheduler is not None:
+        checked_rates(read, scheduler)
+    return read
+
+
+def write_torch_optimizer(
+    read: Optimizer, optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor], scheduler: Any = None
+) -> None:
+    """Put what an optimizer remembers into a new torch optimizer of the same options, and move its scheduler on.
+
+    The parameters themselves are not written.
+
+    Raises:
+        NotCheckable: the optimizer has other options or other parameters, or its scheduler has already been stepped.
+    """
+    there = read_torch_optimizer(optimizer, parameters, scheduler)
+    if fault := differing(replace(read, clip=None), there):
+        raise NotCheckable(f"the state is of another optimizer: {fault}: make one of the same options")
+    if scheduler is not None and scheduler.last_epoch != 0:
+        raise NotCheckable(f"{type(scheduler).__name__} has already been stepped: make a new one")
+    kept = {name: array for name, array in read.state.items() if name != STEP or read.kind != "SGD"}
+    trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
+    optimizer.state.clear()
+    state_in(optimizer, trained, kept)
+    if scheduler is not None:
+        moved_on(scheduler, int(read.state.get(STEP, np.zeros(()))))
+
+
+def optimizer_of(parts: Parts) -> Optimizer:
+    """What the optimizer of a torch side is before its first step, with the side's scheduler and clipping.
+
+    Raises:
+        NotCheckable: it has no exact translation.
+    """
+    dtype: Dtype = "float64"
+    models: Models = ByHand(parts, dtype, "cpu") if parts.side.arrays else OfModule(parts, dtype, torch.device("cpu"))
+    parameters = models.parameters(models.built(parts.initial(0), training=True))
+    optimizer = parts.optimizer(list(parameters.values()))
+    scheduler = None if parts.side.scheduler is None else parts.scheduler(optimizer)
+    return read_torch_optimizer(optimizer, parameters, scheduler, None if parts.side.clip is None else parts.clip)
+
+
+def _kind(optimizer: torch.optim.Optimizer) -> str:
+    kind = type(optimizer).__name__
+    if type(optimizer) is not getattr(torch.optim, kind, None):
+        raise NotCheckable(f"{kind} is not a class of torch.optim: what its steps are is not known; write it in Optax")
+    if kind not in OPTIONS:
+        raise NotCheckable(f"{kind} is not translated: {NOT_TRANSLATED.get(kind, 'nobody has written it yet')}")
+    if unknown := sorted({*optimizer.defaults} - {*OPTIONS[kind], *WITHOUT_EFFECT}):
+        raise NotCheckable(f"{kind}: the option {unknown[0]!r} of this torch is not known here")
+    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
+        raise NotCheckable(f"{kind} has hooks on its steps, which may do anything: take them off")
+    return kind
+
+
+def _named(kind: str, group: dict[str, Any], names: dict[int, str], trained: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """The names of a group's trained parameters."""
+    if any(id(parameter) not in names for parameter in group["params"]):
+        raise NotCheckable(f"{kind} holds a parameter that `parameters` does not name: give all of the model's")
+    found = [names[id(parameter)] for parameter in group["params"] if parameter.requires_grad]
+    for name in found:
+        if trained[name].dtype not in (torch.float32, torch.float64):
+            raise NotCheckable(f"{kind}: {name} is {trained[name].dtype}: only float32 and float64 are translated")
+    return tuple(found)
+
+
+def _options(kind: str, group: dict[str, Any], *, scheduled: bool) -> dict[str, Any]:
+    """The options of a group, as plain numbers; the rate as it was before the schedule."""
+    names = (*OPTIONS[kind], *(name for name in CYCLED if scheduled and "max_lr" in group and name in group))
+    found = {name: _plain(group[name]) for name in names}
+    if scheduled:
+        found["lr"] = _plain(group["initial_lr"])
+    if "max_momentum" in found:
+        # OneCycleLR overwrites it at every step.
+        if "betas" in found:
+            found["betas"] = (found["max_momentum"], found["betas"][1])
+        else:
+            found["momentum"] = found["max_momentum"]
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return tuple(_plain(number) for number in value)
+    return value if isinstance(value, bool) else float(value)
+
+
+def _state(read: Optimizer, optimizer: torch.optim.Optimizer, trained: Mapping[str, Tensor], scheduler: Any) -> Arrays:
+    """What the optimizer remembers, without what its options do not ask for any more."""
+    found = state_out(optimizer, dict(trained))
+    state = read.remembered(found) | {name: a for name, a in found.items() if name.partition(".")[0] == STEP}
+    if read.kind != "SGD":
+        return state
+    # SGD does not count: without a scheduler all that matters to its next step is whether it has a buffer.
+    count = int(bool(state) and read.starts_apart) if scheduler is None else scheduler.last_epoch
+    return state | {STEP: np.asarray(count, np.int64)} if count else state

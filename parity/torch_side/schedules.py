@@ -1,0 +1,111 @@
+"""Schedulers of `torch.optim.lr_scheduler` that have a closed form, read into `parity.optimizers.Schedule`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+
+from parity.errors import NotCheckable
+from parity.optimizers import STEP, Optimizer, Schedule
+
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "StepLR": ("step_size", "gamma"),
+    "MultiStepLR": ("milestones", "gamma"),
+    "ExponentialLR": ("gamma",),
+    "CosineAnnealingLR": ("T_max", "eta_min"),
+    "LinearLR": ("start_factor", "end_factor", "total_iters"),
+    "ConstantLR": ("factor", "total_iters"),
+    "PolynomialLR": ("total_iters", "power"),
+    "OneCycleLR": ("total_steps", "cycle_momentum"),
+    "SequentialLR": (),
+}
+"""The schedulers that are translated, with the options that say which rates they give."""
+NOT_TRANSLATED = {
+    "LambdaLR": "its rate is a Python function: write that with jax.numpy, as an Optax schedule",
+    "MultiplicativeLR": "its rate is a product of what a Python function gave: write it as an Optax schedule",
+    "ReduceLROnPlateau": "its rate depends on the losses, which a transformation of gradients does not see",
+}
+WHOLE = ("step_size", "total_iters", "T_max", "total_steps")
+NEAR = 1e-9
+"""How near the rate of a scheduler, multiplied up step by step, is to its closed form, as a share of the first rate."""
+
+
+def read_schedule(scheduler: Any, optimizer: torch.optim.Optimizer) -> Schedule:
+    """The closed form of a scheduler.
+
+    Raises:
+        NotCheckable: it has none, or its options are of a kind for which torch leaves the closed form.
+    """
+    kind = type(scheduler).__name__
+    if type(scheduler) is not getattr(torch.optim.lr_scheduler, kind, None):
+        raise NotCheckable(f"{kind} is not a class of torch.optim.lr_scheduler: write it as an Optax schedule")
+    if kind not in OPTIONS:
+        raise NotCheckable(f"{kind} is not translated: {NOT_TRANSLATED.get(kind, 'nobody has written it yet')}")
+    if scheduler.optimizer is not optimizer:
+        raise NotCheckable(f"{kind} belongs to another optimizer")
+    options = {name: getattr(scheduler, name) for name in OPTIONS[kind]}
+    if kind == "MultiStepLR":
+        options["milestones"] = tuple(sorted(scheduler.milestones.elements()))
+    if kind == "SequentialLR":
+        options |= _sequence(scheduler, optimizer)
+    if kind == "OneCycleLR":
+        options |= {"phases": _phases(scheduler), "anneal": scheduler._anneal_func_type}
+    for name in {*WHOLE} & options.keys():
+        _whole(kind, name, options[name], at_least=1)
+    for milestone in options.get("milestones", ()):
+        _whole(kind, "milestones", milestone, at_least=0 if kind == "MultiStepLR" else 1)
+    return Schedule(kind, options)
+
+
+def _whole(kind: str, name: str, value: Any, *, at_least: int) -> None:
+    if value != int(value) or value < at_least:
+        raise NotCheckable(
+            f"{kind}: {name} is {value}: torch keeps to the closed form for whole numbers from {at_least}"
+        )
+
+
+def _sequence(scheduler: Any, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The schedules that follow each other, and the counts at which one gives way to the next."""
+    inner = tuple(read_schedule(one, optimizer) for one in scheduler._schedulers)
+    if odd := [one.kind for one in inner if one.kind in ("OneCycleLR", "SequentialLR")]:
+        raise NotCheckable(f"SequentialLR: {odd[0]} in a sequence is not translated: torch begins it in another way")
+    return {"milestones": tuple(scheduler._milestones), "schedules": inner}
+
+
+def _phases(scheduler: Any) -> tuple[tuple[float, str, str, str, str], ...]:
+    names = ("start_lr", "end_lr", "start_momentum", "end_momentum")
+    return tuple((float(p["end_step"]), *(p[name] for name in names)) for p in scheduler._schedule_phases)
+
+
+def checked_rates(read: Optimizer, scheduler: Any) -> None:
+    """Nothing, where the rates are those of the schedule after as many steps as the optimizer has taken.
+
+    Raises:
+        NotCheckable: somebody changed a rate, or the scheduler is not stepped after every step.
+    """
+    kind, steps = type(scheduler).__name__, int(read.state.get(STEP, np.zeros(())))
+    if steps != scheduler.last_epoch:
+        raise NotCheckable(
+            f"{kind} has been stepped {scheduler.last_epoch} times and {read.kind} {steps} times: a schedule of Optax "
+            "moves on with every step; step the scheduler after each, with its lengths in steps"
+        )
+    rates = [float(group["lr"]) for group in scheduler.optimizer.param_groups]
+    formula = getattr(scheduler, "_get_closed_form_lr", scheduler.get_last_lr)
+    for rate, known, group in zip(rates, formula(), read.groups, strict=True):
+        if abs(rate - float(known)) > NEAR * abs(group.options["lr"]):
+            raise NotCheckable(
+                f"{kind}: the rate is {rate:g} and by its closed form {float(known):g}: somebody else changes it too, "
+                "by hand or with another scheduler"
+            )
+
+
+def moved_on(scheduler: Any, steps: int) -> None:
+    """Step a new scheduler so often."""
+    with warnings.catch_warnings():
+        # The steps were taken before this optimizer was made.
+        warnings.filterwarnings("ignore", message=r"Detected call of `lr_scheduler\.step\(\)` before", append=False)
+        for _ in range(steps):
+            scheduler.step()

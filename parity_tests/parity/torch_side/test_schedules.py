@@ -1,0 +1,116 @@
+"""Schedulers are read where they follow a closed form, and refused with the reason where they do not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
+
+import pytest
+import torch
+from torch.optim import lr_scheduler
+
+from parity import NotCheckable, read_torch_optimizer, write_torch_optimizer
+from parity.optimizers import Optimizer
+
+
+class Mine(lr_scheduler.StepLR):
+    pass
+
+
+REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "LambdaLR": (
+        partial(lr_scheduler.LambdaLR, lr_lambda=lambda _: 1.0),
+        "LambdaLR is not translated: its rate is a",
+    ),
+    "MultiplicativeLR": (
+        partial(lr_scheduler.MultiplicativeLR, lr_lambda=lambda _: 1.0),
+        "MultiplicativeLR is not translated: its rate is a product of what a Python function gave",
+    ),
+    "ReduceLROnPlateau": (lr_scheduler.ReduceLROnPlateau, "ReduceLROnPlateau is not translated: its rate depends on t"),
+    "CyclicLR": (
+        partial(lr_scheduler.CyclicLR, base_lr=0.1, max_lr=1.0),
+        "CyclicLR is not translated: nobody has written it yet",
+    ),
+    "one cycle of several": (
+        lambda optimizer: lr_scheduler.SequentialLR(
+            optimizer,
+            [lr_scheduler.StepLR(optimizer, 1), lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=9)],
+            milestones=[2],
+        ),
+        "SequentialLR: OneCycleLR in a sequence is not translated: torch begins it in another way",
+    ),
+    "a subclass": (partial(Mine, step_size=1), "Mine is not a class of torch.optim.lr_scheduler"),
+    "no constant": (
+        partial(lr_scheduler.ConstantLR, total_iters=0),
+        "ConstantLR: total_iters is 0: torch keeps to",
+    ),
+    "half a step": (partial(lr_scheduler.ConstantLR, total_iters=cast(Any, 2.5)), "ConstantLR: total_iters is 2.5"),
+    "half a milestone": (
+        partial(lr_scheduler.MultiStepLR, milestones=cast(Any, [2.5])),
+        "MultiStepLR: milestones is 2.5",
+    ),
+}
+
+
+def made() -> tuple[dict[str, torch.Tensor], torch.optim.Optimizer]:
+    parameters = {"a": torch.ones(2, requires_grad=True)}
+    return parameters, torch.optim.SGD(parameters.values(), lr=1.0, momentum=0.9)
+
+
+def step(parameters: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer) -> None:
+    parameters["a"].grad = torch.ones(2)
+    optimizer.step()
+
+
+def read(make: Callable[[Any], Any]) -> Optimizer:
+    parameters, optimizer = made()
+    return read_torch_optimizer(optimizer, parameters, make(optimizer))
+
+
+@pytest.mark.parametrize(("make", "reason"), REFUSED.values(), ids=REFUSED)
+def test_what_has_no_closed_form_is_refused(make: Callable[[Any], Any], reason: str) -> None:
+    with pytest.raises(NotCheckable, match=reason):
+        read(make)
+
+
+def test_the_scheduler_of_another_optimizer_is_refused() -> None:
+    with pytest.raises(NotCheckable, match="StepLR belongs to another optimizer"):
+        read(lambda _: lr_scheduler.StepLR(made()[1], 1))
+
+
+def test_a_rate_that_somebody_else_changes_is_refused() -> None:
+    parameters, optimizer = made()
+    scheduler = lr_scheduler.ExponentialLR(optimizer, 0.5)
+    optimizer.param_groups[0]["lr"] = 0.3
+    with pytest.raises(NotCheckable, match=r"ExponentialLR: the rate is 0\.3 and by its closed form 1: somebody else"):
+        read_torch_optimizer(optimizer, parameters, scheduler)
+
+
+def test_a_scheduler_that_is_stepped_by_the_epoch_is_refused() -> None:
+    parameters = {"a": torch.ones(2, requires_grad=True)}
+    optimizer = torch.optim.Adam(parameters.values())
+    scheduler = lr_scheduler.StepLR(optimizer, 1)
+    for _ in range(3):
+        step(parameters, optimizer)
+    scheduler.step()
+    with pytest.raises(NotCheckable, match="StepLR has been stepped 1 times and Adam 3 times: a schedule of Optax"):
+        read_torch_optimizer(optimizer, parameters, scheduler)
+
+
+def test_a_scheduler_is_moved_on_without_a_warning_and_only_once() -> None:
+    parameters, optimizer = made()
+    scheduler = lr_scheduler.StepLR(optimizer, 2, 0.5)
+    for _ in range(5):
+        step(parameters, optimizer)
+        scheduler.step()
+    there = read_torch_optimizer(optimizer, parameters, scheduler)
+    copies, fresh = made()
+    moved = lr_scheduler.StepLR(fresh, 2, 0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_torch_optimizer(there, fresh, copies, moved)
+    assert (moved.last_epoch, fresh.param_groups[0]["lr"]) == (5, 0.25)
+    with pytest.raises(NotCheckable, match="StepLR has already been stepped: make a new one"):
+        write_torch_optimizer(there, fresh, copies, moved)
