@@ -160,7 +160,7 @@ def expect_the_same_steps(case: Case, rate: float, seed: int) -> None:
     assert together(expected.optimizer, onward.optimizer) <= BOUND["float64"]
 
 
-@settings(max_examples=50)
+@settings(max_examples=20)
 @COMBINED
 def test_no_combination_of_options_makes_a_difference(case: Case, rate: float, seed: int) -> None:
     expect_the_same_steps(case, rate, seed)
