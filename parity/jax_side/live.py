@@ -147,12 +147,12 @@ class JaxSide:
     def taught(self, parameters: Arrays, batch: Batch, given: Arrays) -> Arrays:
         with self._settings():
             found = self._forced(self._models.held(parameters), self._device_batch(batch), jax.device_put(given))
-            return {name: to_numpy(found[name]) for name in self._order}
+            return {name: to_numpy(found[name]) for name in self._taught_order}
 
     def lowered(self, parameters: Arrays, batch: Batch) -> list[str]:
         with self._settings():
             program = jax.make_jaxpr(self._lowered)(self._models.held(parameters), self._device_batch(batch))
-        return lowered_before(program, self._order)
+        return lowered_before(program, self._lowered_order)
 
     def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
         with self._settings():
@@ -242,7 +242,7 @@ class JaxSide:
         with self._pass(held, batch, None, taught=given) as called:
             called.ask(self._parts.calling)
         found = called.layers.forward | ({} if self._side.predict else arrays_of(called.layers.outputs))
-        self._order = list(found)
+        self._taught_order = list(found)
         return found
 
     def _lowered(self, held: Held, batch: dict[str, jax.Array]) -> list[jax.Array]:
@@ -250,7 +250,7 @@ class JaxSide:
             given = called.ask(self._parts.calling)
         found = called.layers.forward | arrays_of(called.layers.outputs)
         found |= {} if self._side.loss is None else {"loss": given}
-        self._order = list(found)
+        self._lowered_order = list(found)
         return list(found.values())
 
     def _observe(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> tuple[Passed, Any, Any]:

@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from parity.judging.difference import largest
-from parity.recording import FRAMEWORKS, PLACE, Array, Arrays, Framework
-from parity.rounding import rounded
+from parity.recording import FRAMEWORKS, Array, Arrays, Framework
 
 MOVE = 2.0**-24
 """The share that numbers are moved by: half a unit in the last place of float32. Its square is 4e-15."""
@@ -25,8 +24,6 @@ BENT = 0.25
 """Of the numbers that answer at all, so many must bend. A kink, as of a ReLU at zero, lies in the way of few."""
 ENOUGH = 16
 """So many numbers, at least, must answer."""
-SIMPLE_BITS = 12
-"""Numbers of fewer mantissa bits, such as whole ones and masks, are exact in float32 whatever computes them."""
 
 Taught = Callable[[Arrays], Arrays]
 """What a side finds at every place of a pass, where each is handed what it is given: `parity.live.LiveSide.taught`."""
@@ -71,35 +68,6 @@ def _moved(given: Arrays, share: float) -> Arrays:
         else array
         for name, array in given.items()
     }
-
-
-def suspected(forward: Arrays) -> bool:
-    """Whether a layer gave numbers that float32 holds although what it was given is finer.
-
-    That alone shows nothing: a layer may give what it looks up.
-    """
-    inputs: dict[str, list[Array]] = {}
-    for name, array in forward.items():
-        place = PLACE.match(name)
-        if place is not None and array.dtype.kind == "f":
-            call = name.rpartition(".")[0]
-            if place["what"] == "input":
-                inputs.setdefault(call, []).append(array)
-            elif inputs.get(call) and held(array) and not any(map(_fits, inputs[call])):
-                return True
-    return False
-
-
-def held(array: Array) -> bool:
-    """Whether float32 holds all numbers of an array, and enough of them are not held by chance."""
-    if not _fits(array):
-        return False
-    return len(np.unique(array[rounded(array, SIMPLE_BITS) != array])) >= ENOUGH
-
-
-def _fits(array: Array) -> bool:
-    with np.errstate(over="ignore"):
-        return bool(np.array_equal(array, array.astype(np.float32)))
 
 
 def on_sides(sides: Sequence[Framework]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from parity.judging.casts import Casts, casts, hint, hint_of_dtype, on_sides, suspected, told
+from parity.judging.casts import Casts, casts, hint, hint_of_dtype, on_sides, told
 from parity.judging.difference import difference
 from parity.judging.factors import FLOAT64_CEILING, FLOAT64_FLOOR
 from parity.judging.float32 import OTHER
@@ -32,7 +32,7 @@ def parting(findings: Findings, tell: Progress) -> None:
     step = first.step if first is not None and parts else 0
     forward = findings.judge.of("forward", step)
     given = {name: array for name, array in forward.items() if name not in findings.unshown.tensors}
-    if not given or not (parts or findings.inside.layers or suspected(given)):
+    if not given or not (parts or findings.inside.layers or _any_lowered(findings, step)):
         return
     tell("float64: where it starts" if parts else "float64: what computes in float32")
     sides = {framework: partial(_taught, findings, framework, step) for framework in findings.running}
@@ -81,6 +81,11 @@ def in_float32(findings: Findings, first: Comparison) -> InFloat32:
         if sides and place not in findings.inside.places:
             return InFloat32(hint_of_dtype(where[place], sides, before=place != name), place == name)
     return InFloat32()
+
+
+def _any_lowered(findings: Findings, step: int) -> bool:
+    """Whether any side that runs has numbers in float32: reason to ask what they do, also where nothing differs."""
+    return any(_lowered(findings, framework, step) for framework in findings.running)
 
 
 def _lowered(findings: Findings, framework: Framework, step: int) -> list[str]:

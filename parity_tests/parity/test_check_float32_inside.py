@@ -181,6 +181,33 @@ def test_sides_that_cast_alike_to_the_same_bits_are_red_too() -> None:
     assert first(verdict).note == "computed in float32 on both sides, which the pair does not declare"
 
 
+def test_sides_that_come_to_the_same_bits_only_forward_are_named_there() -> None:
+    verdict = check(pair(), seed=15, dtypes=("float64",))
+    assert (first(verdict).key, first(verdict).difference) == (NORM, 0.0)
+    assert first(verdict).note == "computed in float32 on both sides, which the pair does not declare"
+
+
+class Masked(Net):
+    """A mask and a count in float32, both of which it holds exactly."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed = self.norm(self.inner(x)) * (torch.arange(HIDDEN) % 3 > 0).float()
+        found: Tensor = self.outer(nn.functional.gelu(normed) / torch.ones(4, dtype=torch.float32).sum())
+        return found
+
+
+class MaskedTwin(NetTwin):
+    def __call__(self, x: jax.Array) -> jax.Array:
+        normed = self.norm(self.inner(x)) * (jnp.arange(HIDDEN) % 3 > 0).astype(jnp.float32)
+        return self.outer(nnx.gelu(normed, approximate=False) / jnp.sum(jnp.ones(4, jnp.float32)))
+
+
+def test_masks_and_counts_in_float32_are_no_casts() -> None:
+    made = pair({"model": partial(Masked, None)}, {"model": partial(MaskedTwin, dtype=None)})
+    verdict = check(made, dtypes=("float64",))
+    assert (verdict.outcome, verdict.listed) == ("agree", [])
+
+
 def test_what_is_looked_up_is_not_taken_for_a_cast() -> None:
     def of_float32(seed: int) -> Any:
         return {name: array.astype("float32").astype("float64") for name, array in casting.drawn(seed).items()}

@@ -258,3 +258,15 @@ def test_why_a_loop_cannot_run_is_asked_of_the_side(framework: Framework) -> Non
     side = live(framework, loops=("captured",), missing=lambda loop, device: f"{loop} needs more than {device}")
     assert side.missing("captured") == "captured needs more than cpu"
     assert right(framework).missing("stepped") == ""
+
+
+@both_sides
+def test_asking_for_dtypes_and_for_what_places_give_leaves_later_passes_as_they_were(framework: Framework) -> None:
+    side, batch = live(framework, "float64"), batches(0, 1)[0]
+    parameters = side.initial(0)
+    before = side.observe(parameters, batch)
+    assert side.lowered(parameters, batch) == []
+    side.taught(parameters, batch, before.forward)
+    after = side.observe(parameters, batch)
+    assert list(after.forward) == list(before.forward)
+    assert list(after.cotangents) == list(before.cotangents)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity.judging.casts import ENOUGH, casts, held, hint, listing, stepping, suspected, told
+from parity.judging.casts import ENOUGH, casts, hint, listing, stepping, told
 from parity.recording import Array, Arrays
 
 WEIGHT = np.random.default_rng(3).standard_normal((12, 12))
@@ -112,37 +112,3 @@ def test_a_hint_says_where_on_which_sides_how_it_shows_and_what_to_do() -> None:
 def test_of_many_names_the_first_are_told() -> None:
     assert listing(["a", "b"]) == "a, b"
     assert listing([*"abcdef"]) == "a, b, c, d and 2 more"
-
-
-# What gives reason to ask
-
-
-FINE = np.random.default_rng(1).standard_normal((8, 12))
-COARSE = FINE.astype(np.float32).astype(np.float64)
-
-
-@pytest.mark.parametrize(
-    ("array", "expected"),
-    [
-        (COARSE, True),
-        (FINE, False),
-        (COARSE * 1e60, False),
-        (COARSE[:1, : ENOUGH - 5], False),
-        (np.zeros((8, 12)), False),
-        (np.round(1000 * FINE), False),
-        (np.eye(20), False),
-        (np.where(FINE > 0, 4 / 3, 0), False),
-        (np.repeat(COARSE[0, 0], 40), False),
-        (np.zeros((0, 3)), False),
-    ],
-)
-def test_numbers_are_held_by_float32_where_enough_of_them_are_not_so_by_chance(array: Array, expected: bool) -> None:
-    assert held(array) == expected
-
-
-def test_a_layer_that_gives_what_float32_holds_of_what_it_does_not_is_suspected() -> None:
-    assert suspected({"a.input": FINE, "a.output": COARSE})
-    assert suspected({"a#2.input": FINE, "a#2.output1": COARSE})
-    assert not suspected({"a.input": COARSE, "a.output": COARSE})
-    assert not suspected({"a.input": FINE, "a.input1": COARSE, "a.output": COARSE})
-    assert not suspected({"a.input": FINE, "a.output": FINE, "b.output": COARSE, "output": COARSE})
