@@ -189,8 +189,21 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
         sides, names, judge, findings.scales, noise_of, findings.pair.steps, findings.unshown.tensors
     )
     findings.comparisons += found
+    if not findings.differs:
+        noise_of.cache_clear()
+        _let_go(findings)
     tell("float64: one precision lower, for its power")
     findings.coarse["float64"] = sides[judging].coarse("float64", judge, findings.scales)
+
+
+def _let_go(findings: Findings) -> None:
+    """Forget the run that agrees with the judge, but for what was scored: it may be gigabytes, and says no more."""
+    other = OTHER[findings.judging]
+    run = findings.recordings["float64"][other]
+    scored = {place: group for place, group in run.groups.items() if place[0] == "score"}
+    findings.recordings["float64"][other] = Recording(run.provenance, scored)
+    if other in findings.running:
+        findings.running[other].forget()
 
 
 def _of_the_judge(findings: Findings, noise_of: NoiseOf) -> None:

@@ -75,6 +75,10 @@ class Running:
         self._tell(f"float64, {self.framework}: {self._pair.steps} steps")
         return self._free(self.float64)
 
+    def forget(self) -> None:
+        """Let go of `whole`; who asks for it again has the run made again."""
+        self.__dict__.pop("whole", None)
+
     def _free(self, live: LiveSide, **others: Any) -> Recording:
         return free_run(live, self._seed, self._pair.steps, stages=self._pair.stages, **others)
 

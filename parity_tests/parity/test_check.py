@@ -6,10 +6,12 @@ from functools import cache
 
 import pytest
 
-from parity.check import check
+from parity.check import Findings, check, compared, silent
 from parity.recording import DTYPES, FRAMEWORKS, STAGES
+from parity.running import Running
 from parity.verdict import Verdict
-from parity_tests.parity.tiny import tiny
+from parity_tests.parity import tiny_jax
+from parity_tests.parity.tiny import planted, tiny
 from parity_tests.planted import MISTAKES, Mistake
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -38,6 +40,18 @@ def test_a_right_pair_agrees_in_every_stage_and_both_dtypes(index: int) -> None:
     for dtype in DTYPES:
         power = stage.power[dtype]
         assert power is None if stage.stage in BIT_EXACT else power is not None and power >= 2
+
+
+@pytest.mark.parametrize("wrong", [False, True], ids=["agrees", "differs"])
+def test_the_run_that_agrees_with_the_judge_is_let_go_and_one_that_differs_is_kept(wrong: bool) -> None:
+    pair = planted("jax", predict=lambda model, batch: 2 * tiny_jax.predict(model, batch)) if wrong else tiny()
+    sides = {framework: Running(pair, framework, 0, "cpu", silent) for framework in FRAMEWORKS}
+    findings = Findings(pair, 0, "cpu", sides)
+    assert (compared(findings, (), silent).outcome == "differ") == wrong
+    torch, jax = (findings.recordings["float64"][framework] for framework in FRAMEWORKS)
+    assert torch.of("trajectory", 1)
+    assert bool(jax.of("trajectory", 1)) == ("whole" in vars(sides["jax"])) == wrong
+    assert jax.provenance.framework == "jax"
 
 
 def test_every_comparison_is_within_its_limit() -> None:
