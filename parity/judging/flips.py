@@ -7,7 +7,7 @@ float32 until nothing flips. The limit stays. A flip outside the limit is a diff
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -34,12 +34,26 @@ def flips(side: Observation, judge: Observation) -> Flips:
 
     An activation is near zero within `FLOAT32_FACTOR` few eps of its scale.
     """
+    return _counted(side, judge, (".output", ".tap"))
+
+
+def flips_before(side: Observation, judge: Observation) -> Flips:
+    """The same of what goes into layers and is nowhere negative: a ReLU of a sum has no layer before it.
+
+    So it is behind a residual connection. What flips behind a layer flips here once more.
+    """
+    return _counted(side, judge, (".input",), rectified=True)
+
+
+def _counted(side: Observation, judge: Observation, ends: tuple[str, ...], rectified: bool = False) -> Flips:
     inside = outside = 0
     for name, expected in judge.forward.items():
         seen = side.forward.get(name)
-        if not name.endswith((".output", ".tap")) or seen is None or seen.shape != expected.shape:
+        if not name.endswith(ends) or seen is None or seen.shape != expected.shape:
             continue
         found = seen.astype(np.float64)
+        if rectified and (found.min(initial=0) < 0 or expected.min(initial=0) < 0):
+            continue
         flipped = (found > 0) != (expected > 0)
         near = np.maximum(np.abs(found), np.abs(expected)) <= FLOAT32_FACTOR * FEW_EPS * EPS["float32"] * largest(
             expected
@@ -79,8 +93,10 @@ class Rejudge:
     batches: Sequence[Batch]
     seed: int
     recorded: Mapping[Key, Sequence[float]] = field(default_factory=dict)
-    _last: dict[tuple[Framework, int], Aside | None] = field(default_factory=dict, init=False, repr=False)
-    """What was found aside for the step that was asked last: its gradients come one after the other."""
+    _last: dict[tuple[Framework, int], tuple[list[Aside], Iterator[Aside]]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    """What was found aside for the step that was asked last, and more of it: its gradients come one after the other."""
 
     def __call__(self, comparison: Comparison) -> Comparison:
         """The comparison as it is, or as it comes out aside where a flip explains it."""
@@ -89,27 +105,55 @@ class Rejudge:
             return comparison
         if side not in self.sides:
             return self._as_recorded(comparison)
-        if (side, key.step) not in self._last:
+        for aside in self._asides_of(side, key.step):
+            again = self._again(comparison, aside)
+            if again.outcome == "agree":
+                return again
+        held, _ = self._last[side, key.step]
+        return self._again(comparison, held[-1]) if held else comparison
+
+    def _asides_of(self, side: Framework, step: int) -> Iterator[Aside]:
+        if (side, step) not in self._last:
             self._last.clear()
-            self._last[side, key.step] = self.aside(side, key.step)
-        aside = self._last[side, key.step]
-        return comparison if aside is None else self._again(comparison, aside)
+            self._last[side, step] = [], self.asides(side, step)
+        held, more = self._last[side, step]
+        yield from list(held)
+        for aside in more:
+            held.append(aside)
+            yield aside
 
     def aside(self, side: Framework, step: int) -> Aside | None:
-        """All sides at a state moved aside, where a flip of this side's near zero asks for one and none flips there."""
+        """The last of `asides`: where nothing flips any more, if there is such a state."""
+        found = None
+        for found in self.asides(side, step):  # noqa: B007 -- the last one is asked for
+            pass
+        return found
+
+    def asides(self, side: Framework, step: int) -> Iterator[Aside]:
+        """All sides at states moved aside, where a flip of this side's near zero asks for one.
+
+        No output of a layer flips there. They end with the first at which nothing flips before a layer either: there
+        no difference is excused any more.
+        """
         exact = self.float32.judge.state_before(step).parameters
         parameters = cast(exact, "float32")
         # Against the judge as it was: already the rounding of its parameters to float32 may flip an activation.
-        here = flips(self._observe(side, exact, step), self._judged(exact, step))
+        seen, judged = self._observe(side, exact, step), self._judged(exact, step)
+        here = flips(seen, judged)
+        if here == (0, 0):
+            here = flips_before(seen, judged)
         if here.outside or not here.inside:
-            return None
+            return
         for move in range(MOVES):
             state = moved(parameters, MOVED_ASIDE_ULPS, self.seed + move)
             observed = {framework: self._observe(framework, state, step) for framework in self.sides}
             judged = self._judged(state, step)
-            if not any(any(flips(seen, judged)) for seen in observed.values()):
-                return Aside(here.inside, observed, judged)
-        return None
+            if any(any(flips(seen, judged)) for seen in observed.values()):
+                continue
+            last = not any(any(flips_before(seen, judged)) for seen in observed.values())
+            yield Aside(here.inside, {side: _gradients(seen) for side, seen in observed.items()}, _gradients(judged))
+            if last:
+                return
 
     def _observe(self, framework: Framework, parameters: Arrays, step: int) -> Observation:
         side = self.sides[framework]
@@ -143,6 +187,11 @@ class Rejudge:
             comparison, difference=distance, limit=limit, outcome="agree" if distance <= limit else "differ",
             note=f"{count} {word} flipped at zero: judged again from a state moved aside",
         )  # fmt: skip
+
+
+def _gradients(seen: Observation) -> Observation:
+    """Without what was seen forward, which may be large and has been asked."""
+    return seen._replace(forward={})
 
 
 def _gradient_name(key: Key) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from parity.check import check
 from parity.judging.difference import scales
 from parity.judging.factors import FEW_EPS, FLOAT32_FACTOR, MOVES
-from parity.judging.flips import Rejudge, flips
+from parity.judging.flips import Rejudge, flips, flips_before
 from parity.judging.float32 import Float32
 from parity.live import Gradients, LiveSide, Observation
 from parity.recording import Array, Arrays, Batch, Dtype, Key
@@ -56,6 +56,14 @@ def test_what_stands_at_a_tap_may_flip_and_what_only_one_side_has_cannot() -> No
 def test_only_what_comes_out_of_layers_flips() -> None:
     judge = observation(fc1__input=np.array([1.0]), output=np.array([1.0]))
     assert flips(observation(fc1__input=np.array([-1.0]), output=np.array([-1.0])), judge) == (0, 0)
+
+
+def test_what_goes_into_a_layer_flips_where_it_is_nowhere_negative() -> None:
+    judge = observation(fc1__input=np.array([1.0, NEAR / 2]), fc2__input=np.array([-1.0, NEAR / 2]))
+    shut = np.array([1.0, 0.0])
+    assert flips_before(observation(fc1__input=shut, fc2__input=shut - 1), judge) == (1, 0)
+    assert flips_before(observation(fc1__input=shut[::-1]), judge) == (0, 1)
+    assert flips_before(observation(fc1__output=shut), observation(fc1__output=shut[::-1])) == (0, 0)
 
 
 # A pair in which rounding the parameters to float32 flips an activation: 0.1 - 0.100000001 + 5e-10 is
@@ -142,6 +150,29 @@ def test_there_a_wrong_gradient_differs_still(gain: float) -> None:
     found = rejudging(MadeSide(lower(4e-8), gain))(DIFFERING)
     assert found.outcome == "differ"
     assert found.limit == NEAR
+
+
+class Behind(MadeSide):
+    """The same where the two numbers are a sum: what the ReLU gives is seen only where it goes into the next layer."""
+
+    def observe(self, parameters: Arrays, batch: Batch) -> Observation:
+        seen = super().observe(parameters, batch)
+        return seen._replace(forward={"next.input": np.maximum(seen.forward["fc.output"], 0)})
+
+
+def behind(gain: float = 1.0, change: Callable[[Array], Array] = np.asarray) -> Comparison:
+    sides = {"torch": Behind(), "jax": Behind(change, gain)}
+    return replace(rejudging(MadeSide()), judge=cast(LiveSide, Behind()), sides=cast(Any, sides))(DIFFERING)
+
+
+def test_a_relu_of_a_sum_may_flip_too_and_a_wrong_gradient_differs_still() -> None:
+    found = behind(change=lower(4e-8))
+    assert (found.outcome, found.difference) == ("agree", 0)
+    assert found.note == "1 activation flipped at zero: judged again from a state moved aside"
+    for gain in (1.001, 2.0, -1.0, 0.0):
+        assert behind(gain, lower(4e-8)).outcome == "differ"
+    assert behind(2.0) is DIFFERING
+    assert behind(change=against).outcome == "differ"
 
 
 @pytest.mark.parametrize(
