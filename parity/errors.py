@@ -1,5 +1,7 @@
 """Why a pair could not be checked: each error is one line that says what to do."""
 
+from collections.abc import Sequence
+
 
 class NotCheckable(Exception):  # noqa: N818 -- named for what it says of the pair
     """The check could not be made (exit status 2): bad usage, a missing framework, missing data, a broken pair file."""
@@ -7,3 +9,9 @@ class NotCheckable(Exception):  # noqa: N818 -- named for what it says of the pa
 
 class MissingFramework(NotCheckable):
     """A side's framework is not installed where that side was asked for."""
+
+
+def listing(names: Sequence[str], shown: int = 4) -> str:
+    """The first few names, and how many more there are."""
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")

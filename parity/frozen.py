@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from parity.errors import NotCheckable
+from parity.errors import NotCheckable, listing
 from parity.weight_map.outline import Outline
 
 
@@ -21,15 +21,10 @@ def frozen_of(patterns: Sequence[str], outline: Outline) -> frozenset[str]:
         meant = {outline.tied.get(name, name) for name in names if fnmatchcase(name, pattern)}
         if not meant:
             raise NotCheckable(
-                f"frozen: {pattern!r} is no parameter of the torch side's model: it has {_some(names)}; "
+                f"frozen: {pattern!r} is no parameter of the torch side's model: it has {listing(names, 3)}; "
                 "* stands for any part of a name"
             )
         found |= meant
     if found == {outline.tied.get(name, name) for name in names}:
         raise NotCheckable("frozen: every parameter is, so that nothing would be trained: leave out the stages of that")
     return frozenset(found)
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first few names."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

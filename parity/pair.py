@@ -183,10 +183,8 @@ class Pair:
         steps = getattr(self.batches, "steps", 100) if told is None else told
         if steps < 1:
             raise _unfit(self, f"steps must be at least 1, not {steps}: nothing would be compared")
-        if fault := _stages_fault(self.stages) or _frozen_fault(self.frozen):
+        if fault := _stages_fault(self.stages) or _patterns_fault(self):
             raise _unfit(self, fault)
-        if isinstance(self.float32_inside, str):
-            raise _unfit(self, f"float32_inside is {self.float32_inside!r}: expected a tuple of patterns")
         torch, jax = _side("torch", self.torch, self), _side("jax", self.jax, self)
         if torch.parameters is None or jax.parameters is None:
             torch, jax = (replace(side, parameters=torch.parameters or jax.parameters) for side in (torch, jax))
@@ -247,10 +245,11 @@ def _stages_fault(stages: tuple[str, ...]) -> str:
     return ""
 
 
-def _frozen_fault(frozen: tuple[str, ...]) -> str:
-    """Why these cannot be patterns; empty where they can."""
-    if isinstance(frozen, str):
-        return f"frozen is {frozen!r}: expected a tuple of names or patterns"
+def _patterns_fault(pair: Pair) -> str:
+    """Which of the pair's tuples of patterns is a single text; empty where none is."""
+    for name, what in (("frozen", "names or patterns"), ("float32_inside", "patterns")):
+        if isinstance(given := getattr(pair, name), str):
+            return f"{name} is {given!r}: expected a tuple of {what}"
     return ""
 
 

@@ -72,6 +72,7 @@ SLOW = (
     "parity/golden/test_modules.py",
     "parity/judging/hints/test_on_ports.py",
     "parity/pytest_plugin/test_docs.py",
+    "parity/test_check_casts.py",
     "parity/test_check_float32_inside.py",
     "parity/test_check_frozen.py",
     "parity/test_check_linen.py",

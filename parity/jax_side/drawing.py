@@ -43,11 +43,12 @@ def compiled(
 def draws(program: ClosedJaxpr | Jaxpr) -> bool:
     """Whether a traced program draws random numbers, in its loops and branches too."""
     for equation in program.eqns:
-        inner = jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program)
-        if equation.primitive.name in PRIMITIVES or any(draws(found) for found in inner if _is_program(found)):
+        inner = jax.tree.leaves(list(equation.params.values()), is_leaf=is_program)
+        if equation.primitive.name in PRIMITIVES or any(draws(found) for found in inner if is_program(found)):
             return True
     return False
 
 
-def _is_program(value: object) -> bool:
+def is_program(value: object) -> bool:
+    """Whether a parameter of an equation is the program of its loop or branch."""
     return isinstance(value, ClosedJaxpr | Jaxpr)

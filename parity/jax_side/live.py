@@ -22,7 +22,7 @@ from parity.jax_side.layers import arrays_of
 from parity.jax_side.lowering import lowered_before
 from parity.jax_side.models.kinds import models_of
 from parity.jax_side.models.protocol import Held
-from parity.jax_side.optimizer import state_in, state_out
+from parity.jax_side.optimizer import completed, state_in, state_out
 from parity.jax_side.passing import Pass
 from parity.jax_side.translated import translation
 from parity.live import Gradients, Observation, Step
@@ -330,15 +330,8 @@ class JaxSide:
         if self._translated is not None and self._translated.starts_apart and arrays:
             arrays = arrays | {STEP: np.asarray(1)}
         fresh = self._fresh(trained)
-        # The other side's optimizer may not have been given a parameter: then it remembers nothing of it.
-        kept = {name.partition(".")[0] for name in arrays if "." in name}
-        begun: Arrays = {}
-        if kept:
-            zeros = {name: np.zeros_like(array) for name, array in self._models.trained_arrays(trained).items()}
-            begun = {f"{entry}.{name}": array for entry in kept for name, array in zeros.items()}
-            begun |= state_out(fresh, trained, self._models.trained_arrays)
-        begun = {name: array for name, array in begun.items() if name.partition(".")[0] in kept}
-        return state_in(fresh, trained, begun | arrays, self._models.trained_from)
+        whole = completed(arrays, fresh, trained, self._models.trained_arrays)
+        return state_in(fresh, trained, whole, self._models.trained_from)
 
     def _arrays(self, held: Held) -> Arrays:
         return self._models.trained_arrays(held.trained) | self._models.kept_arrays(held.kept)

@@ -7,7 +7,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Literal
+
+from parity.jax_side.drawing import is_program
 
 
 def lowered_before(program: ClosedJaxpr, names: Sequence[str]) -> list[str]:
@@ -38,14 +40,10 @@ def lowered_before(program: ClosedJaxpr, names: Sequence[str]) -> list[str]:
 def _avals(equation: Any) -> Iterator[Any]:
     """What an equation takes and gives, and so do those in its loops and branches."""
     yield from (variable.aval for variable in (*equation.invars, *equation.outvars))
-    for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program):
-        if _is_program(inner):
+    for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=is_program):
+        if is_program(inner):
             for one in inner.eqns:
                 yield from _avals(one)
-
-
-def _is_program(value: object) -> bool:
-    return isinstance(value, ClosedJaxpr | Jaxpr)
 
 
 def _low(aval: Any) -> bool:

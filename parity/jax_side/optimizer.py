@@ -127,6 +127,20 @@ def state_in(state: Any, model: Any, arrays: Arrays, model_of: Callable[[Arrays]
     return filled(state) if arrays and _is_state(state) else state
 
 
+def completed(arrays: Arrays, state: Any, model: Any, arrays_of: Callable[[Any], Arrays]) -> Arrays:
+    """Canonical arrays of an optimizer, those of a parameter that it was not given as a fresh `state` has them, or 0.
+
+    The other side's optimizer may not have been given a parameter: then it remembers nothing of it.
+    """
+    kept = {name.partition(".")[0] for name in arrays if "." in name}
+    begun: Arrays = {}
+    if kept:
+        zeros = {name: np.zeros_like(array) for name, array in arrays_of(model).items()}
+        begun = {f"{entry}.{name}": array for entry in kept for name, array in zeros.items()}
+        begun |= state_out(state, model, arrays_of)
+    return {name: array for name, array in begun.items() if name.partition(".")[0] in kept} | arrays
+
+
 def _entry(arrays: Arrays, name: str) -> Array:
     if name not in arrays:
         raise NotCheckable(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from parity.errors import listing
 from parity.judging.difference import largest
 from parity.recording import FRAMEWORKS, Array, Arrays, Framework
 
@@ -94,9 +95,3 @@ def told(found: Casts, wheres: Mapping[str, str]) -> list[str]:
     for name, sides in found.items():
         groups.setdefault(sides, []).append(wheres[name])
     return [f"computed in float32 {on_sides(sides)}: {listing(places)}" for sides, places in groups.items()]
-
-
-def listing(names: Sequence[str], shown: int = 4) -> str:
-    """The first few names, and how many more there are."""
-    more = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")

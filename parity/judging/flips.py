@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parity.judging.difference import difference, largest, scaled
+from parity.judging.difference import difference, is_gradient, largest, scaled
 from parity.judging.factors import FEW_EPS, FLOAT32_FACTOR, MOVED_ASIDE_ULPS, MOVES
 from parity.judging.float32 import OTHER, Float32
 from parity.live import LiveSide, Observation
@@ -101,16 +101,16 @@ class Rejudge:
     def __call__(self, comparison: Comparison) -> Comparison:
         """The comparison as it is, or as it comes out aside where a flip explains it."""
         key, side = comparison.key, comparison.side
-        if side is None or not _gradient_name(key):
+        if side is None or not is_gradient(key):
             return comparison
         if side not in self.sides:
             return self._as_recorded(comparison)
+        found = comparison
         for aside in self._asides_of(side, key.step):
-            again = self._again(comparison, aside)
-            if again.outcome == "agree":
-                return again
-        held, _ = self._last[side, key.step]
-        return self._again(comparison, held[-1]) if held else comparison
+            found = self._again(comparison, aside)
+            if found.outcome == "agree":
+                break
+        return found
 
     def _asides_of(self, side: Framework, step: int) -> Iterator[Aside]:
         if (side, step) not in self._last:
@@ -192,10 +192,6 @@ class Rejudge:
 def _gradients(seen: Observation) -> Observation:
     """Without what was seen forward, which may be large and has been asked."""
     return seen._replace(forward={})
-
-
-def _gradient_name(key: Key) -> bool:
-    return key.stage == "backward" or key.tensor.startswith("gradient.")
 
 
 def gradient(seen: Observation, key: Key) -> Array:

@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from parity.errors import NotCheckable
-from parity.judging.casts import listing
+from parity.errors import NotCheckable, listing
 from parity.judging.difference import BIT_EXACT, is_gradient
 from parity.recording import PLACE, Key, Recording
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from parity import Pair, random_batches
 from parity.recording import Arrays
+from parity.verdict import Comparison, Verdict
 
 FEATURES, HIDDEN, CLASSES = 5, 16, 3
 EPSILON = 1e-5
@@ -100,3 +101,8 @@ def pair(torch_side: dict[str, Any] | None = None, jax_side: dict[str, Any] | No
     ours = {"model": Net, "loss": loss, "optimizer": partial(torch.optim.Adam, lr=1e-3)}
     theirs = {"model": NetTwin, "loss": loss_of_twin, "optimizer": partial(optax.adam, 1e-3)}
     return Pair(torch=ours | (torch_side or {}), jax=theirs | (jax_side or {}), **(given | others))
+
+
+def first(verdict: Verdict) -> Comparison:
+    assert verdict.first_difference is not None, [stage.reason for stage in verdict.stages]
+    return verdict.first_difference.comparison

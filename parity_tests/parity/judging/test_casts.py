@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity.judging.casts import ENOUGH, casts, hint, listing, stepping, told
+from parity.judging.casts import ENOUGH, casts, hint, stepping, told
 from parity.recording import Array, Arrays
 
 WEIGHT = np.random.default_rng(3).standard_normal((12, 12))
@@ -107,8 +107,3 @@ def test_a_hint_says_where_on_which_sides_how_it_shows_and_what_to_do() -> None:
     said = hint("in layer a", ("torch", "jax"))
     assert said.startswith("in layer a something is computed in float32 on both sides: moved by 6e-08 of itself")
     assert "float32_inside" in said
-
-
-def test_of_many_names_the_first_are_told() -> None:
-    assert listing(["a", "b"]) == "a, b"
-    assert listing([*"abcdef"]) == "a, b, c, d and 2 more"
