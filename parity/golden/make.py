@@ -127,7 +127,7 @@ def _curve(asked: Asked) -> None:
 
 
 def _flipped(asked: Asked, steps: Sequence[int]) -> None:
-    """Where an activation of this side flips at zero: its gradients at a state moved aside, for `Rejudge`."""
+    """Where an activation of this side flips at zero: its gradients at states moved aside, for `Rejudge`."""
     if "backward" not in asked.judge.stages:
         return
     running, judge = asked.running, asked.judge
@@ -138,10 +138,11 @@ def _flipped(asked: Asked, steps: Sequence[int]) -> None:
     rows: Figures = {}
     for step in steps:
         asked.tell(f"float32: flipped activations at step {step}")
-        found = rejudge.aside(side, step)
-        if found is not None:
-            keys = [key for key in judge.flow() if key.step == step and is_gradient(key)]
-            rows |= {key: np.array([found.flipped, _aside(found, side, key)]) for key in keys}
+        keys = [key for key in judge.flow() if key.step == step and is_gradient(key)]
+        for found in rejudge.asides(side, step):
+            for key in keys:
+                nearest = min(_aside(found, side, key), rows[key][1] if key in rows else np.inf)
+                rows[key] = np.array([found.flipped, nearest])
     asked.content.figures[FLIPPED] = rows
 
 

@@ -1,8 +1,10 @@
 """A ReLU whose input is zero to rounding may be open on one side and shut on the other.
 
 Where an activation has another sign than the judge's, and both lie within its limit of zero, the gradient of the step
-says nothing about the side. So the step is judged again, from a state moved aside by a few units in the last place of
-float32 until nothing flips. The limit stays. A flip outside the limit is a difference.
+says nothing about the side. So the step is judged again, from states moved aside by a few units in the last place of
+float32: a gradient that agrees at one of them is right, since a mistake would not depend on so little. In a large
+network something flips in most states, in each something else. The limit stays. A flip outside the limit is a
+difference.
 """
 
 from __future__ import annotations
@@ -64,11 +66,19 @@ def _counted(side: Observation, judge: Observation, ends: tuple[str, ...], recti
 
 
 class Aside(NamedTuple):
-    """What every side that runs and the judge showed at a state moved aside, and how many activations had flipped."""
+    """What every side that runs and the judge showed at a state moved aside.
+
+    Attributes:
+        flipped: how many activations had flipped before, for which the state was moved.
+        observed: of every side, without what was seen forward.
+        judged: of the judge, likewise.
+        unflipped: the sides of which nothing flips at this state.
+    """
 
     flipped: int
     observed: Mapping[Framework, Observation]
     judged: Observation
+    unflipped: frozenset[Framework]
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ class Rejudge:
         batches: of the judge, float64.
         seed: of the run; the states moved aside are drawn from it.
         recorded: of a side that does not run: how many activations of it flipped at the step of a gradient, and how far
-            the gradient was from the judge's at a state moved aside, in absolute values.
+            the gradient was from the judge's at the nearest of the states moved aside, in absolute values.
     """
 
     float32: Float32
@@ -122,18 +132,10 @@ class Rejudge:
             held.append(aside)
             yield aside
 
-    def aside(self, side: Framework, step: int) -> Aside | None:
-        """The last of `asides`: where nothing flips any more, if there is such a state."""
-        found = None
-        for found in self.asides(side, step):  # noqa: B007 -- the last one is asked for
-            pass
-        return found
-
     def asides(self, side: Framework, step: int) -> Iterator[Aside]:
         """All sides at states moved aside, where a flip of this side's near zero asks for one.
 
-        No output of a layer flips there. They end with the first at which nothing flips before a layer either: there
-        no difference is excused any more.
+        They end with the first at which nothing flips: there no difference is excused any more.
         """
         exact = self.float32.judge.state_before(step).parameters
         parameters = cast(exact, "float32")
@@ -146,13 +148,14 @@ class Rejudge:
             return
         for move in range(MOVES):
             state = moved(parameters, MOVED_ASIDE_ULPS, self.seed + move)
-            observed = {framework: self._observe(framework, state, step) for framework in self.sides}
+            observed = {side: self._observe(side, state, step) for side in self.sides}
             judged = self._judged(state, step)
-            if any(any(flips(seen, judged)) for seen in observed.values()):
-                continue
-            last = not any(any(flips_before(seen, judged)) for seen in observed.values())
-            yield Aside(here.inside, {side: _gradients(seen) for side, seen in observed.items()}, _gradients(judged))
-            if last:
+            unflipped = frozenset(
+                side for side, seen in observed.items() if not any(flips(seen, judged) + flips_before(seen, judged))
+            )
+            gradients = {side: _gradients(seen) for side, seen in observed.items()}
+            yield Aside(here.inside, gradients, _gradients(judged), unflipped)
+            if len(unflipped) == len(observed):
                 return
 
     def _observe(self, framework: Framework, parameters: Arrays, step: int) -> Observation:
@@ -167,8 +170,10 @@ class Rejudge:
         assert side is not None
         expected, scale = gradient(aside.judged, key), self.float32.scales.of[key]
         distances = {fw: difference(gradient(seen, key), expected, scale) for fw, seen in aside.observed.items()}
-        # A side that was recorded is not at this state: then the limit is the narrowest that there is.
-        return self._within(comparison, distances[side], distances.get(OTHER[side], 0.0), aside.flipped)
+        # A side that was recorded is not at this state, and one that flips there may be far off for that reason alone,
+        # which must not widen the limit: then it is the narrowest that there is.
+        other = distances[OTHER[side]] if OTHER[side] in aside.unflipped else 0.0
+        return self._within(comparison, distances[side], other, aside.flipped)
 
     def _as_recorded(self, comparison: Comparison) -> Comparison:
         """From how far the recorded side came aside when it was recorded, within the narrowest limit that there is.
