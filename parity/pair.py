@@ -304,8 +304,9 @@ def resolve(path: Part, framework: Framework) -> Any:
         own = f"{module_name}.".startswith(f"{error.name}.")
         why = OWN_MODULES if own else f": {module_name} imports it"
         raise NotCheckable(f"{path}: no module named {error.name!r}{why}") from error
-    except NotCheckable:
-        raise
+    except NotCheckable as error:
+        # Such as a pair's file that has the name of the model's.
+        raise NotCheckable(f"{path}: does not import: {error}") from error
     except Exception as error:
         raise NotCheckable(f"{path}: does not import: {type(error).__name__}: {error}") from error
     try:

@@ -38,7 +38,7 @@ MAP_HELP = (
     "holds the same numbers, and how they are laid out there. Pair(weight_map={...}) corrects it."
 )
 EPILOG = (
-    "Exit status: 0 all pairs agree; 1 one differs, or is inconclusive (nothing differs, but that is not proven); "
+    "Exit status: 0 all pairs agree; 1 one differs, or is inconclusive (neither is proven); "
     "2 one could not be checked, and none of the others ended with 1."
 )
 PAIR_HELP = (

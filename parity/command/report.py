@@ -178,6 +178,6 @@ def closing_line(verdicts: Sequence[Verdict], seconds: float) -> Text:
     text = {
         "agree": f"AGREE: the same {where}: {some}",
         "differ": f"DIFFER: not the same {where}: {some}",
-        "inconclusive": f"INCONCLUSIVE: {some}: nothing differs, but that is not proven, for the reasons above",
+        "inconclusive": f"INCONCLUSIVE: {some}: neither agreement nor difference is proven, for the reasons above",
     }
     return Text(text[outcome], style=STYLES[outcome])

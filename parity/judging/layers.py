@@ -70,6 +70,7 @@ def _unmatched(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unsho
     line = f"layers of the torch side that no module of the jax side stands for: {names}"
     if all(place.what == TAP for place in jax.values()):
         line = f"layers were not seen on the jax side: of {names}, only parameters and gradients are compared"
+        line += "" if jax else "; `parity.tap` may show more"
     return Unshown(frozenset(inside), (line,))
 
 

@@ -100,7 +100,8 @@ def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, f
         names = " and ".join(findings.drew)
         return (
             f"not comparable: the {names} side draws random numbers of its own; let it take them from the batch "
-            "(dropout modules are handed theirs)"
+            "(dropout modules are handed theirs in training mode; in JAX a `loss` or `predict` with an argument "
+            "`train` is told whether it is on)"
         )
     for dtype in findings.dtypes:
         if not any(comparison.dtype == dtype for comparison in here):

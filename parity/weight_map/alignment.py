@@ -163,9 +163,17 @@ def _parts(node: Node) -> list[Part]:
 
 
 def _which(torch: list[Item], jax: list[Item]) -> str:
-    names = [item.node.path or item.key.stem for item in torch]
-    others = [item.node.path or item.key.stem for item in jax]
+    names, others = ([item.node.path or _first_array(item) for item in side] for side in (torch, jax))
+    if torch[0].node.path is None or jax[0].node.path is None:
+        # An override may name an array where one of the two is no module of its model.
+        example = _first_array(torch[0]), _first_array(jax[0])
+    else:
+        example = names[0], others[0]
     return (
         f"{', '.join(names)} and {', '.join(others)} are alike, and neither names nor order say which is which: "
-        f'write an override for each, as in "{names[0]}": "{others[0]}"'
+        f'write an override for each, as in "{example[0]}": "{example[1]}"'
     )
+
+
+def _first_array(item: Item) -> str:
+    return item.node.all_leaves()[0].part.name

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from parity.errors import NotCheckable
 from parity.weight_map.alignment import Alignment
+from parity.weight_map.entry import Part
 from parity.weight_map.flatten import flattened
 from parity.weight_map.given import uncovered
 from parity.weight_map.kinds import ATTENTION, CELL, EMBEDDING, NORM, UNKNOWN, family, framework_class, has_channels
@@ -125,11 +127,25 @@ def _faults(alignment: Alignment, torch: Outline, jax: Outline) -> list[str]:
     for parts, whose in ((of_torch, "no JAX leaf for "), (of_jax, "no torch tensor for ")):
         if parts:
             faults.append(whose + ", ".join(dict.fromkeys(map(str, parts))))
+    faults += _offered(of_torch, of_jax)
     if of_torch or of_jax:
         for outline in (torch, jax):
             tied = ", ".join(f"{name} is {first}" for name, first in outline.tied.items())
             faults += [f"tied on the {outline.framework} side: {tied}"] if tied else []
     return faults or alignment.assumed
+
+
+def _offered(of_torch: list[Part], of_jax: list[Part]) -> list[str]:
+    """The override for each array of torch's that is left with one leaf of its shape, and that leaf with no other."""
+    left = [[part for part in dict.fromkeys(side) if part.axis is None] for side in (of_torch, of_jax)]
+    shapes = [Counter(part.whole for part in side) for side in left]
+    found = {part.whole: part.name for part in left[1]}
+    lines = [
+        f'"{part.name}": "{found[part.whole]}"'
+        for part in left[0]
+        if shapes[0][part.whole] == shapes[1][part.whole] == 1
+    ]
+    return [f"if one stands for the other, write the override {', '.join(lines)}"] if lines else []
 
 
 def _unmapped(alignment: Alignment, apart: Apart, torch: Outline, jax: Outline) -> list[str]:

@@ -57,7 +57,7 @@ class Layouts:
         if of.family == NORM and len(start) > 1:
             return [AS_IS, chain(Step("permute", (*range(1, len(start)), 0)), start=start)]
         if len(start) == 1:
-            return [chain(Step("reshape", end), start=start)] if prod(end) == start[0] and _is_bias(torch) else []
+            return [chain(Step("reshape", end), start=start)] if prod(end) == start[0] and torch.is_bias else []
         if len(start) == 2:
             return _matrix(torch, of, jax, jax_of)
         same = _squeezed(start) == _squeezed(end)
@@ -78,10 +78,6 @@ def _words(steps: Steps) -> str:
 
 def _squeezed(shape: Shape) -> Shape:
     return tuple(size for size in shape if size != 1)
-
-
-def _is_bias(leaf: Leaf) -> bool:
-    return "bias" in plain(leaf.own)
 
 
 def _by_name(jax: Leaf, jax_of: Node, into_flax: list[Steps]) -> list[Steps]:

@@ -155,8 +155,8 @@ def _apart(item: Item, *, torch: bool) -> list[Item]:
 def _third(leaf: Leaf, node: Node, index: int, *, torch: bool) -> Leaf:
     """One of the three, of a bias or along the outputs of a weight."""
     outputs_first = node.kind != IN_OUT if torch else leaf.own.startswith("weight")
-    biases = [len(b.part.whole) for b in node.leaves if "bias" in b.own and b is not leaf]
-    axis = 0 if outputs_first or "bias" in leaf.own else len(leaf.part.whole) - (biases[0] if biases else 1)
+    biases = [len(b.part.whole) for b in node.leaves if b.is_bias and b is not leaf]
+    axis = 0 if outputs_first or leaf.is_bias else len(leaf.part.whole) - (biases[0] if biases else 1)
     size, is_matrix = leaf.part.whole[axis], len(leaf.part.whole) - axis == 1 or outputs_first
     return replace(leaf, part=leaf.part.slice(axis, index, 3)) if size == 3 or (is_matrix and size % 3 == 0) else leaf
 

@@ -43,6 +43,11 @@ def key(name: str) -> Key:
     return Key(_STEMS.get(stem, stem), int(number) if number else None)
 
 
+def is_bias(own: str, shape: tuple[int, ...]) -> bool:
+    """Whether an array of its layer is a bias, also one of a plain tree that is called `b`."""
+    return "bias" in plain(own) or (role(own) == "bias" and len(shape) == 1)
+
+
 def role(own: str) -> str:
     """What an array is in its layer: weight, bias, mean, var, counter, or its plain name."""
     return _ROLE.get(plain(own), plain(own))

@@ -10,6 +10,7 @@ from typing import Any
 
 from parity.weight_map.entry import Part
 from parity.weight_map.kinds import ATTENTION, CELL, LINEAR, UNKNOWN, automatic_kind, family
+from parity.weight_map.names import is_bias
 from parity.weight_map.outline import Module, Outline
 
 
@@ -20,6 +21,11 @@ class Leaf:
     own: str
     part: Part
     buffer: bool = False
+
+    @property
+    def is_bias(self) -> bool:
+        """Whether its name says that it is a bias."""
+        return is_bias(self.own, self.part.whole)
 
 
 @dataclass(eq=False)
@@ -50,7 +56,7 @@ class Node:
 
     def weights(self) -> int:
         """How many trained numbers it holds, without biases: Flax's recurrent cells have one where torch's have two."""
-        return sum(prod(leaf.part.shape) for leaf in self.all_leaves() if not leaf.buffer and "bias" not in leaf.own)
+        return sum(prod(leaf.part.shape) for leaf in self.all_leaves() if not (leaf.buffer or leaf.is_bias))
 
 
 def tree(outline: Outline, names: Mapping[str, str | None]) -> Node:

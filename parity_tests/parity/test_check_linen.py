@@ -135,7 +135,8 @@ UNSEEN: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "the whole model": (
         {"model": lambda: nn.remat(Small, static_argnums=(2,))(), "predict": positional_predict},
-        "layers were not seen on the jax side: of inner, norm, outer, only parameters and gradients are compared",
+        "layers were not seen on the jax side: of inner, norm, outer, only parameters and gradients are compared; "
+        "`parity.tap` may show more",
     ),
 }
 
@@ -165,6 +166,7 @@ def test_what_draws_numbers_of_its_own_is_not_comparable() -> None:
     assert verdict.outcome == "inconclusive"
     reasons = {stage.stage: stage.reason for stage in verdict.stages}
     assert reasons["forward"].startswith("not comparable: the jax side draws random numbers of its own")
+    assert "an argument `train` is told" in reasons["forward"]
 
 
 @pytest.mark.parametrize(

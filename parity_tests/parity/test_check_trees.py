@@ -40,7 +40,10 @@ def test_they_agree_and_the_verdict_says_that_layers_were_not_seen(kind: str) ->
     compared = {(c.key.stage, c.key.tensor) for c in verdict.comparisons if c.dtype == "float64"}
     assert {key for key in compared if key[0] == "forward"} == {("forward", "output")}
     assert {("backward", "inner.weight"), ("update", "exp_avg.outer.bias"), ("score", "held out.output")} < compared
-    expected = "layers were not seen on the jax side: of inner, outer, only parameters and gradients are compared"
+    expected = (
+        "layers were not seen on the jax side: of inner, outer, only parameters and gradients are compared; "
+        "`parity.tap` may show more"
+    )
     assert expected in verdict.listed
 
 

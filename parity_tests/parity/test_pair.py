@@ -147,7 +147,10 @@ def test_a_path_that_leads_nowhere_is_told(path: str, message: str) -> None:
         ("import no_such_module", "no module named 'no_such_module': beside_faulty imports it"),
         ("def", "does not import: SyntaxError"),
         ("1 / 0", "does not import: ZeroDivisionError: division by zero"),
-        ("import parity\nraise parity.NotCheckable('put data in')", "^put data in$"),
+        (
+            "import parity\nraise parity.NotCheckable('put data in')",
+            "^beside_faulty:loss: does not import: put data in$",
+        ),
     ],
 )
 def test_a_module_that_does_not_import_is_told_and_is_no_fault_of_paritys(

@@ -161,7 +161,7 @@ def test_colours_where_wanted_only(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             [agreeing("a"), inconclusive("b")],
-            "INCONCLUSIVE: b (1 of 2 pairs, 3 s): nothing differs, but that is not proven, for the reasons above",
+            "INCONCLUSIVE: b (1 of 2 pairs, 3 s): neither agreement nor difference is proven, for the reasons above",
         ),
     ],
 )

@@ -36,7 +36,10 @@ def test_a_layer_without_a_twin_is_left_out_in_all_its_calls() -> None:
 def test_a_side_that_shows_no_layer_at_all_is_told() -> None:
     found = unshown(sides((*BOTH, "output"), ("output",)), frozenset({"fc"}), frozenset())
     assert found.tensors == set(BOTH)
-    assert found.listed == ("layers were not seen on the jax side: of fc, only parameters and gradients are compared",)
+    assert found.listed == (
+        "layers were not seen on the jax side: of fc, only parameters and gradients are compared; "
+        "`parity.tap` may show more",
+    )
 
 
 def test_of_a_layer_that_is_called_with_other_inputs_the_outputs_are_compared() -> None:

@@ -169,6 +169,37 @@ def test_everything_that_is_unmapped_is_named_at_once() -> None:
     assert "a." not in said
 
 
+def test_an_array_and_a_leaf_of_its_shape_that_are_left_alone_are_offered_as_an_override() -> None:
+    of_torch = torch({"embed": ("Embedding", {"weight": (7, 4)}, {}, {}), "fc": linear(4, 5)})
+    of_jax = jax_tree({"": plain(embed=(7, 4)), "fc": plain(w=(4, 5), b=(5,))})
+    said = refusal(of_torch, of_jax)
+    assert said.endswith('if one stands for the other, write the override "embed.weight": "embed"')
+    assert leaves(find(of_torch, of_jax, {"embed.weight": "embed"}))["embed.weight"] == "embed"
+    two = jax_tree({"": plain(embed=(7, 4), other=(7, 4)), "fc": plain(w=(4, 5), b=(5,))})
+    assert "if one stands for the other" not in refusal(of_torch, two)
+
+
+def test_biases_called_b_are_biases() -> None:
+    names = [f"layers.{index}.{name}" for index in range(2) for name in ("up", "again")]
+    of_jax = jax_tree({name: plain(w=(4, 5), b=(5,)) for name in names})
+    found = leaves(find(torch({name: linear(4, 5) for name in names}), of_jax))
+    assert found == {f"{name}.{own}": f"{name}.{own[0]}" for name in names for own in ("weight", "bias")}
+    apart = torch({f"{letter}_proj": linear(4, 6) for letter in "qkv"})
+    packed = find(apart, jax_tree({"qkv": plain(w=(4, 18), b=(18,))}))
+    assert [str(entry.jax) for entry in packed.entries][:2] == ["qkv.w[:, 0:6] [4, 18]", "qkv.b[0:6] [18]"]
+
+
+def test_what_is_a_module_on_one_side_only_is_asked_for_by_the_names_of_its_arrays() -> None:
+    packed: Described = (
+        "MultiheadAttention", {"in_proj_weight": (12, 4), "in_proj_bias": (12,)}, {}, {},
+    )  # fmt: skip
+    of_torch = torch({"a": packed, "a.out_proj": linear(4, 4), "b": packed, "b.out_proj": linear(4, 4)})
+    square, wide = plain(w=(4, 4), b=(4,)), plain(w=(4, 12), b=(12,))
+    said = refusal(of_torch, jax_tree({"p": wide, "q": wide, "r": square, "s": square}))
+    assert '"a.in_proj_weight": "p.w"' in said
+    assert '"a.out_proj.weight": "r.w"' in said
+
+
 def test_a_shape_that_no_layout_explains_is_an_error_with_both_names() -> None:
     said = refusal(torch({"a": linear(3, 4)}), jax({"a": jax_linear(3, 5)}))
     assert "a.weight [4, 3]" in said
