@@ -79,19 +79,20 @@ SLOW = (
     "parity/test_check_taps.py",
     "parity/test_check_trees.py",
     "parity/test_port_document.py",
-    "ports/",
+    "ports/test_functions.py",
+    "ports/test_together.py",
+    "ports/test_twins.py",
 )
 """Files and folders, from here, of which `make test` runs nothing but what `QUICK` names: they show at length what
 others show in small."""
 QUICK = (
-    "[gru",
     "test_a_layer_that_casts_is_red_and_named_with_its_sides",
     "test_a_mistake_between_two_taps_is_found_at_the_second",
     "test_what_is_frozen_on_both_sides_agrees_in_both_dtypes",
     "test_what_is_not_declared_must_move",
 )
-"""In the names of tests that are run all the same: a port with its planted mistakes, and of layers in float32, taps and
-frozen parameters the mistake that each is for."""
+"""In the names of tests that are run all the same: of layers in float32, taps and frozen parameters the mistake that
+each is for."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

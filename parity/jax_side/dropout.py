@@ -10,11 +10,9 @@ from unittest.mock import patch
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen, nnx
 
 from parity.draws import mask
-from parity.recording import Array
 
 
 @contextmanager
@@ -54,14 +52,7 @@ def _dropout_arguments(inputs: jax.Array, deterministic: bool | None = None, rng
 
 
 def _mask(stream: Any, call: int, shape: tuple[int, ...], rate: float) -> jax.Array:
-    """The mask of a call. Flax has the channels of images last, torch behind the examples, where they are drawn."""
-    images = len(shape) > 3
-    drawn_as = (shape[0], shape[-1], *shape[1:-1]) if images else shape
-
-    def draw(stream: Any) -> Array:
-        found = mask(stream, call, drawn_as, rate)
-        return np.moveaxis(found, 1, -1) if images else found
-
+    """The mask of a call, which is drawn outside of the program."""
     result = jax.ShapeDtypeStruct(shape, jnp.bool_)  # type: ignore[no-untyped-call]
-    kept: jax.Array = jax.pure_callback(draw, result, stream)
+    kept: jax.Array = jax.pure_callback(lambda stream: mask(stream, call, shape, rate), result, stream)
     return kept

@@ -34,9 +34,9 @@ REPRESENTATIVE: dict[str, tuple[str, str, str]] = {
         "a gradient that stops before the attention, jax",
     ),
     "resnet18": (
-        '"SAME" padding under a stride, jax',
-        "the norm beside a block missing, jax",
-        "Nesterov's momentum, jax",
+        "batch norm's epsilon 1e-3 for 1e-5, torch",
+        "momentum of 0.99 for 0.9, torch",
+        "red and blue exchanged, jax",
     ),
     "lstm": (
         "gates in the order input, forget, output, cell, jax",

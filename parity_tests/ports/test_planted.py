@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from parity.check import check
 from parity.pair import Pair
+from parity.recording import DTYPES, Dtype
 from parity.verdict import Verdict
 from parity_tests.ports.mistakes import MISTAKES, REPRESENTATIVE
 from parity_tests.ports.planted import Mistake
@@ -22,9 +25,9 @@ LEAST = 20
 """Mistakes a port."""
 
 
-def expect_caught(mistake: Mistake, right: Pair) -> Verdict:
+def expect_caught(mistake: Mistake, right: Pair, dtypes: Sequence[Dtype] = DTYPES) -> Verdict:
     """Check the wrong pair and hold the verdict to what the mistake says of itself."""
-    verdict = check(mistake.planted(right), loops=())
+    verdict = check(mistake.planted(right), loops=(), dtypes=dtypes)
     if not mistake.stage:
         assert verdict.outcome == "inconclusive"
         assert any(mistake.says in stage.reason for stage in verdict.stages)
@@ -40,7 +43,8 @@ def expect_caught(mistake: Mistake, right: Pair) -> Verdict:
 
 @pytest.mark.parametrize(("port", "mistake"), FEW)
 def test_is_caught(port: str, mistake: Mistake) -> None:
-    expect_caught(mistake, quick(port))
+    # Each shows in float64, which is all that there is time for in every run.
+    expect_caught(mistake, quick(port), ("float64",))
 
 
 @pytest.mark.proof

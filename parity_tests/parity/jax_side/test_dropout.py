@@ -22,10 +22,12 @@ def test_a_dropout_leaves_what_the_mask_of_its_call_says_and_scales_it() -> None
         np.testing.assert_array_equal(output, mask(stream(1, 2), call, (6, 8), 0.25) / np.float32(0.75))
 
 
-def test_the_mask_of_images_is_drawn_in_the_layout_of_torch() -> None:
+@pytest.mark.parametrize("order", [(0, 2, 3, 1), (0, 1, 2, 3)], ids=["images", "attention"])
+def test_of_four_axes_the_mask_is_the_one_of_torch_wherever_the_channels_are(order: tuple[int, ...]) -> None:
+    ones = np.ones((2, 3, 4, 4))
     with injected(jnp.asarray(stream(1, 2))):
-        output = nnx.Dropout(0.5, rngs=nnx.Rngs(0))(jnp.ones((2, 4, 5, 3)))
-    np.testing.assert_array_equal(np.moveaxis(np.asarray(output) != 0, -1, 1), mask(stream(1, 2), 0, (2, 3, 4, 5), 0.5))
+        output = nnx.Dropout(0.5, rngs=nnx.Rngs(0))(jnp.asarray(ones.transpose(order)))
+    np.testing.assert_array_equal(np.asarray(output) != 0, mask(stream(1, 2), 0, ones.shape, 0.5).transpose(order))
 
 
 def test_it_is_traced_and_another_stream_needs_no_other_program() -> None:
