@@ -46,4 +46,5 @@ def mask(stream: Any, call: int, shape: tuple[int, ...], rate: float) -> Array:
 def _symmetric(length: int, count: int) -> Array:
     """For each place in `count` axes of that length, flat, the place whose coordinates are the same ones in order."""
     coordinates = np.sort(np.indices((length,) * count).reshape(count, -1), axis=0)
-    return np.ravel_multi_index(tuple(coordinates), (length,) * count)
+    places: Array = np.ravel_multi_index(tuple(coordinates), (length,) * count)
+    return places

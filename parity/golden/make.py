@@ -26,9 +26,9 @@ from parity.golden.entries import (
 from parity.golden.file import Content, Figures
 from parity.golden.heading import Heading
 from parity.golden.kept import Kept, kept_of
-from parity.judging.difference import Scales, apart, is_gradient, sizes
+from parity.judging.difference import Scales, is_gradient, sizes
 from parity.judging.factors import NOISE_DRAWS
-from parity.judging.flips import Aside, Rejudge, gradient
+from parity.judging.flips import Rejudge, gradient_name
 from parity.judging.float32 import Float32
 from parity.judging.loops import ENGINE, FLOAT32_STARTS, chosen
 from parity.judging.measured import measured
@@ -141,13 +141,9 @@ def _flipped(asked: Asked, steps: Sequence[int]) -> None:
         keys = [key for key in judge.flow() if key.step == step and is_gradient(key)]
         for found in rejudge.asides(side, step):
             for key in keys:
-                nearest = min(_aside(found, side, key), rows[key][1] if key in rows else np.inf)
-                rows[key] = np.array([found.flipped, nearest])
+                apart = found.apart[side].get(gradient_name(key), np.inf)
+                rows[key] = np.array([found.flipped, min(apart, rows[key][1] if key in rows else np.inf)])
     asked.content.figures[FLIPPED] = rows
-
-
-def _aside(found: Aside, side: Framework, key: Key) -> float:
-    return apart(gradient(found.observed[side], key), gradient(found.judged, key))
 
 
 def _draws(base: Recording, rerun: Rerun, seed: int) -> list[dict[Key, float]]:

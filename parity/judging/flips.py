@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parity.judging.difference import difference, is_gradient, largest, scaled
+from parity.judging.difference import apart, is_gradient, largest, scaled
 from parity.judging.factors import FEW_EPS, FLOAT32_FACTOR, MOVED_ASIDE_ULPS, MOVES
 from parity.judging.float32 import OTHER, Float32
 from parity.live import LiveSide, Observation
-from parity.recording import Array, Arrays, Batch, Framework, Key
+from parity.recording import Arrays, Batch, Framework, Key
 from parity.rounding import cast, moved
 from parity.verdict import EPS, Comparison
 
@@ -66,18 +66,16 @@ def _counted(side: Observation, judge: Observation, ends: tuple[str, ...], recti
 
 
 class Aside(NamedTuple):
-    """What every side that runs and the judge showed at a state moved aside.
+    """How right the gradients are at a state moved aside.
 
     Attributes:
         flipped: how many activations had flipped before, for which the state was moved.
-        observed: of every side, without what was seen forward.
-        judged: of the judge, likewise.
+        apart: of every side that runs, how far each gradient is from the judge's, in absolute values, by its name.
         unflipped: the sides of which nothing flips at this state.
     """
 
     flipped: int
-    observed: Mapping[Framework, Observation]
-    judged: Observation
+    apart: Mapping[Framework, Mapping[str, float]]
     unflipped: frozenset[Framework]
 
 
@@ -153,8 +151,7 @@ class Rejudge:
             unflipped = frozenset(
                 side for side, seen in observed.items() if not any(flips(seen, judged) + flips_before(seen, judged))
             )
-            gradients = {side: _gradients(seen) for side, seen in observed.items()}
-            yield Aside(here.inside, gradients, _gradients(judged), unflipped)
+            yield Aside(here.inside, {side: _apart(seen, judged) for side, seen in observed.items()}, unflipped)
             if len(unflipped) == len(observed):
                 return
 
@@ -168,11 +165,11 @@ class Rejudge:
     def _again(self, comparison: Comparison, aside: Aside) -> Comparison:
         key, side = comparison.key, comparison.side
         assert side is not None
-        expected, scale = gradient(aside.judged, key), self.float32.scales.of[key]
-        distances = {fw: difference(gradient(seen, key), expected, scale) for fw, seen in aside.observed.items()}
+        name, scale = gradient_name(key), self.float32.scales.of[key]
+        distances = {framework: scaled(apart[name], scale) for framework, apart in aside.apart.items() if name in apart}
         # A side that was recorded is not at this state, and one that flips there may be far off for that reason alone,
         # which must not widen the limit: then it is the narrowest that there is.
-        other = distances[OTHER[side]] if OTHER[side] in aside.unflipped else 0.0
+        other = distances.get(OTHER[side], 0.0) if OTHER[side] in aside.unflipped else 0.0
         return self._within(comparison, distances[side], other, aside.flipped)
 
     def _as_recorded(self, comparison: Comparison) -> Comparison:
@@ -194,12 +191,17 @@ class Rejudge:
         )  # fmt: skip
 
 
-def _gradients(seen: Observation) -> Observation:
-    """Without what was seen forward, which may be large and has been asked."""
-    return seen._replace(forward={})
+def _apart(seen: Observation, judged: Observation) -> dict[str, float]:
+    """How far every gradient that both have is from the judge's."""
+    expected = _gradients(judged)
+    both = {name: array for name, array in _gradients(seen).items() if name in expected}
+    return {name: apart(array, expected[name]) for name, array in both.items() if array.shape == expected[name].shape}
 
 
-def gradient(seen: Observation, key: Key) -> Array:
+def _gradients(seen: Observation) -> Arrays:
+    return seen.gradients.parameters | seen.cotangents
+
+
+def gradient_name(key: Key) -> str:
     """The gradient that a key of the backward stage, or of the trajectory, names."""
-    name = key.tensor.removeprefix("gradient.")
-    return (seen.gradients.parameters | seen.cotangents)[name]
+    return key.tensor.removeprefix("gradient.")
