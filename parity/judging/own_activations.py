@@ -16,6 +16,7 @@ from typing import NamedTuple
 from parity.judging.difference import difference, is_gradient, largest
 from parity.judging.flips import gradient
 from parity.judging.float32 import OTHER, Float32
+from parity.judging.limits import float32_limit
 from parity.live import LiveSide, Observation
 from parity.recording import Array, Batch, Framework, Key
 from parity.rounding import cast
@@ -86,5 +87,4 @@ class AtOwnActivations:
         found, right = seen.forward.get(name), expected[name]
         if found is None or found.shape != right.shape:
             return False
-        key = Key("forward", 0, name)
-        return difference(found, right, largest(right)) <= self.rule.limit(key, 0.0, 0.0).limit
+        return difference(found, right, largest(right)) <= float32_limit(0.0, 0.0, None, dtype=self.rule.dtype).limit

@@ -13,8 +13,10 @@ import torch
 from flax import nnx
 
 from parity import Pair, check
-from parity.recording import Key
-from parity.verdict import Verdict
+from parity.judging.difference import scales
+from parity.recording import FRAMEWORKS, Framework, Key
+from parity.running import Running
+from parity.verdict import EPS, Verdict
 from parity_tests.parity.bfloat16 import (
     RATE,
     bfloat16_pair,
@@ -172,3 +174,15 @@ def test_a_check_takes_the_dtypes_of_the_pair_unless_it_is_told_others() -> None
     assert check(alone).dtypes == ("float64",)
     assert check(alone).not_asked[-1] == "float32"
     assert check(alone, dtypes=("float64", "bfloat16")).dtypes == ("float64", "bfloat16")
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_noise_is_what_a_unit_of_bfloat16_moves(framework: Framework) -> None:
+    running = Running(bfloat16_pair(), framework, 0, "cpu", lambda _: None)
+    judge = running.free()
+    base, found = running.lockstep(judge, "bfloat16"), scales([judge])
+    assert (base.provenance.dtype, base.provenance.x64) == ("bfloat16", False)
+    noise = running.lockstep_noise(base, judge, found)
+    assert noise.draw()
+    output = noise.of(Key("forward", 0, "inner.output"))
+    assert EPS["bfloat16"] / 4 < output < 8 * EPS["bfloat16"]
