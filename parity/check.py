@@ -28,7 +28,7 @@ from parity.judging.judge import (
 from parity.judging.layers import Unshown, unshown
 from parity.judging.loops import chosen, compare_loops_float32, compare_loops_float64
 from parity.judging.noise import Noise
-from parity.judging.own_activations import AtOwnActivations
+from parity.judging.own_activations import AGAIN, AtOwnActivations
 from parity.judging.parting import parting
 from parity.judging.power import multiplies_matrices
 from parity.judging.score import compare_predictions
@@ -285,7 +285,10 @@ def _bfloat16(findings: Findings) -> None:
     judging = running[findings.judging].float64
     rule.rejudge = AtOwnActivations(rule, judging, sides, judging.batches(findings.seed, findings.pair.steps))
     findings.comparisons += compare_frozen(stepped, findings.frozen, "bfloat16")
-    findings.comparisons += rule.compare(stepped)
+    found = rule.compare(stepped)
+    findings.comparisons += found
+    if again := sum(c.outcome == "agree" and c.note == AGAIN for c in found):
+        findings.listed.append(f"bfloat16: {again} of {len(found)} comparisons: {AGAIN}")
     _predictions(findings, "bfloat16", {framework: stepped[framework] for framework in FRAMEWORKS})
     null = dict.fromkeys(f"{stage} {tensor}" for stage, tensor in sorted(findings.scales.null))
     findings.listed += [f"bfloat16: not judged: the null gradient {tensor}" for tensor in null]

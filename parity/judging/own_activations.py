@@ -22,6 +22,9 @@ from parity.recording import Array, Batch, Framework, Key
 from parity.rounding import cast
 from parity.verdict import Comparison
 
+AGAIN = "judged again at the side's own activations"
+"""What is told of a gradient that was."""
+
 
 class Back(NamedTuple):
     """The way back of a side at a step, and the judge's from the same activations."""
@@ -62,7 +65,7 @@ class AtOwnActivations:
         limit = self.rule.limit(key, other.distance(key, scale) if other else 0.0, 0.0).limit
         return replace(
             comparison, difference=distance, limit=limit, outcome="agree" if distance <= limit else "differ",
-            note="judged again at the side's own activations",
+            note=AGAIN,
         )  # fmt: skip
 
     def back(self, side: Framework, step: int) -> Back | None:

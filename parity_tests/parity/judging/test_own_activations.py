@@ -12,7 +12,7 @@ from flax import nnx
 
 from parity.judging.difference import Scales, difference, scales
 from parity.judging.float32 import Float32
-from parity.judging.own_activations import AtOwnActivations
+from parity.judging.own_activations import AGAIN, AtOwnActivations
 from parity.live import LiveSide, live_side
 from parity.pair import Pair
 from parity.recording import FRAMEWORKS, Framework, Key, Recording
@@ -69,7 +69,7 @@ def test_what_a_flip_moves_is_within_the_limit_at_the_sides_own_activations(fram
     before = furthest(framework)
     after = at()(before)
     assert before.difference > 3 * after.difference
-    assert (after.outcome, after.note) == ("agree", "judged again at the side's own activations")
+    assert (after.outcome, after.note) == ("agree", AGAIN)
 
 
 def test_a_wrong_way_back_stays_a_difference() -> None:
