@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from parity.dtypes import dtypes_fault
 from parity.errors import NotCheckable
 from parity.judging.by_float32 import judged_by_float32, judged_with_cpu
 from parity.judging.casts import Casts
@@ -27,12 +28,13 @@ from parity.judging.judge import (
 from parity.judging.layers import Unshown, unshown
 from parity.judging.loops import chosen, compare_loops_float32, compare_loops_float64
 from parity.judging.noise import Noise
+from parity.judging.own_activations import AGAIN, AtOwnActivations
 from parity.judging.parting import parting
 from parity.judging.power import multiplies_matrices
 from parity.judging.score import compare_predictions
 from parity.judging.summary import summarised
 from parity.pair import Pair
-from parity.recording import DTYPES, FRAMEWORKS, Device, Dtype, Framework, Key, Recording, keys_of
+from parity.recording import DTYPES, FRAMEWORKS, USUAL_DTYPES, Device, Dtype, Framework, Key, Recording, keys_of
 from parity.running import Running
 from parity.runs import Progress
 from parity.shown import Shown
@@ -56,7 +58,7 @@ class Findings:
     device: Device
     sides: Mapping[Framework, Shown]
     against: Against | None = None
-    dtypes: tuple[Dtype, ...] = DTYPES
+    dtypes: tuple[Dtype, ...] = USUAL_DTYPES
     recordings: dict[Dtype, dict[Framework, Recording]] = field(default_factory=dict)
     runs: dict[str, Recording] = field(default_factory=dict)
     scales: Scales = field(default_factory=lambda: Scales({}, frozenset()))
@@ -103,25 +105,25 @@ class Findings:
 
 def check(
     pair: Pair, *, seed: int = 0, device: Device = "cpu", loops: Sequence[str] | None = DEFAULT_LOOPS,
-    dtypes: Sequence[Dtype] = DTYPES, progress: Progress | None = None,
+    dtypes: Sequence[Dtype] | None = None, progress: Progress | None = None,
 ) -> Verdict:  # fmt: skip
-    """Compare the two sides of a pair, first in float64, then in float32 against that judge.
+    """Compare the two sides of a pair, first in float64, then in float32 and in bfloat16 against that judge.
 
     Args:
         pair: the two sides.
         seed: what data, initial parameters and batch order are drawn from; 0 or more.
         device: where both sides run.
         loops: which of the sides' own loops are driven; None: all.
-        dtypes: what is compared: float64, alone or with float32, which is judged against it.
+        dtypes: what is compared: float64, alone or with those that are judged against it; None: what the pair declares.
         progress: called with a short phrase at the beginning of each phase.
 
     Raises:
-        NotCheckable: a framework, a part or the device is missing, a side's own code raised, or float64 is left out.
+        NotCheckable: a framework, a part or the device is missing, a side's own code raised, float64 is left out, or
+            bfloat16 is asked of a side with loops.
     """
-    if "float64" not in dtypes or set(dtypes) - set(DTYPES):
-        raise NotCheckable(
-            f"dtypes are {dtypes!r}: expected float64, alone or with float32, which is judged against it"
-        )
+    dtypes = pair.dtypes if dtypes is None else dtypes
+    if fault := dtypes_fault(dtypes, {*pair.torch.loops, *pair.jax.loops}):
+        raise NotCheckable(fault)
     tell = progress or silent
     sides = {framework: Running(pair, framework, seed, device, tell) for framework in FRAMEWORKS}
     asked = tuple(dtype for dtype in DTYPES if dtype in dtypes)
@@ -150,6 +152,8 @@ def compared(findings: Findings, loops: Sequence[str] | None, tell: Progress) ->
             tell("free-running float32 curves")
             shown = {framework: side.curve() for framework, side in findings.sides.items()}
             curves = Curves({fw: found.losses for fw, found in shown.items()}, {fw: c.band for fw, c in shown.items()})
+    if not findings.differs and "bfloat16" in findings.dtypes:
+        _bfloat16(findings)
     return summarised(findings, names, curves, time.monotonic() - started)
 
 
@@ -268,6 +272,28 @@ def _float32(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
     _list(findings, float32, found)
 
 
+def _bfloat16(findings: Findings) -> None:
+    running, judge = findings.running, findings.judge
+    stepped = {framework: side.lockstep(judge, "bfloat16") for framework, side in running.items()}
+    findings.recordings["bfloat16"] = stepped
+
+    def noise_of(framework: Framework) -> Noise:
+        return running[framework].lockstep_noise(stepped[framework], judge, findings.scales)
+
+    rule = Float32(judge, findings.scales, {}, noise_of, unshown=findings.unshown.tensors, dtype="bfloat16")
+    sides = {framework: side.bfloat16 for framework, side in running.items()}
+    judging = running[findings.judging].float64
+    rule.rejudge = AtOwnActivations(rule, judging, sides, judging.batches(findings.seed, findings.pair.steps))
+    findings.comparisons += compare_frozen(stepped, findings.frozen, "bfloat16")
+    found = rule.compare(stepped)
+    findings.comparisons += found
+    if again := sum(c.outcome == "agree" and c.note == AGAIN for c in found):
+        findings.listed.append(f"bfloat16: {again} of {len(found)} comparisons: {AGAIN}")
+    _predictions(findings, "bfloat16", {framework: stepped[framework] for framework in FRAMEWORKS})
+    null = dict.fromkeys(f"{stage} {tensor}" for stage, tensor in sorted(findings.scales.null))
+    findings.listed += [f"bfloat16: not judged: the null gradient {tensor}" for tensor in null]
+
+
 def _rejudge(findings: Findings, float32: Float32) -> Rejudge:
     running, judging = findings.running, findings.judging
     asked = running.get(judging) or running[OTHER[judging]]
@@ -278,7 +304,7 @@ def _rejudge(findings: Findings, float32: Float32) -> Rejudge:
 
 
 def _predictions(findings: Findings, dtype: Dtype, sides: dict[Framework | None, Recording]) -> None:
-    """Compare the classes that each side gives: float64 side with side, float32 with the judge."""
+    """Compare the classes that each side gives: float64 side with side, the others with the judge."""
     if findings.pair.labels is None:
         return
     for framework, recording in sides.items():

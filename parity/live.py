@@ -1,6 +1,7 @@
 """A live side: the declared parts of one framework, ready to run in one dtype on one device.
 
-`parity.torch_side` and `parity.jax_side` each implement `LiveSide`. Everything that crosses it is NumPy.
+`parity.torch_side` and `parity.jax_side` each implement `LiveSide`. Everything that crosses it is NumPy,
+bfloat16 in float32.
 """
 
 from __future__ import annotations
@@ -111,8 +112,10 @@ class LiveSide(Protocol):
     def lowered(self, parameters: Arrays, batch: Batch) -> list[str]:
         """The places of a float64 pass, then its `output` and `loss`, before which there are numbers in fewer bits."""
 
-    def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
-        """One pass with its layers."""
+    def observe(
+        self, parameters: Arrays, batch: Batch, bits: int | None = None, taught: Arrays | None = None
+    ) -> Observation:
+        """One pass with its layers. With `taught` as by the method of that name, gradients as if nothing had been."""
 
     def gradients(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Gradients:
         """One pass without its layers."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from parity.dtypes import dtypes_fault
 from parity.errors import MissingFramework, NotCheckable
-from parity.recording import FRAMEWORKS, STAGES, Framework
+from parity.recording import FRAMEWORKS, STAGES, USUAL_DTYPES, Dtype, Framework
 from parity.weight_map.outline import Outline
 from parity.weight_map.weight_map import WeightMap
 
@@ -146,9 +147,13 @@ class Pair:
             what rests on them are judged by float32's rule. Without a word, what computes in float32 is red.
         frozen: patterns of torch's names of parameters that no step may move on either side, such as "embed.*". Their
             gradients and what an optimizer remembers of them are not compared. All other parameters must move.
+        dtypes: what is compared unless a check is told otherwise: float64, alone or with float32 and bfloat16, which
+            are judged against it. In bfloat16 the model is as `model.to(torch.bfloat16)` makes it, and so are batches
+            and what an optimizer remembers. Only of sides without loops.
 
     Raises:
-        NotCheckable: no step, a stage that there is not or whose grounds are left out, or a side lacks a part for one.
+        NotCheckable: no step, a stage that there is not or whose grounds are left out, a side lacks a part for one, or
+            dtypes that cannot be compared.
     """
 
     torch: Side
@@ -165,6 +170,7 @@ class Pair:
     weight_map: Mapping[str, str] | WeightMap = field(default_factory=dict)
     float32_inside: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
+    dtypes: tuple[Dtype, ...] = USUAL_DTYPES
 
     if TYPE_CHECKING:
         # More may be given than is kept: a dict for a side.
@@ -203,7 +209,7 @@ class Pair:
         }  # fmt: skip
         for name, value in filled.items():
             object.__setattr__(self, name, value)
-        if fault := _lacking(self):
+        if fault := _lacking(self) or dtypes_fault(self.dtypes, {*self.torch.loops, *self.jax.loops}):
             raise _unfit(self, fault)
 
     def side(self, framework: Framework) -> Side:

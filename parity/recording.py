@@ -12,12 +12,15 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = dict[str, Array]
 Batch = dict[str, Array]
 Framework = Literal["torch", "jax"]
-Dtype = Literal["float64", "float32"]
+Dtype = Literal["float64", "float32", "bfloat16"]
 Device = Literal["cpu", "gpu"]
 
 FRAMEWORKS: tuple[Framework, Framework] = ("torch", "jax")
-DTYPES: tuple[Dtype, Dtype] = ("float64", "float32")
-"""In the order in which they run and are told."""
+DTYPES: tuple[Dtype, ...] = ("float64", "float32", "bfloat16")
+"""In the order in which they run and are told. NumPy lacks bfloat16: its arrays are float32, which holds each of its
+numbers."""
+USUAL_DTYPES: tuple[Dtype, Dtype] = ("float64", "float32")
+"""What is compared where nobody says otherwise."""
 
 STAGES = ("data", "init", "forward", "loss", "backward", "update", "trajectory", "score")
 PLACE = re.compile(r"^(?P<layer>.+?)(?:#\d+)?\.(?P<what>input|output|tap)\d*$")

@@ -13,6 +13,8 @@ FLOAT32_BITS = 23
 COARSE_BITS = {"float64": FLOAT32_BITS, "float32": TF32_BITS}
 """Mantissa bits of the next lower precision of each dtype."""
 MANTISSA = {"float64": 52, "float32": 23}
+BEYOND_BFLOAT16 = 16
+"""Bits that a float32 has beyond a bfloat16, whose numbers are float32 with zeros there."""
 
 
 def splitter(dtype: str, bits: int) -> float:
@@ -39,16 +41,35 @@ def rounded_all(arrays: Arrays, bits: int | None) -> Arrays:
 
 def cast(arrays: Batch, dtype: str) -> Batch:
     """Floating arrays in `dtype`, the others as they are."""
-    return {
-        name: array.astype(dtype, copy=False) if array.dtype.kind == "f" else array for name, array in arrays.items()
-    }
+    return {name: held(array, dtype) if array.dtype.kind == "f" else array for name, array in arrays.items()}
 
 
-def moved(parameters: Arrays, ulps: int, seed: int) -> Arrays:
-    """Every entry moved up or down by `ulps` units in the last place, as drawn from `seed`; 0 moves nothing."""
+def held(array: Array, dtype: str) -> Array:
+    """A floating array as `dtype` holds it; bfloat16's numbers in float32, to nearest, ties to even."""
+    if dtype != "bfloat16":
+        return array.astype(dtype, copy=False)
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32).reshape(array.shape)
+    half = (bits >> BEYOND_BFLOAT16 & 1) + (1 << BEYOND_BFLOAT16 - 1) - 1
+    kept = (bits + half.astype(np.uint32)) >> BEYOND_BFLOAT16 << BEYOND_BFLOAT16
+    # The bits of a NaN are no number that could be rounded.
+    return np.where(np.isnan(array), np.float32(np.nan), kept.view(np.float32))
+
+
+def holds_bfloat16(array: Array) -> bool:
+    """Whether each number of a float32 array is one of bfloat16's, or none at all."""
+    return not (array.view(np.uint32)[~np.isnan(array)] & ((1 << BEYOND_BFLOAT16) - 1)).any()
+
+
+def moved(parameters: Arrays, ulps: int, seed: int, dtype: str = "") -> Arrays:
+    """Every entry moved up or down by `ulps` units in the last place, as drawn from `seed`; 0 moves nothing.
+
+    Units are those of the arrays themselves, or bfloat16's where that is the `dtype`.
+    """
     generator = np.random.default_rng([seed, ulps])
+    wider = 1 << BEYOND_BFLOAT16 if dtype == "bfloat16" else 1
     result = {}
     for name, array in parameters.items():
         direction = np.where(generator.random(array.shape) < 0.5, -1, 1).astype(array.dtype)
-        result[name] = np.asarray(array + ulps * direction * np.spacing(np.abs(array)), array.dtype)
+        aside = array + ulps * wider * direction * np.spacing(np.abs(array))
+        result[name] = np.asarray(aside, array.dtype)
     return result

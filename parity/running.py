@@ -23,7 +23,7 @@ Move = Callable[[Arrays], Arrays]
 
 
 class Running:
-    """One side of a pair, ready to run in both dtypes: what `parity.shown.Shown` asks, from runs.
+    """One side of a pair, ready to run in each dtype: what `parity.shown.Shown` asks, from runs.
 
     Args:
         pair: the pair.
@@ -53,6 +53,14 @@ class Running:
     def float32(self) -> LiveSide:
         """The side in float32; the side in float64 is `float64`."""
         return self._live("float32")
+
+    @cached_property
+    def bfloat16(self) -> LiveSide:
+        """The side in bfloat16."""
+        return self._live("bfloat16")
+
+    def _lower(self, dtype: Dtype) -> LiveSide:
+        return self.bfloat16 if dtype == "bfloat16" else self.float32
 
     @property
     def unmatched(self) -> frozenset[str]:
@@ -129,17 +137,18 @@ class Running:
         self._tell(f"float64, {self.framework}: noise in lockstep")
         return self._lockstep(self.float64, judge, move=move)
 
-    def lockstep(self, judge: Recording) -> Recording:
-        self._tell(f"float32, {self.framework}: {self._pair.steps} steps in lockstep with the judge")
-        return self._lockstep(self.float32, judge, data=True)
+    def lockstep(self, judge: Recording, dtype: Dtype = "float32") -> Recording:
+        self._tell(f"{dtype}, {self.framework}: {self._pair.steps} steps in lockstep with the judge")
+        return self._lockstep(self._lower(dtype), judge, data=True)
 
     def lockstep_noise(self, base: Recording, judge: Recording, scales: Scales) -> Noise:
-        return Noise(base, lambda move: self.lockstep_moved(judge, move), scales, self._seed)
+        dtype = base.provenance.dtype
+        return Noise(base, lambda move: self.lockstep_moved(judge, move, dtype), scales, self._seed)
 
-    def lockstep_moved(self, judge: Recording, move: Move) -> Recording:
-        """The float32 steps, each from the judge's state whose parameters were moved."""
-        self._tell(f"float32, {self.framework}: noise")
-        return self._lockstep(self.float32, judge, move=move)
+    def lockstep_moved(self, judge: Recording, move: Move, dtype: Dtype = "float32") -> Recording:
+        """The float32 steps, or those in another dtype, each from the judge's state whose parameters were moved."""
+        self._tell(f"{dtype}, {self.framework}: noise")
+        return self._lockstep(self._lower(dtype), judge, move=move)
 
     def loop_step(self, loop: str, start: int, judge: Recording, move: Move | None = None) -> Recording:
         state = judge.state_before(start)

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from parity.recording import DTYPES, STAGES, Dtype, Framework, Key, Provenance, Recording
+from parity.recording import STAGES, USUAL_DTYPES, Dtype, Framework, Key, Provenance, Recording
 from parity.weight_map.weight_map import WeightMap
 
 Outcome = Literal["agree", "differ", "inconclusive"]
-EPS: dict[str, float] = {"float64": 2.0**-52, "float32": 2.0**-23}
+EPS: dict[str, float] = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7}
+"""From 1 to the next number of each dtype, twice what rounding may do to it. Source: IEEE 754-2019; bfloat16 has 7 bits
+behind the point."""
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
@@ -26,7 +28,7 @@ class Comparison:
     Attributes:
         key: stage, step and tensor.
         dtype: in which dtype the compared run was made.
-        side: float32: the side whose distance from the judge this is; float64: None, the sides are compared directly.
+        side: the side whose distance from the judge this is; None in float64, where the sides are compared directly.
         loop: the loop that was driven, None for the engine's own steps.
         difference: max abs(a - b) / scale; infinite where the two cannot be compared at all. 0 or more.
         limit: the largest difference that still counts as agreement; 0 where the comparison is bit-exact.
@@ -54,7 +56,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class StageVerdict:
-    """One row of the table: what a stage showed in one pass over both dtypes.
+    """One row of the table: what a stage showed in one pass over all dtypes.
 
     Attributes:
         stage: its name.
@@ -63,8 +65,9 @@ class StageVerdict:
         float32: the same for each side.
         power: for each dtype, the smallest over the kinds of wrong answers; None for bit-exact stages.
         kinds: for each dtype and kind of wrong answer, the largest difference / limit over tensors and steps.
-        compared: how many tensors were compared, over both dtypes, sides and loops.
+        compared: how many tensors were compared, over all dtypes, sides and loops.
         reason: why the stage is not `agree`, one line; empty otherwise.
+        bfloat16: as `float32`, where the pair declares it.
     """
 
     stage: str
@@ -75,6 +78,7 @@ class StageVerdict:
     kinds: dict[Dtype, dict[str, float]]
     compared: int
     reason: str = ""
+    bfloat16: dict[Framework, Comparison] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class Score:
-    """How many examples of a scored batch a side got right after the last step, in float64 and in float32."""
+    """How many examples of a scored batch a side got right after the last step, in each dtype."""
 
     name: str
     total: int
@@ -191,7 +195,7 @@ class Verdict:
         first_difference: None where nothing differs.
         starts: where differences start, in the order of the flow, if the first one shows in the forward stage.
         listed: what passed under a special rule, one line each: flips, null gradients,
-            tensors without power in float32.
+            tensors without power in float32 or bfloat16.
         scores: of each scored batch with labels.
         curves: free-running float32 losses; empty where anything differs.
         comparisons: every tensor compared.
@@ -216,13 +220,13 @@ class Verdict:
     seed: int = 0
     steps: int = 0
     device: str = "cpu"
-    dtypes: tuple[Dtype, ...] = DTYPES
+    dtypes: tuple[Dtype, ...] = USUAL_DTYPES
     seconds: float = 0.0
     against: Against | None = None
     starts: list[Start] = field(default_factory=list)
 
     @property
     def not_asked(self) -> list[str]:
-        """What the verdict says nothing of: stages that the pair does not declare, and a dtype that was left out."""
+        """What the verdict does not speak of: stages that the pair does not declare, and usual dtypes left out."""
         stages = [stage for stage in STAGES if all(found.stage != stage for found in self.stages)]
-        return [*stages, *(dtype for dtype in DTYPES if dtype not in self.dtypes)]
+        return [*stages, *(dtype for dtype in USUAL_DTYPES if dtype not in self.dtypes)]

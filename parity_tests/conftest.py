@@ -71,7 +71,9 @@ SLOW = (
     "parity/golden/test_float32_inside.py",
     "parity/golden/test_modules.py",
     "parity/judging/hints/test_on_ports.py",
+    "parity/judging/test_own_activations.py",
     "parity/pytest_plugin/test_docs.py",
+    "parity/test_check_bfloat16.py",
     "parity/test_check_casts.py",
     "parity/test_check_float32_inside.py",
     "parity/test_check_frozen.py",
@@ -86,13 +88,14 @@ SLOW = (
 """Files and folders, from here, of which `make test` runs nothing but what `QUICK` names: they show at length what
 others show in small."""
 QUICK = (
+    "test_a_gradient_that_is_not_handed_on",
     "test_a_layer_that_casts_is_red_and_named_with_its_sides",
     "test_a_mistake_between_two_taps_is_found_at_the_second",
     "test_what_is_frozen_on_both_sides_agrees_in_both_dtypes",
     "test_what_is_not_declared_must_move",
 )
-"""In the names of tests that are run all the same: of layers in float32, taps and frozen parameters the mistake that
-each is for."""
+"""In the names of tests that are run all the same: of bfloat16, layers in float32, taps and frozen parameters the mistake
+that each is for."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -111,6 +111,7 @@ def _score(pair: Pair, name: str, total: int, right: Mapping[tuple[Framework, An
 
 
 def _stage(stage: StageVerdict) -> dict[str, Any]:
+    bfloat16 = {side: _comparison(nearest) for side, nearest in stage.bfloat16.items()}
     return {
         "stage": stage.stage,
         "outcome": stage.outcome,
@@ -120,7 +121,7 @@ def _stage(stage: StageVerdict) -> dict[str, Any]:
         "float32": {side: _comparison(nearest) for side, nearest in stage.float32.items()},
         "power": stage.power,
         "kinds": stage.kinds,
-    }
+    } | ({"bfloat16": bfloat16} if bfloat16 else {})
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:

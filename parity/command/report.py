@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from parity.pair import Pair
-from parity.recording import DTYPES, FRAMEWORKS, Framework
+from parity.recording import DTYPES, FRAMEWORKS, USUAL_DTYPES, Framework
 from parity.verdict import Against, Comparison, Outcome, Score, StageVerdict, Verdict, worst
 
 STYLES: dict[Outcome, str] = {"agree": "green", "differ": "bold red", "inconclusive": "bold yellow"}
@@ -49,6 +49,8 @@ def print_verdict(console: Console, pair: Pair, verdict: Verdict) -> None:
         heading.append(f"; not asked: {', '.join(verdict.not_asked)}", style="bold yellow")
     console.print(heading, soft_wrap=not console.is_terminal)
     console.print(stage_table(verdict.stages, console.width, _names(verdict)))
+    if "bfloat16" in verdict.dtypes:
+        console.print(bfloat16_table(verdict.stages, _names(verdict)))
     for line in lines(pair, verdict):
         console.print(line, soft_wrap=not console.is_terminal)
     console.print()
@@ -78,14 +80,27 @@ def stage_table(stages: Sequence[StageVerdict], width: int, names: dict[Framewor
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("\nverdict", no_wrap=True)
     for stage in stages:
-        powers = [stage.power.get(dtype) for dtype in DTYPES]
+        powers = [stage.power.get(dtype) for dtype in USUAL_DTYPES]
         power = "-" if powers == [None, None] else "/".join(map(short, powers))
         verdict = Text(stage.outcome, style=STYLES[stage.outcome])
-        table.add_row(stage.stage, *_float64(stage.float64), *_float32(stage, wide), power, verdict)
+        table.add_row(stage.stage, *_figures(stage.float64), *_float32(stage, wide), power, verdict)
     return table
 
 
-def _float64(nearest: Comparison | None) -> tuple[str, str, str]:
+def bfloat16_table(stages: Sequence[StageVerdict], names: dict[Framework, str] = NAMES) -> Table:
+    """One row a stage, as in `stage_table`, of what was compared in bfloat16."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("bfloat16", no_wrap=True)
+    first, second = (names[side] for side in FRAMEWORKS)
+    for name in (first, "eps", "limit", second, "eps", "limit", "power"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for stage in stages:
+        figures = [part for side in FRAMEWORKS for part in _figures(stage.bfloat16.get(side))]
+        table.add_row(stage.stage, *figures, short(stage.power.get("bfloat16")))
+    return table
+
+
+def _figures(nearest: Comparison | None) -> tuple[str, str, str]:
     if nearest is None:
         return "-", "-", "-"
     return figure(nearest.difference), short(nearest.eps), _limit(nearest)

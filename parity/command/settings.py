@@ -100,7 +100,7 @@ _VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "loops": (lambda value: value in ("all", None) or _are_names(value), "a list of names, or 'all'"),
     "dtypes": (
         lambda value: _are_names(value) and "float64" in value and set(value) <= set(DTYPES),
-        "('float64',), or ('float64', 'float32')",
+        "('float64',), or that with 'float32' and 'bfloat16'",
     ),
 }
 """Of each condition, which values it can have, and how to say that."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from parity.check import DEFAULT_LOOPS, Findings, compared, silent
+from parity.errors import NotCheckable
 from parity.golden.entries import FREE
 from parity.golden.file import Content, packed, unpacked
 from parity.golden.heading import Heading
@@ -30,9 +31,10 @@ def write_golden(
     """Record everything that a check of the pair asks of one side, into `file`: whole, or as it was before.
 
     Raises:
-        NotCheckable: a framework, a part or the device is missing, the side's own code raised, or the file cannot be
-            written.
+        NotCheckable: a framework, a part or the device is missing, the side's own code raised, the file cannot be
+            written, or the pair declares bfloat16.
     """
+    _hold_dtypes(pair)
     with replacing(file, f"-o {file}:") as write:
         write(packed(golden_of(pair, framework, seed=seed, device=device, loops=loops, progress=progress or silent)))
 
@@ -51,6 +53,7 @@ def check_against(
         NotCheckable: the file is truncated, altered, foreign, or a recording of another pair, seed, device or number of
             steps; or as `parity.check` does.
     """
+    _hold_dtypes(pair)
     tell = progress or silent
     content = unpacked(file)
     heading = Heading.read(content.heading, file)
@@ -71,7 +74,15 @@ def check_against(
         tuple(heading.kept.given),
     )
     sides = {framework: both[framework] for framework in FRAMEWORKS}
-    return renamed(compared(Findings(pair, seed, device, sides, against), loops, tell))
+    return renamed(compared(Findings(pair, seed, device, sides, against, pair.dtypes), loops, tell))
+
+
+def _hold_dtypes(pair: Pair) -> None:
+    if "bfloat16" in pair.dtypes:
+        raise NotCheckable(
+            f"pair {pair.name} declares bfloat16, of which a recording holds nothing: check both sides together, or "
+            "declare dtypes=('float64', 'float32')"
+        )
 
 
 def _told(pair: Pair, content: Content, heading: Heading) -> Pair:

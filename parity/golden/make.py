@@ -34,7 +34,7 @@ from parity.judging.loops import ENGINE, FLOAT32_STARTS, chosen
 from parity.judging.measured import measured
 from parity.judging.noise import RecordedNoise, Rerun, aside
 from parity.pair import Pair
-from parity.recording import DTYPES, Device, Framework, Key, Recording
+from parity.recording import USUAL_DTYPES, Device, Framework, Key, Recording
 from parity.running import Running
 from parity.runs import Progress
 
@@ -86,7 +86,7 @@ def _free(asked: Asked, kept: Kept, device: Device) -> None:
     content.figures[LOCKSTEP64] = _table([sizes(judge), *draws])
     if device == "gpu":
         content.recordings[ON_CPU] = kept.without_given(running.on_cpu())
-    for dtype in DTYPES:
+    for dtype in USUAL_DTYPES:
         asked.tell(f"{dtype}: the coarse distance")
         content.figures[coarse_name(dtype)] = _table([running.coarse(dtype, judge, _unscaled(judge))])
 

@@ -133,7 +133,7 @@ class Layers:
             name = f"{call}.output{number or ''}"
             self.forward[name] = in_front(leaves[index], channels)
             if name in self._taught:
-                leaves[index] = _if_it_fits(behind(self._taught[name], channels), leaves[index])
+                leaves[index] = self._handed_on(behind(self._taught[name], channels), leaves[index])
         return jax.tree.unflatten(structure, leaves)
 
     def _input(self, name: str, array: jax.Array, place: Place) -> jax.Array:
@@ -143,12 +143,14 @@ class Layers:
         seen = in_front(array, place.channels)
         self.forward[name] = seen if place.order is None else seen[..., place.order]
         self.inputs.append(name)
-        return array if name not in self._taught else _if_it_fits(_as_it_comes(self._taught[name], place), array)
+        return array if name not in self._taught else self._handed_on(_as_it_comes(self._taught[name], place), array)
 
-
-def _if_it_fits(taught: jax.Array, array: jax.Array) -> jax.Array:
-    """What is taught for a place, if it has the shape of what comes there."""
-    return taught if taught.shape == array.shape else array
+    def _handed_on(self, taught: jax.Array, array: jax.Array) -> jax.Array:
+        """What is taught for a place, if it has the shape of what comes there."""
+        if taught.shape != array.shape:
+            return array
+        # Exactly what is taught, and the gradient passes as if nothing had been.
+        return taught if self._probes is None else taught + (array - jax.lax.stop_gradient(array))
 
 
 def _as_it_comes(array: jax.Array, place: Place) -> jax.Array:

@@ -14,6 +14,11 @@ from parity.errors import NotCheckable
 from parity.recording import Array, Arrays, Dtype
 
 
+def to_numpy(array: Any) -> Array:
+    """A device array as an array of its own memory; bfloat16 in float32."""
+    return np.array(array, np.float32 if array.dtype == jnp.bfloat16 else None)
+
+
 def named_leaves(tree: Any) -> list[tuple[str, Any]]:
     """Every leaf with its path, as `layers.0.kernel`. What Flax NNX wraps an array in has no part in it."""
     found, _ = jax.tree_util.tree_flatten_with_path(tree)
@@ -23,7 +28,7 @@ def named_leaves(tree: Any) -> list[tuple[str, Any]]:
 
 def leaves_of(tree: Any) -> Arrays:
     """The leaves as arrays of their own memory."""
-    return {name: np.array(leaf) for name, leaf in named_leaves(tree)}
+    return {name: to_numpy(leaf) for name, leaf in named_leaves(tree)}
 
 
 def filled(tree: Any, arrays: Mapping[str, Array], dtype: Dtype) -> Any:
@@ -41,7 +46,7 @@ def filled(tree: Any, arrays: Mapping[str, Array], dtype: Dtype) -> Any:
 def _leaf(name: str, leaf: Any, array: Array | None, dtype: Dtype) -> Array:
     if array is None and isinstance(leaf, jax.ShapeDtypeStruct):
         raise NotCheckable(f"the jax side keeps {name}, which the torch side has not, and nobody says its value")
-    return np.array(leaf if array is None else array, dtype if is_floating(leaf) else leaf.dtype)
+    return np.array(leaf if array is None else array, jnp.dtype(dtype) if is_floating(leaf) else leaf.dtype)
 
 
 def is_floating(leaf: Any) -> bool:

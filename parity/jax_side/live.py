@@ -19,6 +19,7 @@ from parity.errors import NotCheckable
 from parity.jax_side.drawing import compiled
 from parity.jax_side.dropout import injected
 from parity.jax_side.layers import arrays_of
+from parity.jax_side.leaves import to_numpy
 from parity.jax_side.lowering import lowered_before
 from parity.jax_side.models.kinds import models_of
 from parity.jax_side.models.protocol import Held
@@ -35,11 +36,6 @@ from parity.tap import tapped
 from parity.tree import nested
 from parity.weight_map.outline import Outline
 from parity.weight_map.weight_map import WeightMap
-
-
-def to_numpy(array: jax.Array) -> Array:
-    """A device array as an array of its own memory."""
-    return np.array(array)
 
 
 class Passed(NamedTuple):
@@ -84,7 +80,7 @@ class JaxSide:
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
-        """64-bit JAX on for float64 and off for float32, full float32 products, this side's device."""
+        """64-bit JAX on for float64 and off for the others, full float32 products, this side's device."""
         with (
             jax.enable_x64(self.dtype == "float64"),
             jax.default_matmul_precision("highest"),
@@ -135,7 +131,7 @@ class JaxSide:
 
     def seen(self, batch: Batch) -> Batch:
         with self._settings():
-            arrays = {name: np.asarray(array) for name, array in self._device_batch(batch).items()}
+            arrays = {name: to_numpy(array) for name, array in self._device_batch(batch).items()}
         # Without 64-bit JAX whole numbers are held in 32 bits; their values are what is compared.
         return {name: a.astype(np.int64) if a.dtype.kind in "iu" else a for name, a in arrays.items()}
 
@@ -154,10 +150,12 @@ class JaxSide:
             program = jax.make_jaxpr(self._lowered)(self._models.held(parameters), self._device_batch(batch))
         return lowered_before(program, self._lowered_order)
 
-    def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
+    def observe(
+        self, parameters: Arrays, batch: Batch, bits: int | None = None, taught: Arrays | None = None
+    ) -> Observation:
         with self._settings():
-            found = self._observed(self._models.held(parameters), self._device_batch(batch), bits=bits)
-            passed, forward, cotangents = found
+            given = self._models.held(parameters), self._device_batch(batch), jax.device_put(taught or {})
+            passed, forward, cotangents = self._observed(*given, bits=bits)
             return Observation(
                 {name: to_numpy(forward[name]) for name in self._order},
                 self._gradients(passed),
@@ -253,9 +251,11 @@ class JaxSide:
         self._lowered_order = list(found)
         return list(found.values())
 
-    def _observe(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> tuple[Passed, Any, Any]:
+    def _observe(
+        self, held: Held, batch: dict[str, jax.Array], taught: dict[str, jax.Array], bits: int | None
+    ) -> tuple[Passed, Any, Any]:
         def watched_loss(trained: Any, probes: dict[str, jax.Array] | None) -> tuple[jax.Array, tuple[Any, ...]]:
-            with self._pass(Held(trained, held.kept), batch, bits, probes) as called:
+            with self._pass(Held(trained, held.kept), batch, bits, probes, taught=taught) as called:
                 loss = called.ask(self._parts.loss)
             layers = called.layers
             self._inputs = layers.inputs
@@ -317,10 +317,11 @@ class JaxSide:
 
     def _put(self, batch: Batch) -> dict[str, jax.Array]:
         whole = np.int64 if self.dtype == "float64" else np.int32
-        held = {"f": np.dtype(self.dtype), "i": np.dtype(whole), "u": np.dtype(whole)}
+        held = {"f": jnp.dtype(self.dtype), "i": np.dtype(whole), "u": np.dtype(whole)}
         # Copied, since JAX may go on using the memory that it is given; all at once, without a program for each.
+        given = cast(batch, self.dtype)
         tensors: dict[str, jax.Array] = jax.device_put(
-            {name: np.array(a, held.get(a.dtype.kind, a.dtype), order="C") for name, a in batch.items()}
+            {name: np.array(a, held.get(a.dtype.kind, a.dtype), order="C") for name, a in given.items()}
         )
         return tensors
 

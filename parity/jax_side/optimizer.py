@@ -12,6 +12,7 @@ import numpy as np
 import optax
 
 from parity.errors import NotCheckable
+from parity.jax_side.leaves import to_numpy
 from parity.recording import Array, Arrays
 
 TORCH_NAMES = {"count": "step", "mu": "exp_avg", "nu": "exp_avg_sq", "trace": "momentum_buffer"}
@@ -91,7 +92,7 @@ def state_out(state: Any, model: Any, arrays_of: Callable[[Any], Arrays]) -> Arr
             elif _is_state(value):
                 walk(value)
             elif isinstance(value, jax.Array) and value.ndim == 0:
-                number = np.asarray(value)
+                number = to_numpy(value)
                 found[name] = number.astype(np.int64) if number.dtype.kind == "i" else number
 
     if _is_state(state):

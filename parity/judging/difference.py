@@ -9,6 +9,7 @@ import numpy as np
 
 from parity.judging.factors import NULL
 from parity.recording import Array, Key, Recording
+from parity.rounding import holds_bfloat16
 
 BIT_EXACT = ("data", "init")
 
@@ -92,13 +93,20 @@ def scaled(apart: float, scale: float) -> float:
     return 0.0 if apart == 0 else apart / scale if scale > 0 else float("inf")
 
 
+def _dtype_of(array: Array, asked: str) -> str:
+    """The dtype of a floating array. What bfloat16 has is float32 here, too, as long as nothing else is in it."""
+    if asked == "bfloat16" and array.dtype == np.float32:
+        return "bfloat16" if holds_bfloat16(array) else "more than bfloat16"
+    return array.dtype.name
+
+
 def fault(array: Array | None, framework: str, dtype: str) -> str:
     """Why an array cannot be compared at all; empty where it can."""
     if array is None:
         return f"missing on the {framework} side"
     if array.dtype.kind == "f":
-        if array.dtype.name != dtype:
-            return f"{array.dtype.name} on the {framework} side of a {dtype} run"
+        if (found := _dtype_of(array, dtype)) != dtype:
+            return f"{found} on the {framework} side of a {dtype} run"
         if not np.isfinite(array).all():
             return f"{'NaN' if np.isnan(array).any() else 'infinity'} on the {framework} side"
     return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from parity.judging.factors import (
+    BFLOAT16_FACTOR,
     CAP,
     FEW_EPS,
     FLOAT32_FACTOR,
@@ -14,11 +15,12 @@ from parity.judging.factors import (
     LOW_CAP,
     UNDERFLOW,
 )
-from parity.recording import PLACE, Key
+from parity.recording import PLACE, Dtype, Key
 from parity.verdict import EPS
 
 SMALLEST_NORMAL = 2.0**-126
-"""Of float32. Source: IEEE 754-2019, binary32."""
+"""Of float32, and of bfloat16, which has as many bits for the exponent. Source: IEEE 754-2019, binary32."""
+LOWER_FACTORS: dict[Dtype, float] = {"float32": FLOAT32_FACTOR, "bfloat16": BFLOAT16_FACTOR}
 
 
 class Float32Limit(NamedTuple):
@@ -47,8 +49,10 @@ def capped(key: Key) -> bool:
     return key.stage == "backward"
 
 
-def float32_limit(other_distance: float, other_noise: float, coarse: float | None, lost: float = 0.0) -> Float32Limit:
-    """The limit of a side's float32 distance.
+def float32_limit(
+    other_distance: float, other_noise: float, coarse: float | None, lost: float = 0.0, dtype: Dtype = "float32"
+) -> Float32Limit:
+    """The limit of a side's float32 distance, or of its bfloat16 distance, which has a factor of its own.
 
     The cap has no power where the other side's noise, or what an ordinary float32 sum or underflow may lose, exceed it.
     The other side's distance is no reason: two sides in TF32 are both far away.
@@ -58,8 +62,9 @@ def float32_limit(other_distance: float, other_noise: float, coarse: float | Non
         other_noise: the other side's noise; 0 where it was not drawn.
         coarse: the coarse distance; None where the cap does not apply.
         lost: what underflow may do, as `underflow` tells it.
+        dtype: which of the two.
     """
-    limit = max(FLOAT32_FACTOR * max(other_distance, other_noise, FEW_EPS * EPS["float32"]), lost)
+    limit = max(LOWER_FACTORS[dtype] * max(other_distance, other_noise, FEW_EPS * EPS[dtype]), lost)
     if coarse is None:
         return Float32Limit(limit, True)
     cap = CAP * coarse

@@ -62,7 +62,8 @@ class RecordedNoise(Noise):
 
 def aside(base: Recording, rerun: Rerun, seed: int, draw: int) -> dict[Key, float]:
     """How far every tensor came from the `base` in a draw, 1 to `NOISE_DRAWS`, in absolute values."""
-    again = rerun(partial(moved, ulps=0 if draw == NOISE_DRAWS else 1, seed=seed + draw))
+    ulps, dtype = 0 if draw == NOISE_DRAWS else 1, base.provenance.dtype
+    again = rerun(partial(moved, ulps=ulps, seed=seed + draw, dtype=dtype))
     found: dict[Key, float] = {}
     for key in again.flow():
         array, before = again.get(key), base.get(key)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from parity.judging.difference import Scales, difference, exact, is_gradient, largest
+from parity.judging.factors import MINIMUM_POWER
 from parity.recording import Key, Recording
 
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -57,6 +58,21 @@ def wrong_answers(judge: Recording, scales: Scales, coarse: Mapping[Key, float])
 def multiplies_matrices(judge: Recording) -> bool:
     """Whether the model has a product of matrices, taken from its parameters: nothing else shows TF32 in float32."""
     return any(array.ndim >= 2 for array in judge.of("init", 0).values())
+
+
+def powerless(kinds: Mapping[str, float]) -> bool:
+    """Whether there are wrong answers, by how many limits away they are, and none is far enough."""
+    return bool(kinds) and not any(power >= MINIMUM_POWER for power in kinds.values())
+
+
+def without_power(answers: Mapping[Key, Mapping[str, float]], limits: Mapping[Key, float]) -> list[str]:
+    """The tensors, each behind its stage, in which at no step any kind of wrong answer would be far enough."""
+    found: dict[str, bool] = {}
+    for key, limit in limits.items():
+        none = powerless({kind: shown / limit for kind, shown in answers.get(key, {}).items()})
+        name = f"{key.stage} {key.tensor}"
+        found[name] = found.get(name, True) and none
+    return [name for name, none in found.items() if none]
 
 
 def _before(judge: Recording, key: Key) -> np.ndarray | None:

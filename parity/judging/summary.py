@@ -15,9 +15,9 @@ from parity.judging.float32 import OTHER
 from parity.judging.hints.data import looks_like_another_batch, looks_like_data
 from parity.judging.hints.looks_like import looks_like
 from parity.judging.parting import in_float32
-from parity.judging.power import by_kind, multiplies_matrices, wrong_answers
+from parity.judging.power import by_kind, multiplies_matrices, powerless, without_power, wrong_answers
 from parity.judging.score import score
-from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, Dtype, Framework, Key
+from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, USUAL_DTYPES, Dtype, Framework, Key
 from parity.verdict import Comparison, Curves, FirstDifference, Score, StageVerdict, Verdict, worst
 
 if TYPE_CHECKING:
@@ -62,24 +62,37 @@ def _powers(findings: Findings) -> tuple[Kinds, list[Comparison]]:
             if comparison.loop is None:
                 limits[comparison.key] = max(limits.get(comparison.key, 0.0), comparison.limit)
         kinds[dtype] = by_kind(answers, findings.inside.remaining(limits) if dtype == "float64" else limits)
+        if dtype == "bfloat16":
+            findings.listed += _nothing_in_bfloat16(kinds[dtype])
+            findings.listed += [f"bfloat16: no power in {tensor}" for tensor in without_power(answers, limits)]
     return kinds, comparisons
+
+
+def _nothing_in_bfloat16(kinds: dict[str, dict[str, float]]) -> list[str]:
+    """One line where no stage has any power in bfloat16."""
+    return ["bfloat16: nothing had power at any stage"] if kinds and all(map(powerless, kinds.values())) else []
 
 
 def _stage(stage: str, comparisons: Iterable[Comparison], kinds: Kinds, findings: Findings) -> StageVerdict:
     here = [comparison for comparison in comparisons if comparison.key.stage == stage]
-    shown = {dtype: kinds.get(dtype, {}).get(stage, {}) for dtype in DTYPES}
-    power = {dtype: min(shown[dtype].values(), default=None) for dtype in DTYPES}
+    dtypes = tuple(dict.fromkeys((*USUAL_DTYPES, *findings.dtypes)))
+    shown = {dtype: kinds.get(dtype, {}).get(stage, {}) for dtype in dtypes}
+    power = {dtype: min(shown[dtype].values(), default=None) for dtype in dtypes}
     unproven = _unproven(stage, here, shown, findings)
     drew = bool(findings.drew) and stage not in BIT_EXACT
     reason = unproven if drew else _differing(here) or unproven
     outcome = "inconclusive" if drew else worst(comparison.outcome for comparison in here)
-    float32 = {side: [c for c in here if c.dtype == "float32" and c.side in (side, None)] for side in FRAMEWORKS}
     return StageVerdict(
         stage=stage, outcome="inconclusive" if outcome == "agree" and reason else outcome,
         float64=_nearest(c for c in here if c.dtype == "float64"),
-        float32={side: nearest for side, found in float32.items() if (nearest := _nearest(found))},
+        float32=_of_sides(here, "float32"), bfloat16=_of_sides(here, "bfloat16"),
         power=power, kinds=shown, compared=len(here), reason=reason,
     )  # fmt: skip
+
+
+def _of_sides(here: list[Comparison], dtype: Dtype) -> dict[Framework, Comparison]:
+    found = {side: _nearest(c for c in here if c.dtype == dtype and c.side in (side, None)) for side in FRAMEWORKS}
+    return {side: nearest for side, nearest in found.items() if nearest}
 
 
 def _nearest(comparisons: Iterable[Comparison]) -> Comparison | None:
@@ -105,7 +118,9 @@ def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, f
         )
     for dtype in findings.dtypes:
         if not any(comparison.dtype == dtype for comparison in here):
-            return "not judged: float64 differs" if findings.differs else f"nothing was compared in {dtype}"
+            wrong = [c.dtype for c in findings.comparisons if c.outcome == "differ"]
+            first = min(wrong, key=DTYPES.index, default="")
+            return f"not judged: {first} differs" if first else f"nothing was compared in {dtype}"
     if reason := _unequal_conditions(findings):
         return reason
     if stage == "trajectory" and (reason := _unmoved(findings)):
@@ -114,6 +129,8 @@ def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, f
         return ""
     for dtype in findings.dtypes:
         kinds = shown[dtype]
+        if dtype == "bfloat16" and powerless(kinds):
+            return f"bfloat16: nothing had power at {stage}: no wrong answer is {MINIMUM_POWER:g} limits away"
         for kind, power in kinds.items():
             if kind == "coarse" and not _asks_lower_precision(stage, dtype, findings):
                 continue
@@ -162,7 +179,7 @@ def _first_difference(findings: Findings, comparisons: Iterable[Comparison]) -> 
     wrong = [comparison for comparison in comparisons if comparison.outcome == "differ"]
     if not wrong:
         return None
-    first = min(wrong, key=lambda c: (c.dtype != "float64", c.loop is not None, c.key.flow()))
+    first = min(wrong, key=lambda c: (DTYPES.index(c.dtype), c.loop is not None, c.key.flow()))
     return FirstDifference(first, _hint(findings, first))
 
 

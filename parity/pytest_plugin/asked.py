@@ -10,7 +10,6 @@ from typing import Any
 
 from parity.command.pairs import Chosen
 from parity.command.settings import Settings
-from parity.recording import DTYPES
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Asked:
     def command(self) -> list[str]:
         """The command line that checks the same: `parity` on the pair, or pytest where `parity` cannot be told that."""
         loops = self.conditions["loops"]
-        if self.as_object or loops == () or set(self.conditions["dtypes"]) != set(DTYPES):
+        if self.as_object or loops == () or set(self.conditions["dtypes"]) != set(self.chosen.pair.dtypes):
             return ["pytest", self.test]
         named = self.chosen.path or Path(os.path.relpath(self.chosen.file, self.chosen.base)).as_posix()
         line = ["parity", "check", named, "--seed", str(self.conditions["seed"]), "--device", self.conditions["device"]]

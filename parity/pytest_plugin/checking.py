@@ -18,7 +18,7 @@ from parity.pytest_plugin.annotation import PROPERTY
 from parity.pytest_plugin.asked import Asked
 from parity.pytest_plugin.bundle import bundle
 from parity.pytest_plugin.failure import headline, table
-from parity.recording import DTYPES, Device, Dtype
+from parity.recording import Device, Dtype
 from parity.verdict import Verdict
 
 MARKED = ("device", "dtypes")
@@ -66,12 +66,13 @@ class ParityCheck:
         configured = settings(rootdir)
         base = configured.file.parent if configured.file else rootdir
         asked: dict[str, Any] = {name: getattr(configured, name) for name in ("seed", "device", "loops")}
-        asked |= {"dtypes": DTYPES} | self._marked() | conditions(overrides, "parity_check:")
+        asked |= self._marked() | conditions(overrides, "parity_check:")
         as_object = isinstance(pair, Pair)
         if isinstance(pair, Pair):
             chosen = Chosen(self.item.path, pair, base)
         else:
             (chosen,) = chosen_pairs([str(pair)], base, self._checked)
+        asked = {"dtypes": chosen.pair.dtypes} | asked
         if overrides.get("loops"):
             hold_loops(asked["loops"] or (), [chosen.pair], "parity_check: loops")
         return Asked(self.item.nodeid, chosen, as_object, asked, configured, rootdir, started_in)

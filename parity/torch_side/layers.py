@@ -91,7 +91,10 @@ class Layers:
     def _handed_on(self, name: str, tensor: Tensor) -> Tensor:
         """What is taught for a place, if that fits there."""
         taught = self._taught.get(name, tensor)
-        return taught if taught.shape == tensor.shape else tensor
+        if taught is tensor or taught.shape != tensor.shape:
+            return tensor
+        # Exactly what is taught, and the gradient passes as if nothing had been.
+        return taught + (tensor - tensor.detach()) if torch.is_grad_enabled() else taught
 
     def _input(self, name: str, tensor: Tensor) -> Tensor:
         tensor = rounded(tensor.clone(), self._bits)

@@ -22,7 +22,7 @@ from parity.tap import tapped
 from parity.torch_side.dropout import injected
 from parity.torch_side.layers import Layers, watch
 from parity.torch_side.lowering import Lowering
-from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, to_numpy, trained
+from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, in_dtype, to_numpy, trained
 from parity.torch_side.outputs import leaves_of, tensors_of
 from parity.torch_side.updater import Updater
 from parity.tree import nested
@@ -88,7 +88,7 @@ class TorchSide:
         return self._parts.batches_of(seed, steps)
 
     def seen(self, batch: Batch) -> Batch:
-        return {name: tensor.cpu().numpy() for name, tensor in self._tensors(batch).items()}
+        return {name: to_numpy(tensor) for name, tensor in self._tensors(batch).items()}
 
     def forward(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Arrays:
         model = self._built(parameters)
@@ -98,11 +98,13 @@ class TorchSide:
 
     def taught(self, parameters: Arrays, batch: Batch, given: Arrays) -> Arrays:
         model = self._built(parameters)
-        handed = {name: torch.tensor(array, device=self._torch_device) for name, array in given.items()}
-        with torch.no_grad(), self._pass(model, batch, None, taught=handed) as (layers, tensors):
+        with torch.no_grad(), self._pass(model, batch, None, taught=self._handed(given)) as (layers, tensors):
             self._parts.calling(model, tensors)
         found = layers.forward | ({} if self._side.predict else tensors_of(layers.outputs))
         return {name: to_numpy(tensor) for name, tensor in found.items()}
+
+    def _handed(self, given: Arrays) -> dict[str, Tensor]:
+        return {name: in_dtype(array, self.dtype).to(self._torch_device) for name, array in given.items()}
 
     def lowered(self, parameters: Arrays, batch: Batch) -> list[str]:
         model = self._built(parameters)
@@ -112,10 +114,12 @@ class TorchSide:
                 self._parts.calling(model, tensors)
         return lowering.places
 
-    def observe(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Observation:
+    def observe(
+        self, parameters: Arrays, batch: Batch, bits: int | None = None, taught: Arrays | None = None
+    ) -> Observation:
         model = self._built(parameters)
         named = self._trained(model)
-        with self._pass(model, batch, bits) as (layers, tensors):
+        with self._pass(model, batch, bits, taught=self._handed(taught or {})) as (layers, tensors):
             loss = self._loss(model, tensors)
         buffers = self._models.buffers(model)
         output = tensors_of(layers.outputs)
@@ -136,7 +140,7 @@ class TorchSide:
     def update(self, state: State, gradients: Arrays) -> State:
         model = self._built(state.parameters)
         updater = self._updater(model, state.optimizer)
-        slopes = {name: torch.from_numpy(array.copy()).to(self._torch_device) for name, array in gradients.items()}
+        slopes = {name: in_dtype(array, self.dtype).to(self._torch_device) for name, array in gradients.items()}
         return self._state(self._moved(model, updater, slopes), updater)
 
     def run(self, parameters: Arrays, batches: Iterable[Batch]) -> Iterator[Step]:
@@ -229,9 +233,8 @@ class TorchSide:
 
     def _tensors(self, batch: Batch) -> dict[str, Tensor]:
         # Copied, so that nothing the model does to a batch comes back to the array.
-        held = {"f": np.dtype(self.dtype)}
-        copies = {name: np.array(array, held.get(array.dtype.kind)) for name, array in batch.items()}
-        return {name: torch.from_numpy(array).to(self._torch_device) for name, array in copies.items()}
+        held = cast(batch, self.dtype)
+        return {name: in_dtype(array, self.dtype).to(self._torch_device) for name, array in held.items()}
 
     def _differentiated(self, model: Any, batch: Batch, bits: int | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         named = self._trained(model)
@@ -268,12 +271,11 @@ def checked_output(part: str, found: Any) -> dict[str, Tensor]:
     """The tensors of an output by name.
 
     Raises:
-        NotCheckable: there are none, something beside them, or a dtype that NumPy lacks.
+        NotCheckable: there are none, or something beside them.
     """
     leaves = [leaf for leaf in leaves_of(found) if leaf is not None]
-    if odd := [leaf for leaf in leaves if not isinstance(leaf, Tensor) or leaf.dtype is torch.bfloat16]:
-        what = f"a {odd[0].dtype} tensor" if isinstance(odd[0], Tensor) else f"a {type(odd[0]).__name__}"
-        raise NotCheckable(f"the torch side's {part} gave {what}: expected a tensor of a dtype that NumPy has")
+    if odd := [leaf for leaf in leaves if not isinstance(leaf, Tensor)]:
+        raise NotCheckable(f"the torch side's {part} gave a {type(odd[0]).__name__}: expected a tensor")
     if not leaves:
         raise NotCheckable(f"the torch side's {part} gave no tensor: `predict` is (model, batch) -> output")
     return tensors_of(found)

@@ -17,8 +17,15 @@ from parity.recording import Array, Arrays, Dtype
 
 
 def to_numpy(tensor: Tensor) -> Array:
-    """A tensor as an array of its own memory, so that a later step cannot overwrite it."""
-    return np.array(tensor.detach().cpu().numpy())
+    """A tensor as an array of its own memory, so that a later step cannot overwrite it; bfloat16 in float32."""
+    shown = tensor.float() if tensor.dtype is torch.bfloat16 else tensor
+    return np.array(shown.detach().cpu().numpy())
+
+
+def in_dtype(array: Array, dtype: Dtype) -> Tensor:
+    """An array as a tensor of its own memory, a floating one in `dtype`."""
+    tensor = torch.from_numpy(np.array(array))
+    return tensor.to(getattr(torch, dtype)) if tensor.is_floating_point() else tensor
 
 
 class Models(Protocol):
@@ -115,9 +122,9 @@ def trained(named: dict[str, Tensor], frozen: Collection[str]) -> dict[str, Tens
 
 @contextmanager
 def default_dtype(dtype: Dtype) -> Iterator[None]:
-    """Torch's default dtype is `dtype` meanwhile."""
+    """Torch's default dtype is `dtype` meanwhile; float32 for bfloat16, to which a model is taken by `model.to`."""
     before = torch.get_default_dtype()
-    torch.set_default_dtype(getattr(torch, dtype))
+    torch.set_default_dtype(torch.float32 if dtype == "bfloat16" else getattr(torch, dtype))
     try:
         yield
     finally:

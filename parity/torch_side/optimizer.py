@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from parity.recording import Arrays
+from parity.torch_side.models import to_numpy
 
 
 def state_out(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor]) -> Arrays:
@@ -21,7 +22,7 @@ def state_out(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor]) -
             if entry == "step":
                 steps[name] = int(value)
             elif isinstance(value, Tensor):
-                arrays[f"{entry}.{name}"] = value.detach().cpu().numpy().copy()
+                arrays[f"{entry}.{name}"] = to_numpy(value)
     if len(set(steps.values())) == 1:
         arrays["step"] = np.asarray(next(iter(steps.values())), np.int64)
     else:

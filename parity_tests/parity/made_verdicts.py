@@ -105,3 +105,18 @@ def inconclusive(name: str = "made") -> Verdict:
     reason = "no power in float32: the wrong answer 'coarse' is only 1.1 limits away"
     stages[2] = replace(stages[2], outcome="inconclusive", power={"float64": 4e11, "float32": 1.1}, reason=reason)
     return replace(base, outcome="inconclusive", stages=stages)
+
+
+def with_bfloat16(name: str = "made") -> Verdict:
+    """The green verdict, bfloat16 beside it."""
+    base = agreeing(name)
+    stages = [
+        replace(
+            stage, bfloat16={side: replace(found, dtype="bfloat16", difference=4e-3, limit=found.limit and 0.0625)
+                             for side, found in stage.float32.items()},
+            power=stage.power | {"bfloat16": None if stage.stage in EXACT else 16.0},
+            kinds=stage.kinds | {"bfloat16": {} if stage.stage in EXACT else {"zero": 16.0}},
+        )
+        for stage in base.stages
+    ]  # fmt: skip
+    return replace(base, stages=stages, dtypes=("float64", "float32", "bfloat16"))

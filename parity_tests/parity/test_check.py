@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from parity.check import Findings, check, compared, silent
-from parity.recording import DTYPES, FRAMEWORKS, STAGES
+from parity.recording import FRAMEWORKS, STAGES, USUAL_DTYPES
 from parity.running import Running
 from parity.verdict import Verdict
 from parity_tests.parity import tiny_jax
@@ -37,7 +37,7 @@ def test_a_right_pair_agrees_in_every_stage_and_both_dtypes(index: int) -> None:
     assert stage.float64 is not None
     assert set(stage.float32) == set(FRAMEWORKS)
     assert stage.compared == sum(c.key.stage == stage.stage for c in right().comparisons) > 0
-    for dtype in DTYPES:
+    for dtype in USUAL_DTYPES:
         power = stage.power[dtype]
         assert power is None if stage.stage in BIT_EXACT else power is not None and power >= 2
 
@@ -69,7 +69,7 @@ def test_the_limits_are_those_of_the_dtype() -> None:
 
 def test_the_verdict_says_under_which_conditions_it_was_made() -> None:
     made = [(found.dtype, found.framework, found.x64) for found in right().provenances]
-    assert made == [(dtype, framework, dtype == "float64") for dtype in DTYPES for framework in FRAMEWORKS]
+    assert made == [(dtype, framework, dtype == "float64") for dtype in USUAL_DTYPES for framework in FRAMEWORKS]
     assert {found.precision for found in right().provenances} == {"float32"}
     assert (right().pair, right().seed, right().steps, right().device) == ("tiny", 0, 2, "cpu")
 
@@ -77,7 +77,7 @@ def test_the_verdict_says_under_which_conditions_it_was_made() -> None:
 def test_right_answers_are_counted_and_curves_are_shown() -> None:
     (score,) = right().scores
     assert (score.name, score.total) == ("held out", 32)
-    assert set(score.right) == {(framework, dtype) for framework in FRAMEWORKS for dtype in DTYPES}
+    assert set(score.right) == {(framework, dtype) for framework in FRAMEWORKS for dtype in USUAL_DTYPES}
     assert len(set(score.right.values())) == 1
     assert {side: len(losses) for side, losses in right().curves.losses.items()} == {"torch": 2, "jax": 2}
 

@@ -53,5 +53,5 @@ def test_a_mistake_in_float32_is_not_looked_for_unless_that_is_asked() -> None:
 
 @pytest.mark.parametrize("dtypes", [(), ("float32",), ("float64", "float16"), "float64"], ids=str)
 def test_float32_has_no_judge_without_float64(dtypes: tuple[Dtype, ...]) -> None:
-    with pytest.raises(NotCheckable, match="expected float64, alone or with float32, which is judged against it"):
+    with pytest.raises(NotCheckable, match="expected float64, alone or with float32 and bfloat16, which are judged"):
         check(tiny(1), dtypes=dtypes)

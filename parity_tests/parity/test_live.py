@@ -12,7 +12,7 @@ import torch
 
 from parity.errors import MissingFramework, NotCheckable
 from parity.live import LiveSide, live_side
-from parity.recording import DTYPES, FRAMEWORKS, Array, Arrays, Batch, Dtype, Framework, State
+from parity.recording import FRAMEWORKS, USUAL_DTYPES, Array, Arrays, Batch, Dtype, Framework, State
 from parity.rounding import cast, rounded
 from parity_tests.parity.tiny import live, planted, same
 from parity_tests.parity.tiny_draws import EXAMPLES, batches, draw_parameters, scored
@@ -23,7 +23,7 @@ NAMES = ["inner.weight", "inner.bias", "outer.weight", "outer.bias"]
 CLOSE: dict[Dtype, float] = {"float64": 1e-13, "float32": 2e-5}
 
 both_sides = pytest.mark.parametrize("framework", FRAMEWORKS)
-both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
+both_dtypes = pytest.mark.parametrize("dtype", USUAL_DTYPES)
 
 
 @cache

@@ -96,7 +96,7 @@ def test_layers_in_float32_are_named_by_patterns_of_a_pair_without_loops() -> No
 def test_a_misspelt_word_of_a_pair_is_told_with_those_that_there_are() -> None:
     with pytest.raises(
         NotCheckable,
-        match=r"pair: there is no 'weights_map': a pair has torch, jax, batches, .*weight_map, .*, frozen$",
+        match=r"pair: there is no 'weights_map': a pair has torch, jax, batches, .*weight_map, .*, frozen, dtypes$",
     ):
         pair(weights_map={})
 

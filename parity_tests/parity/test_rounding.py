@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from parity.rounding import COARSE_BITS, FLOAT32_BITS, MANTISSA, TF32_BITS, cast, moved, rounded, rounded_all
+from parity.rounding import (
+    COARSE_BITS,
+    FLOAT32_BITS,
+    MANTISSA,
+    TF32_BITS,
+    cast,
+    held,
+    holds_bfloat16,
+    moved,
+    rounded,
+    rounded_all,
+)
 
 NORMAL = st.floats(1e-30, 1e30) | st.floats(-1e30, -1e-30)
 
@@ -73,3 +86,32 @@ def test_a_move_keeps_zero_near_and_shapes_dtypes_and_the_original_as_they_were(
     assert [(a.shape, a.dtype) for a in found.values()] == [(a.shape, a.dtype) for a in start.values()]
     assert 0 < np.abs(found["c"]).max() < 1e-300
     assert not start["c"].any()
+
+
+@given(hnp.arrays(np.float32, 5, elements=st.floats(width=32)))
+def test_bfloat16_is_held_as_both_frameworks_round_to_it(array: np.ndarray) -> None:
+    found = held(array, "bfloat16")
+    assert found.dtype == np.float32
+    assert holds_bfloat16(found)
+    assert np.array_equal(found, torch.from_numpy(array).bfloat16().float().numpy(), equal_nan=True)
+    # XLA takes what is below the smallest normal number for zero.
+    normal = (np.abs(array) >= 2.0**-126) | ~np.isfinite(array)
+    rounds = np.array(jnp.asarray(array).astype(jnp.bfloat16).astype(jnp.float32))
+    assert np.array_equal(found[normal], rounds[normal], equal_nan=True)
+
+
+def test_what_bfloat16_does_not_hold_is_told_from_what_it_does() -> None:
+    whole = np.array([0.0, -0.0, 1.0, 3.140625, 2.0**-130, np.inf, np.nan], np.float32)
+    assert holds_bfloat16(whole)
+    for more in (np.float32(1 + 2.0**-8), np.float32(np.pi), np.float32(1 / 3)):
+        assert not holds_bfloat16(np.append(whole, more))
+    assert holds_bfloat16(np.array(0.5, np.float32))
+
+
+def test_a_move_in_bfloat16_is_one_of_its_units() -> None:
+    start = cast({"a": np.linspace(-3, 3, 101)}, "bfloat16")
+    aside = moved(start, 1, 0, "bfloat16")
+    far = np.abs(aside["a"] - start["a"])[start["a"] != 0] / np.abs(start["a"][start["a"] != 0])
+    assert holds_bfloat16(aside["a"])
+    assert far.min() >= 2.0**-8
+    assert far.max() <= 2.0**-7

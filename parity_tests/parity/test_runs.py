@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 
 from parity.live import LiveSide
-from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, STAGES, Array, Dtype, Framework, Key, Recording, State
+from parity.recording import (
+    FRAMEWORKS,
+    OBSERVED_STEPS,
+    STAGES,
+    USUAL_DTYPES,
+    Array,
+    Dtype,
+    Framework,
+    Key,
+    Recording,
+    State,
+)
 from parity.rounding import cast, moved, rounded
 from parity.runs import digest, free_run, from_the_loss, judge_gradients, lockstep, loop_run
 from parity_tests.parity.tiny import live, same
@@ -23,7 +34,7 @@ LAYERS = ["inner.input", "inner.output", "outer.input", "outer.output", "output"
 MOMENTS = {f"{moment}.{name}" for moment in ("exp_avg", "exp_avg_sq") for name in NAMES}
 
 both_sides = pytest.mark.parametrize("framework", FRAMEWORKS)
-both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
+both_dtypes = pytest.mark.parametrize("dtype", USUAL_DTYPES)
 
 
 @cache

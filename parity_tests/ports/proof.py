@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from parity.judging.limits import capped
-from parity.recording import DTYPES
+from parity.recording import USUAL_DTYPES
 from parity.verdict import Comparison, Verdict
 from parity_tests.ports.functions import FUNCTIONS
 from parity_tests.ports.layer_case import LayerCase
@@ -39,7 +39,7 @@ def _figures(comparisons: list[Comparison]) -> dict[str, Any]:
         row[part] = _largest(c.difference for c in comparisons if c.dtype == "float64" and c.key.stage in stages)
     for side in ("torch", "jax"):
         row[side] = _largest(c.difference for c in comparisons if c.side == side)
-    for dtype in DTYPES:
+    for dtype in USUAL_DTYPES:
         # Of each tensor the nearest wrong answer, and of a layer the tensor that shows it best. Only those that are
         # asked for lower precision count: the others have no answer that is so near.
         powers = [c.power for c in comparisons if c.dtype == dtype and c.power is not None and capped(c.key)]

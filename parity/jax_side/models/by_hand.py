@@ -6,11 +6,10 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
-import numpy as np
 from flax import nnx
 
 from parity.jax_side.layers import Layers, Place, watch
-from parity.jax_side.leaves import dotted
+from parity.jax_side.leaves import dotted, to_numpy
 from parity.jax_side.models.protocol import Held
 from parity.parts import Parts
 from parity.recording import Arrays, Device, Dtype
@@ -31,7 +30,7 @@ class ByHand:
 
     def trained_arrays(self, trained: Any) -> Arrays:
         found: Arrays = self._parts.arrays(trained)
-        return {name: np.array(array) for name, array in found.items()}
+        return {name: to_numpy(array) for name, array in found.items()}
 
     def kept_arrays(self, kept: Any) -> Arrays:
         return {}

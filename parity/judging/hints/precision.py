@@ -53,7 +53,7 @@ def _product(case: Case) -> Iterator[Hint]:
     if layer is None:
         return
     given, weight, added = layer
-    for words, narrowed in NARROWED[case.found.provenance.dtype].items():
+    for words, narrowed in NARROWED.get(case.found.provenance.dtype, {}).items():
         x, w = (narrowed(array.astype(case.found.provenance.dtype).astype(np.float64)) for array in (given, weight))
         model = x @ w.T + added
         if (left := _blurred(case, model)) is not None:

@@ -27,10 +27,20 @@ from parity.judging.seeds import check_seeds
 from parity.recording import STAGES
 from parity.verdict import Verdict
 from parity_tests.parity import made_seeds
-from parity_tests.parity.made_verdicts import agreeing, comparisons, differing, float32, float64, inconclusive, pair
+from parity_tests.parity.made_verdicts import (
+    agreeing,
+    comparisons,
+    differing,
+    float32,
+    float64,
+    inconclusive,
+    pair,
+    with_bfloat16,
+)
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "parity.schema.json").read_text(encoding="utf-8"))
 VERDICTS = {"agree": agreeing(), "differ": differing(), "inconclusive": inconclusive()}
+BFLOAT16 = with_bfloat16()
 
 
 def document(*verdicts: Verdict, **others: Any) -> dict[str, Any]:
@@ -59,6 +69,15 @@ def test_a_verdict_is_written_as_the_schema_says(outcome: str) -> None:
     found = document(VERDICTS[outcome], not_checked=[{"pair": "b", "file": "b.py", "reason": "no data"}])
     validate(found)
     assert found["pairs"][0]["outcome"] == outcome
+
+
+def test_bfloat16_is_written_where_it_was_asked_for() -> None:
+    found = document(BFLOAT16)
+    validate(found)
+    forward = found["pairs"][0]["stages"][2]
+    assert forward["bfloat16"]["jax"]["limit"] == 0.0625
+    assert forward["power"]["bfloat16"] == 16.0
+    assert all("bfloat16" not in stage for stage in document(VERDICTS["agree"])["pairs"][0]["stages"])
 
 
 def test_a_comparison_over_seeds_is_written_as_the_schema_says() -> None:

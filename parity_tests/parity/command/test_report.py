@@ -11,7 +11,7 @@ from rich.console import Console
 from parity.command.report import closing_line, figure, print_verdict, short
 from parity.recording import FRAMEWORKS, STAGES
 from parity.verdict import Curves, Score, Verdict
-from parity_tests.parity.made_verdicts import agreeing, differing, inconclusive, pair
+from parity_tests.parity.made_verdicts import agreeing, differing, inconclusive, pair, with_bfloat16
 
 AGREE, DIFFER, INCONCLUSIVE = agreeing(), differing(), inconclusive()
 
@@ -167,3 +167,12 @@ def test_colours_where_wanted_only(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_closing_line(verdicts: list[Verdict], text: str) -> None:
     assert closing_line(verdicts, 3.2).plain == text
+
+
+def test_bfloat16_has_a_table_of_its_own_where_it_was_asked_for() -> None:
+    lines = printed(with_bfloat16())
+    (start,) = [index for index, line in enumerate(lines) if line.startswith("bfloat16 ")]
+    assert lines[start].split() == ["bfloat16", "torch", "eps", "limit", "JAX", "eps", "limit", "power"]
+    assert row(lines[start:], "forward") == ["forward", "4.0e-03", "0.5", "6.2e-02", "4.0e-03", "0.5", "6.2e-02", "16"]
+    assert lines[:start] == printed(AGREE)[:start]
+    assert not any(line.startswith("bfloat16") for line in printed(AGREE))

@@ -175,6 +175,19 @@ def test_a_tap_hands_on_what_is_taught_where_that_fits() -> None:
     assert output == 6.0
 
 
+def test_what_is_taught_lets_the_gradient_through_as_if_nothing_had_been() -> None:
+    """It is that of what is taught: of `relu` the branch on which this lies."""
+
+    def output(factor: jax.Array, handed: float) -> jax.Array:
+        layers = Layers(None, {"first.tap": jnp.zeros(1)}, {"first.tap": jnp.array([handed])})
+        with tapped(layers.tap):
+            return jnp.sum(3 * nnx.relu(tap(4 * factor, "first")))
+
+    for handed, slope in ((0.5, 12.0), (-0.5, 0.0)):
+        found, (gradient,) = jax.value_and_grad(output)(jnp.array([2.0]), handed)
+        assert (found, gradient) == (3 * max(handed, 0.0), slope)
+
+
 def scan(function: Any) -> Any:
     return lambda x: jax.lax.scan(lambda carry, _: (function(carry), None), x, None, length=1)[0]
 

@@ -12,7 +12,7 @@ import pytest
 
 from parity.errors import NotCheckable
 from parity.jax_side.optimizer import state_in, state_out
-from parity.recording import DTYPES, Arrays, Dtype
+from parity.recording import USUAL_DTYPES, Arrays, Dtype
 from parity.rounding import cast
 from parity_tests.parity.tiny import same
 from parity_tests.parity.tiny_draws import draw_parameters
@@ -44,7 +44,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "adam with two rates": lambda: optax.partition({"inner": optax.adam(0.03), "outer": optax.adam(0.01)}, labels),
 }
 every_optimizer = pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
-every_dtype = pytest.mark.parametrize("dtype", DTYPES)
+every_dtype = pytest.mark.parametrize("dtype", USUAL_DTYPES)
 
 
 class Training:

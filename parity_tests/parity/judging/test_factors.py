@@ -9,6 +9,7 @@ import pytest
 
 from parity.judging.difference import difference, largest, scales
 from parity.judging.factors import (
+    BFLOAT16_FACTOR,
     CAP,
     FEW_EPS,
     FLOAT32_FACTOR,
@@ -22,7 +23,7 @@ from parity.judging.factors import (
 )
 from parity.judging.limits import SMALLEST_NORMAL, float32_limit, float64_limit, underflow
 from parity.recording import Array, Key
-from parity.rounding import COARSE_BITS, rounded
+from parity.rounding import COARSE_BITS, held, rounded
 from parity.verdict import EPS
 from parity_tests.parity.made_recordings import recording
 
@@ -226,3 +227,25 @@ def test_the_cap_leaves_the_power_that_is_asked_for_and_a_limit_above_it_does_no
     capped, uncapped = (float32_limit(1e-4, 0.0, which).limit for which in (coarse, None))
     assert coarse / capped >= MINIMUM_POWER
     assert coarse / uncapped < MINIMUM_POWER
+
+
+@pytest.mark.parametrize("inner", [5, 100, 784, 20_000])
+def test_a_product_in_bfloat16_passes_and_a_wrong_one_is_far_enough(inner: int) -> None:
+    a, b = operands(inner)
+    judge = a @ b
+    found = held(held(a, "bfloat16") @ held(b, "bfloat16"), "bfloat16")
+    limit = float32_limit(0.0, 0.0, None, dtype="bfloat16").limit
+    assert far(found, judge) <= limit / 4
+    for wrong in (
+        np.zeros_like(judge),
+        -judge,
+        2 * judge,
+        held(held(a, "bfloat16") @ held(b[::-1], "bfloat16"), "bfloat16"),
+    ):
+        assert far(wrong, judge) >= MINIMUM_POWER * limit
+
+
+def test_with_the_factor_of_float32_nothing_would_be_far_enough_in_bfloat16() -> None:
+    floor = FEW_EPS * EPS["bfloat16"]
+    assert FLOAT32_FACTOR * floor > 1
+    assert BFLOAT16_FACTOR * floor == float32_limit(0.0, 0.0, None, dtype="bfloat16").limit == 0.0625

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parity.judging.difference import scales
-from parity.judging.factors import CAP, FEW_EPS, FLOAT32_FACTOR, NOISE_DRAWS
+from parity.judging.factors import BFLOAT16_FACTOR, CAP, FEW_EPS, FLOAT32_FACTOR, NOISE_DRAWS
 from parity.judging.float32 import Float32, coarse_distances
 from parity.recording import Array, Framework, Key, Recording
+from parity.rounding import held
 from parity.verdict import EPS, Comparison
 from parity_tests.parity.made_recordings import MadeNoise, forward, off, recording
 
@@ -225,3 +226,41 @@ def test_coarse_distances_are_those_of_outputs_and_gradients_of_the_observed_ste
         Key("backward", 0, "w"): pytest.approx(2.0**-11),
     }
     assert set(coarse_distances(judge, judge, scales([judge])).values()) == {0.0}
+
+
+BFLOAT16 = BFLOAT16_FACTOR * FEW_EPS * EPS["bfloat16"]
+
+
+def in_bfloat16(torch: Array, jax: Array) -> dict[str | None, Comparison]:
+    """What is found of two sides in bfloat16."""
+    judge = forward(ARRAY)
+    rule = Float32(judge, scales([judge]), {}, lambda _: MadeNoise(judge), dtype="bfloat16")
+    both: dict[Framework, Recording] = {"torch": forward(torch, "bfloat16"), "jax": forward(jax, "bfloat16")}
+    return {found.side: found for found in rule.compare(both)}
+
+
+@BOTH
+def test_bfloat16_has_the_same_rule_and_a_factor_of_its_own(swap: bool) -> None:
+    for share, outcome in ((0.9 * BFLOAT16, "agree"), (1.2 * BFLOAT16, "differ")):
+        wrong = held(off(SINGLE, share), "bfloat16")
+        found = in_bfloat16(*((SINGLE, wrong) if swap else (wrong, SINGLE)))
+        here, there = found["jax" if swap else "torch"], found["torch" if swap else "jax"]
+        assert (here.outcome, here.limit, here.dtype) == (outcome, BFLOAT16, "bfloat16")
+        assert there.outcome == "agree"
+
+
+def test_what_bfloat16_has_not_is_a_difference_however_near_it_is() -> None:
+    found = in_bfloat16(SINGLE, off(SINGLE, 2.0**-12))["jax"]
+    assert (found.outcome, found.note) == ("differ", "more than bfloat16 on the jax side of a bfloat16 run")
+
+
+def test_nan_in_bfloat16_is_a_difference() -> None:
+    found = in_bfloat16(off(SINGLE, math.nan), SINGLE)["torch"]
+    assert (found.outcome, found.note) == ("differ", "NaN on the torch side")
+
+
+def test_a_null_gradient_is_not_judged_in_bfloat16() -> None:
+    exact = recording(("backward", 0, {"fc.weight": ARRAY, "fc.bias": np.full(2, 1e-17)}))
+    noisy = recording(("backward", 0, {"fc.weight": SINGLE, "fc.bias": np.ones(2, np.float32)}), dtype="bfloat16")
+    rule = Float32(exact, scales([exact]), {}, lambda _: MadeNoise(exact), dtype="bfloat16")
+    assert {found.key.tensor for found in rule.compare({"torch": noisy, "jax": noisy})} == {"fc.weight"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from parity.judging.difference import scales
-from parity.judging.power import KINDS, by_kind, multiplies_matrices, wrong_answers
+from parity.judging.power import KINDS, by_kind, multiplies_matrices, powerless, without_power, wrong_answers
 from parity.recording import STAGES, Array, Arrays, Key, Provenance, Recording
 from parity_tests.parity.made_recordings import recording
 
@@ -116,3 +116,15 @@ def test_power_is_lost_as_the_limit_is_loosened(limit: float) -> None:
 
 def test_what_was_not_asked_for_leaves_its_stage_without_any_kind() -> None:
     assert by_kind({}, {Key("loss", 0, "loss"): 1e-3}) == {"loss": {}}
+
+
+def test_a_stage_is_powerless_where_no_kind_is_far_enough() -> None:
+    assert powerless({"sign": 1.9, "zero": 0.9})
+    assert not powerless({"sign": 2.0, "zero": 0.9})
+    assert not powerless({})
+
+
+def test_a_tensor_is_without_power_where_it_is_so_at_every_step() -> None:
+    answers = {Key("forward", step, tensor): {"sign": 2.0, "zero": 1.0} for step in (0, 1) for tensor in "ab"}
+    limits = {key: 1.5 if key.tensor == "a" or key.step == 0 else 0.5 for key in answers}
+    assert without_power(answers, limits) == ["forward a"]

@@ -88,7 +88,7 @@ def test_of_two_markers_the_nearer_one_counts_condition_by_condition(project: Pr
         ("'pairs/a.py', loops=['scan']", "", "pairs/a.py: parity_check: loops: no side has a loop called 'scan'"),
         ("'pairs/a.py', loops='scan'", "", "parity_check: loops is 'scan': expected a list of names, or 'all'"),
         ("'pairs/a.py'", "device='tpu'", "the marker parity: device is 'tpu': expected 'cpu' or 'gpu'"),
-        ("'pairs/a.py'", "dtypes=('float32',)", "dtypes is ('float32',): expected ('float64',), or ('float64',"),
+        ("'pairs/a.py'", "dtypes=('float32',)", "dtypes is ('float32',): expected ('float64',), or that with"),
         ("'pairs/a.py'", "seed=1", "the marker parity takes device= and dtypes="),
         ("'pairs/a.py'", "'gpu'", "the marker parity takes device= and dtypes="),
         ("'pairs/b.py'", "", "pairs/b.py: no such pair file"),

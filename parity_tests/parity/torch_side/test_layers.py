@@ -158,6 +158,21 @@ def test_a_tap_hands_on_what_is_taught_where_that_fits() -> None:
     assert output.item() == 6.0
 
 
+def test_what_is_taught_lets_the_gradient_through_as_if_nothing_had_been() -> None:
+    """It is that of what is taught: of `relu` the branch on which this lies."""
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.ReLU(), nn.Linear(1, 1, bias=False)).double()
+    for parameter, value in zip(model.parameters(), (2.0, 3.0), strict=True):
+        nn.init.constant_(parameter, value)
+    for handed, slope in ((0.5, 12.0), (-0.5, 0.0)):
+        taught = {"0.output": torch.tensor([[handed]]).double()}
+        with watch(model, None, taught=taught) as layers:
+            output = model(torch.tensor([[4.0]]).double())
+        assert output.item() == 3 * max(handed, 0.0)
+        assert layers.forward["0.output"].item() == 8.0
+        (found,) = torch.autograd.grad(output.sum(), [next(model.parameters())])
+        assert found.item() == slope
+
+
 def test_what_is_no_floating_tensor_and_what_is_called_like_a_layer_is_no_tap() -> None:
     for value in (torch.arange(3), 1.0, None):
         with pytest.raises(NotCheckable, match=r"the tap 'here' was given a .*: expected a tensor of"):
