@@ -49,6 +49,11 @@ FORMULAS = (
     ("Adagrad", "`s += g^2`, `p -= lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps)`", "`p -= lr g / sqrt(s + eps)`",
      "epsilon under the root; begins at 0.1 with 1e-7 by default, torch at 0 with 1e-10; no `lr_decay`", "torch's"),
     ("Adamax", "`u = max(b2 u, abs(g) + eps)`; `p -= lr/c1 m / u`", "the same", "", "torch's"),
+    ("NAdam", "Adam's moments; `u = b1 (1 - 0.96^(t decay) / 2)`, `U = u1 ... ut`, `w` the next `u`; "
+     "`p -= lr ((1 - u)/(1 - U) g + w/(1 - U w) m) / (sqrt(v/c2) + eps)`",
+     "`p -= lr (b1 m/c1' + (1 - b1) g/c1) / (sqrt(v/c2) + eps)`, `c1'` of the next step",
+     "no `momentum_decay`: `u` is `b1` in all steps",
+     "torch's; `U` is rounded to float32 in every step, as torch rounds it, also beside float64 parameters"),
     ("RAdam", "Adam's moments; `p -= lr m/c1 r sqrt(c2) / (sqrt(v) + eps)`, and `lr m/c1` while the average is over at "
      "most 5 steps",
      "`p -= lr m/c1 r / (sqrt(v/c2) + eps)`",
@@ -214,6 +219,9 @@ parameters that have taken different numbers of steps, and a `clip` that does an
 
 - A gradient of JAX is never absent, and one that is zero still decays the parameter and its moments. Torch leaves a
   parameter without a gradient as it is: leave such a parameter out of what the optimizer is given.
+- NAdam keeps the product of its momenta in float32, and `load_state_dict` makes that float64 beside float64 parameters:
+  then torch itself goes on with other steps than it would have taken, and the optimizer is refused until the product is
+  float32 again. A state of the translation has the product in every element of a parameter.
 - What torch would have raised at, a compiled step cannot: beyond its `total_steps` OneCycleLR gives a rate
   that is not a number.
 - Centred RMSprop takes the square of a mean from a mean of squares. Where a gradient hardly changes, what is left under

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from parity.optimizers import PRODUCT
 from parity.recording import Arrays
 
 
@@ -21,7 +22,10 @@ def state_out(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor]) -
             if entry == "step":
                 steps[name] = int(value)
             elif isinstance(value, Tensor):
-                arrays[f"{entry}.{name}"] = value.detach().cpu().numpy().copy()
+                array = value.detach().cpu().numpy()
+                # Spread, as a port with other layouts, where one leaf holds several parameters, can have it, too.
+                spread = np.full(parameter.shape, array, _dtype(parameter)) if entry == PRODUCT else array.copy()
+                arrays[f"{entry}.{name}"] = spread
     if len(set(steps.values())) == 1:
         arrays["step"] = np.asarray(next(iter(steps.values())), np.int64)
     else:
@@ -54,4 +58,11 @@ def _entries(name: str, arrays: Arrays, names: list[str]) -> dict[str, Any]:
         meant = max((known for known in names if key.endswith(f".{known}")), key=len, default="")
         if meant == name and not key.startswith("step."):
             entries[key.removesuffix(f".{name}")] = torch.from_numpy(array.copy())
+    if PRODUCT in entries:
+        # A number of Python's becomes the tensor that a fresh optimizer makes; a tensor would be cast to float64.
+        entries[PRODUCT] = next(iter(entries[PRODUCT].flatten().tolist()), 1.0)
     return entries
+
+
+def _dtype(parameter: Tensor) -> Any:
+    return parameter.detach().cpu().numpy().dtype

@@ -67,6 +67,8 @@ STOCK = (
     Stock(Case("Adagrad", "Adagrad"), "adagrad(lr, 0.0, 1e-10)", lambda: optax.adagrad(RATE, 0.0, 1e-10),
           "epsilon under the root; by default it begins at 0.1 with 1e-7, torch at 0 with 1e-10; no lr_decay"),
     Stock(Case("Adamax", "Adamax"), "adamax(lr)", lambda: optax.adamax(RATE)),
+    Stock(Case("NAdam", "NAdam"), "nadam(lr)", lambda: optax.nadam(RATE),
+          "its momentum is the same in every step, where torch's begins at half of that"),
     Stock(Case("RAdam", "RAdam"), "radam(lr)", lambda: optax.radam(RATE),
           "epsilon added to the corrected root, where torch corrects after it"),
     Stock(Case("Adadelta", "Adadelta"), "adadelta(lr)", lambda: optax.adadelta(RATE)),
