@@ -19,7 +19,7 @@ USUAL: dict[str, tuple[float, ...]] = {
     "alpha": (0.9, 0.95, 0.99, 0.999),
     "rho": (0.9, 0.95, 0.99),
     "lr_decay": (0.0, 1e-3, 0.1),
-    "initial_accumulator_value": (0.0, 1e-3, 0.1, 1.0),
+    "initial_accumulator_value": (0.0, 1e-10, 1e-8, 1e-6, 1e-3, 0.1, 1.0),
     "momentum_decay": (0.0, 4e-3, 0.01),
     "etas": (0.5, 1.2),
     "step_sizes": (1e-6, 50.0),
@@ -73,16 +73,18 @@ def otherwise(right: Guess, groups: list[int], largest: float, norm: float) -> I
     """
     read = right.optimizer
     options = read.groups[groups[0]].options
-    where = f" in group {groups[0]}" if len(groups) == 1 and len(read.groups) > 1 else ""
-    names = [name for name in (*OPTIONS[read.kind], *CYCLED) if name in options and name != "initial_lr"]
+    where = f", group {groups[0]}" if len(groups) == 1 and len(read.groups) > 1 else ""
+    names = [name for name in dict.fromkeys(("maximize", *OPTIONS[read.kind], *CYCLED)) if name in options]
     for name in names:
+        if name == "initial_lr":
+            continue
         value = options[name]
         for index in range(len(value)) if isinstance(value, tuple) else (None,):
             was = value if index is None else value[index]
             place = f"{name}[{index}]" if index is not None else name
             made = partial(_with_option, right, groups, name, index)
             starts = (not was,) if isinstance(was, bool) else _starts(name, was)
-            yield Otherwise(f"{read.kind}: {place}{where}", made, starts, was, not isinstance(was, bool))
+            yield Otherwise(f"{read.kind}{where}: {place}", made, starts, was, not isinstance(was, bool))
     yield from _clips(right, largest, norm)
     yield from _schedules(right)
     yield from _kinds(right)
@@ -114,8 +116,8 @@ def _clips(right: Guess, largest: float, norm: float) -> Iterator[Otherwise]:
 
     starts = {"norm": (norm / 2, 0.9 * norm), "value": (largest / 2, 0.9 * largest)}
     if clip is None:
-        yield Otherwise("clip_grad_norm_", lambda bound: clipped(Clip("norm", bound)), starts["norm"], None)
-        yield Otherwise("clip_grad_value_", lambda bound: clipped(Clip("value", bound)), starts["value"], None)
+        yield Otherwise("clip_grad_norm_:", lambda bound: clipped(Clip("norm", bound)), starts["norm"], None)
+        yield Otherwise("clip_grad_value_:", lambda bound: clipped(Clip("value", bound)), starts["value"], None)
         return
     name = f"clip_grad_{clip.by}_"
     if clip.by == "norm":
@@ -129,10 +131,10 @@ def _clips(right: Guess, largest: float, norm: float) -> Iterator[Otherwise]:
         f"{name}: bound", lambda bound: clipped(clip._replace(bound=bound)),
         (2 * clip.bound, clip.bound / 2, *starts[clip.by]), clip.bound,
     )  # fmt: skip
-    yield Otherwise(name, lambda _: clipped(None), ("none",), f"at {clip.bound:g}", solved=False)
+    yield Otherwise(f"{name}:", lambda _: clipped(None), ("none",), f"at {clip.bound:g}", solved=False)
     by = "value" if clip.by == "norm" else "norm"
     other = Clip("value" if clip.by == "norm" else "norm", clip.bound)
-    yield Otherwise("clipping", lambda _: clipped(other), (f"by {by}",), f"by {clip.by}", solved=False)
+    yield Otherwise("clipping:", lambda _: clipped(other), (f"by {by}",), f"by {clip.by}", solved=False)
 
 
 def _schedules(right: Guess) -> Iterator[Otherwise]:
@@ -143,6 +145,8 @@ def _schedules(right: Guess) -> Iterator[Otherwise]:
     def scheduled(options: Options) -> Guess:
         return right._replace(optimizer=replace(right.optimizer, schedule=schedule._replace(options=options)))
 
+    left_out = replace(right.optimizer, schedule=None)
+    yield Otherwise(f"{schedule.kind}:", lambda _: right._replace(optimizer=left_out), ("none",), "there", solved=False)
     for name, was in schedule.options.items():
         for index in range(len(was)) if name == "milestones" else (None,):
             value = was if index is None else was[index]
@@ -156,9 +160,7 @@ def _schedules(right: Guess) -> Iterator[Otherwise]:
                 near = [value + far for step in range(1, NEARBY + 1) for far in (-step, step) if value + far > 0]
                 yield Otherwise(what, made, (*near, 2 * value, value // 2 or 1), value, solved=False)
             elif isinstance(value, float):
-                yield Otherwise(what, made, (1.0, 0.9, 0.5, 0.1, 0.0, 2 * value, value / 2), value)
-    left_out = replace(right.optimizer, schedule=None)
-    yield Otherwise(schedule.kind, lambda _: right._replace(optimizer=left_out), ("none",), "there", solved=False)
+                yield Otherwise(what, made, _starts("", value), value)
 
 
 WHOLE = ("step_size", "total_iters", "T_max", "total_steps")
@@ -186,4 +188,4 @@ def _kinds(right: Guess) -> Iterator[Otherwise]:
 
     kinds = [kind for kind in BESIDE if kind != read.kind and not (read.kind == "AdamW" and kind == "Adam")]
     for kind in kinds if read.schedule is None else ():
-        yield Otherwise("optimizer", of_kind, (kind,), read.kind, solved=False)
+        yield Otherwise("optimizer:", of_kind, (kind,), read.kind, solved=False)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import cache
-from itertools import islice
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from parity.judging.difference import largest
-from parity.judging.hints.evidence import AT_MOST, DIGITS, Apart, Hint, to_digits
+from parity.judging.hints.evidence import AT_MOST, BLURRED, DIGITS, UNEXPLAINED, Apart, Hint, to_digits
 from parity.judging.hints.guesses import Otherwise, otherwise
 from parity.judging.hints.ran import LONGEST, Guess, Ran
 from parity.recording import Array, Arrays
@@ -20,27 +19,31 @@ from parity.verdict import EPS
 ITERATIONS = 12
 """Of the secant method at most."""
 BEFORE, AFTER = 3, 9
-"""So many steps before and after the one that is explained have to bear the explanation out, and the first."""
+"""So many steps before and after the one that is explained have to bear it out, and three others."""
 MANY = (*DIGITS, 12)
 """A value is taken with as few digits as still explain everything."""
 NEAR = 1e-14
 """Two values of the secant method that are as near as this are one."""
+PLAIN = 3
+"""A value of so many digits is one that somebody wrote; one that needs more is told where there is no other."""
 TOLD = 2
 """So many explanations that no step tells apart are told."""
 
 
 class Explained(NamedTuple):
-    """An explanation in words, and the share of the difference that it leaves."""
+    """An explanation in words, the share of the difference that it leaves, and how many digits its value needs."""
 
     words: str
     left: float
+    digits: int = 0
 
 
 class Fits(NamedTuple):
-    """A value with which everything is explained, and the share of the difference that it leaves."""
+    """A value with which everything is explained, the share that it leaves, and the digits that it needs."""
 
     value: Any
     left: float
+    digits: int = 0
 
 
 class Seen(NamedTuple):
@@ -69,7 +72,7 @@ class Search:
 
     def __init__(self, ran: Ran, at: Seen, steps: int) -> None:
         self.ran, self.at = ran, at
-        others = {0, *range(max(0, at.number - BEFORE), min(steps, at.number + AFTER + 1))}
+        others = {0, *range(max(0, at.number - BEFORE), min(steps, at.number + AFTER + 1)), steps // 2, steps - 1}
         self.others = sorted(others - {at.number})
         self.seen = cache(lambda number: seen(ran, number))
 
@@ -81,7 +84,7 @@ class Search:
         sizes = max(map(largest, slopes.values())), ran.norm(at.number, 2.0)
         for one in otherwise(ran.right, groups, *sizes):
             if (fits := self.fitting(one)) is not None:
-                yield Explained(words(one, fits.value), fits.left)
+                yield Explained(words(one, fits.value), fits.left, fits.digits)
         yield from self.forms()
 
     def fitting(self, one: Otherwise) -> Fits | None:
@@ -96,7 +99,7 @@ class Search:
         if len(tried) > 1 and np.isfinite(value := self.secant(one, tried[0][1:], tried[1][1:])):
             for digits in MANY:
                 if (fits := self.fits(one, to_digits(value, digits))) is not None:
-                    return fits
+                    return fits._replace(digits=digits)
         return None
 
     def secant(self, one: Otherwise, near: tuple[float, Array], far: tuple[float, Array]) -> float:
@@ -124,29 +127,34 @@ class Search:
         return np.concatenate([*parts, np.zeros(0)])
 
     def fits(self, one: Otherwise, value: Any) -> Fits | None:
-        """Whether this value explains the step and is borne out by the others."""
+        """Whether this value explains the step and is borne out by the others, but for those that are too far on."""
         guess = one.made(value)
-        left = left_by(self.at, self.ran.modelled(guess, self.at.number), int(one.solved))
-        if left is None or not all(self.borne_out(guess, number) for number in self.others):
-            return None
-        return Fits(value, left)
+        near = [n for n in self.others if n <= LONGEST or self.ran.recorded(guess.optimizer, n)]
+        left = self.left(lambda number: self.ran.modelled(guess, number), near, int(one.solved))
+        return None if left is None else Fits(value, left)
 
-    def borne_out(self, guess: Guess, number: int) -> bool:
-        """Whether nothing in another step contradicts a guess; one that would need too many steps again does not."""
-        if not (self.ran.recorded(guess.optimizer, number) or number <= LONGEST):
-            return True
-        return contradicted(self.seen(number), self.ran.modelled(guess, number)) is False
+    def left(self, model_of: Callable[[int], Arrays], others: Iterable[int], unknowns: int = 0) -> float | None:
+        """The share of the difference that models of the steps leave; None where they do not explain all of them."""
+        at, model = self.at, model_of(self.at.number)
+        apart = {name: both for name, both in at.apart.items() if name in model}
+        share = max((largest(model[name] - both.there) / both.far for name, both in apart.items()), default=np.inf)
+        if not share <= AT_MOST or contradicted(at, model):
+            return None
+        # A value that one number tells may be any; further steps are further numbers.
+        told, needed = sum(both.told_by for both in apart.values()), 1 + unknowns
+        for number in others:
+            if contradicted(there := self.seen(number), model_of(number)):
+                return None
+            told += bool(there.apart)
+        return share if told >= (needed if share <= UNEXPLAINED else BLURRED * needed) else None
 
     def forms(self) -> Iterator[Explained]:
         """The forms of Optax that are taken for torch's."""
         ran, right = self.ran, self.ran.right.optimizer
-        if self.at.number > LONGEST:
-            return
-        for form in ran.optax.forms(right.kind, right.groups[0].options):
-            ended = [self.at.number, *(number for number in self.others if number <= LONGEST)]
-            models = {number: ran.in_form(form, number) for number in ended}
-            left = left_by(self.at, models.pop(self.at.number), 0)
-            if left is not None and not any(contradicted(self.seen(n), model) for n, model in models.items()):
+        near = [number for number in self.others if number <= LONGEST]
+        for form in ran.optax.forms(right.kind, right.groups[0].options) if self.at.number <= LONGEST else ():
+            left = self.left(partial(ran.in_form, form), near)
+            if left is not None:
                 yield Explained(f"{right.kind}: {form.words} on the jax side, not on the torch side", left)
 
     def rate(self) -> Iterator[Explained]:
@@ -163,7 +171,7 @@ class Search:
         one = Otherwise("", made, (0.5, 2.0), 1.0)
         known = [(value, self.off(made(value))) for value in one.starts]
         factor = self.secant(one, known[0], known[1])
-        left = left_by(self.at, ran.modelled(made(factor), number), 1) if np.isfinite(factor) else None
+        left = self.left(lambda number: ran.modelled(made(factor), number), (), 1) if np.isfinite(factor) else None
         if left is not None:
             told = f"lr {factor * rates[0]:.6g} in step {number} on the jax side, {rates[0]:.6g} on the torch side"
             yield Explained(f"{read.kind}: {told}: another schedule", left)
@@ -182,24 +190,22 @@ def of_optimizer(ran: Ran, steps: int) -> Hint | None:
         if at is None:
             return None
         search = Search(ran, at, steps)
-        found = list(islice(search.explanations(), TOLD)) or list(search.rate())
+        found = simplest(search.explanations()) or list(search.rate())
     if not found:
         return None
     return Hint(" or ".join(one.words for one in found), max(one.left for one in found))
 
 
+def simplest(found: Iterable[Explained]) -> list[Explained]:
+    """The explanations to be told: those whose values have the fewest digits, where some have few."""
+    ordered = sorted(found, key=lambda one: one.digits)
+    plain = [one for one in ordered if one.digits <= PLAIN]
+    return (plain or ordered)[:TOLD]
+
+
 def seen(ran: Ran, number: int) -> Seen:
     """A step of the JAX side's."""
     return Seen(number, ran.after(number), ran.modelled(ran.right, number))
-
-
-def left_by(at: Seen, model: Arrays, unknowns: int) -> float | None:
-    """The share of the difference that a model of the step leaves; None where it does not explain all of it."""
-    if contradicted(at, model):
-        return None
-    lefts = [apart.left(model[name], unknowns) for name, apart in at.apart.items() if name in model]
-    told = [left for left in lefts if left is not None]
-    return max(told) if told and len(told) == len(lefts) else None
 
 
 def contradicted(at: Seen, model: Arrays) -> bool:
@@ -213,7 +219,7 @@ def contradicted(at: Seen, model: Arrays) -> bool:
 
 def words(one: Otherwise, value: Any) -> str:
     """What is otherwise, with both values."""
-    if one.what.partition(" ")[2] == "lr" and value / one.was > 0:
+    if one.what.endswith(": lr") and value / one.was > 0:
         beside = f"{value / one.was:.6g} times as large as {one.was:g} on the torch side"
         return f"{one.what} {value:g} on the jax side, {beside}"
     return f"{one.what} {_shown(value)} on the jax side, {_shown(one.was)} on the torch side"

@@ -38,7 +38,9 @@ def of_leaves(case: Case, rate: float) -> Optimizer:
     scheduler = None if case.scheduler is None else case.scheduler(optimizer)
     read = read_torch_optimizer(optimizer, tensors, scheduler, case.clip)
     groups = (group._replace(parameters=tuple(NAMES[name] for name in group.parameters)) for group in read.groups)
-    return replace(read, groups=tuple(groups), shapes={NAMES[name]: shape[::-1] for name, shape in read.shapes.items()})
+    shapes = {NAMES[name]: shape[::-1] for name, shape in read.shapes.items()}
+    # Fresh: what Adagrad remembers already follows from its options.
+    return replace(read, groups=tuple(groups), shapes=shapes, state={})
 
 
 def changed(case: Case, rate: float, change: Changed, steps: int = 10) -> Pair:
