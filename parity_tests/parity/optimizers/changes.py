@@ -76,6 +76,7 @@ def altered(read: Optimizer, change: Change) -> Optimizer:
 
 def named(change: Change) -> str:
     """What a verdict has to say of the change: the option and its value, in the words of torch's signature."""
+    change = SMALL.get(change, change)
     part, _, name = change.option.partition(".")
     if part == "clip":
         name = {"bound": "bound", "order": "norm_type", "by": "clipping: by"}[name]

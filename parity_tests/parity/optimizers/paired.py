@@ -11,14 +11,17 @@ import optax
 import torch
 from torch import Tensor
 
-from parity import Pair, read_torch_optimizer, to_optax
+from parity import Pair, check, read_torch_optimizer, to_optax
 from parity.optimizers import Optimizer
-from parity_tests.parity.optimizers.cases import Case
+from parity_tests.parity.optimizers.cases import CASES, Case
+from parity_tests.parity.optimizers.changes import SMALL, Change, altered
 from parity_tests.parity.tiny import tiny
 from parity_tests.parity.tiny_draws import draw_parameters
 
 NAMES = {name: f"{name.replace('weight', 'kernel')}.value" for name in draw_parameters(0)}
 """Torch's names in the order of its parameters, and those of the leaves."""
+RATE = 0.01
+NAMED = {case.name: case for case in CASES}
 Changed = Callable[[Optimizer], Optimizer]
 
 
@@ -46,6 +49,14 @@ def of_leaves(case: Case, rate: float) -> Optimizer:
 def changed(case: Case, rate: float, change: Changed, steps: int = 10) -> Pair:
     """The pair whose JAX side has the translation with a change."""
     return tiny(steps, torch=in_torch(case, rate), jax={"optimizer": lambda: to_optax(change(of_leaves(case, rate)))})
+
+
+def said(change: Change) -> str:
+    """The first difference that a check finds where the JAX side has the change."""
+    case = NAMED[change.case]
+    rate = 1.0 if change.option == "step_sizes" else RATE
+    pair = changed(case, rate, lambda read: altered(read, SMALL.get(change, change)), 45 if case.scheduler else 10)
+    return str(check(pair, dtypes=("float64",), loops=()).first_difference or "")
 
 
 def beside(case: Case, rate: float, make: Callable[[], optax.GradientTransformation], steps: int = 10) -> Pair:
