@@ -17,6 +17,8 @@ from parity.jax_side.schedules import RATES as SCHEDULES
 from parity.torch_side import described, schedules
 from parity_tests.parity.optimizers.beside import CARRIED, STEPS, all_ways
 from parity_tests.parity.optimizers.cases import CASES, RATES
+from parity_tests.parity.optimizers.changes import CHANGES, SMALL
+from parity_tests.parity.optimizers.paired import said
 from parity_tests.parity.optimizers.stock import RATE, STOCK, measured
 from parity_tests.proof import ROOT, put, table
 
@@ -93,6 +95,17 @@ def own() -> str:
     return table(("torch", "Optax", "float64", "float32", "why"), lines)
 
 
+def options() -> str:
+    """What a check says of each option that is changed by little on the JAX side."""
+    lines = []
+    for change in CHANGES:
+        first, _, words = said(change).partition("; ")
+        told = SMALL.get(change, change)
+        lines.append([change.case, f"`{change.option}`", f"`{told.value}`", first.partition(", tensor ")[0], words])
+        print(lines[-1], flush=True)
+    return table(("case", "option", "on the JAX side", "first difference", "what is said of it"), lines)
+
+
 def formulas() -> str:
     """The formulas of both frameworks."""
     return table(("", "torch", "Optax", "where they differ", "the translation"), FORMULAS)
@@ -131,7 +144,7 @@ def page() -> str:
     return PAGE_TEXT.format(
         versions=versions, steps=STEPS, carried=CARRIED, rate=RATE, formulas=formulas(), rates=rates(),
         refused=refused(), small=RATES["small"], large=RATES["very large"],
-        own=own(), agreement=agreement(), longest=LONGEST, cosine=multiplied_up(),
+        own=own(), agreement=agreement(), options=options(), longest=LONGEST, cosine=multiplied_up(),
     )  # fmt: skip
 
 
@@ -202,6 +215,16 @@ small is a rate of {small:g}, very large {large:g}; a state is carried over afte
 of the tests is 1e-12, in float32 1e-5.
 
 {agreement}
+
+## What is said of an option that is otherwise
+
+Where both sides of a pair name an optimizer and their updates differ, torch's is read, and the step is taken again with
+other values of every option, with another schedule or clipping, another kind, and in the forms that Optax has; what
+leaves of the difference no more than rounding, and is borne out by other steps, is named with both values. Here each
+option has another value in the translation on the JAX side of a small classifier that is trained at a rate of
+{rate:g}.
+
+{options}
 
 ## Optax's own optimizers
 
