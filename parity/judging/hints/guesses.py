@@ -50,16 +50,21 @@ class Otherwise:
     Attributes:
         what: whose value it is, as `AdamW: weight_decay`.
         made: the optimizer with a value.
-        starts: values from which the right one is looked for; with `solved` false no other ones are.
+        usual: values from which the right one is looked for; with `solved` false no other ones are.
         was: torch's value.
         solved: whether the value is any number.
     """
 
     what: str
     made: Callable[[Any], Guess]
-    starts: tuple[Any, ...]
+    usual: tuple[Any, ...]
     was: Any
     solved: bool = True
+
+    @property
+    def starts(self) -> tuple[Any, ...]:
+        """The usual values that are not torch's own, each once."""
+        return tuple(dict.fromkeys(value for value in self.usual if value != self.was))
 
 
 def otherwise(right: Guess, groups: list[int], largest: float, norm: float) -> Iterator[Otherwise]:
@@ -91,9 +96,7 @@ def otherwise(right: Guess, groups: list[int], largest: float, norm: float) -> I
 
 
 def _starts(name: str, was: float) -> tuple[float, ...]:
-    usual = USUAL.get(name, ())
-    near = (2 * was, was / 2, -was) if was else (1e-6, 1e-2)
-    return tuple(dict.fromkeys(value for value in (*usual, *near) if value != was))
+    return (*USUAL.get(name, ()), *((2 * was, was / 2, -was) if was else (1e-6, 1e-2)))
 
 
 def _with_option(right: Guess, groups: list[int], name: str, index: int | None, value: Any) -> Guess:
@@ -125,7 +128,7 @@ def _clips(right: Guess, largest: float, norm: float) -> Iterator[Otherwise]:
         orders = (1.0, 2.0, float("inf"), clip.order + 0.01)
         yield Otherwise(
             f"{name}: norm_type", lambda order: clipped(clip._replace(order=order)),
-            tuple(order for order in orders if order != clip.order), clip.order,
+            orders, clip.order,
         )  # fmt: skip
     yield Otherwise(
         f"{name}: bound", lambda bound: clipped(clip._replace(bound=bound)),
