@@ -16,6 +16,8 @@ from parity.recording import Arrays
 Options = Mapping[str, Any]
 STEP = "step"
 """The entry of a state that counts the steps that were taken."""
+PRODUCT = "mu_product"
+"""The product of NAdam's momenta so far, a float32 number of each parameter; a state has it in every element of one."""
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "SGD": ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"),
@@ -24,6 +26,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "RMSprop": ("lr", "alpha", "eps", "weight_decay", "momentum", "centered", "maximize"),
     "Adagrad": ("lr", "lr_decay", "eps", "weight_decay", "initial_accumulator_value", "maximize"),
     "Adamax": ("lr", "betas", "eps", "weight_decay", "maximize"),
+    "NAdam": ("lr", "betas", "eps", "weight_decay", "momentum_decay", "decoupled_weight_decay", "maximize"),
     "RAdam": ("lr", "betas", "eps", "weight_decay", "decoupled_weight_decay", "maximize"),
     "Adadelta": ("lr", "rho", "eps", "weight_decay", "maximize"),
     "Rprop": ("lr", "etas", "step_sizes", "maximize"),
@@ -33,6 +36,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 ENTRIES = {
     "Adagrad": ("sum",),
     "Adamax": ("exp_avg", "exp_inf"),
+    "NAdam": ("exp_avg", "exp_avg_sq", PRODUCT),
     "RAdam": ("exp_avg", "exp_avg_sq"),
     "Adadelta": ("square_avg", "acc_delta"),
     "Rprop": ("prev", "step_size"),
@@ -139,6 +143,8 @@ def fresh(entry: str, options: Options) -> float:
     """What an entry holds before the first step."""
     if entry == "step_size":
         return float(options["lr"])
+    if entry == PRODUCT:
+        return 1.0
     return float(options["initial_accumulator_value"]) if entry == "sum" else 0.0
 
 

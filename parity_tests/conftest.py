@@ -94,8 +94,8 @@ QUICK = (
     "test_what_is_frozen_on_both_sides_agrees_in_both_dtypes",
     "test_what_is_not_declared_must_move",
 )
-"""In the names of tests that are run all the same: of bfloat16, layers in float32, taps and frozen parameters the mistake
-that each is for."""
+"""In the names of tests that are run all the same: of bfloat16, layers in float32, taps and frozen parameters the
+mistake that each is for."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -17,6 +17,8 @@ from parity.jax_side.schedules import RATES as SCHEDULES
 from parity.torch_side import described, schedules
 from parity_tests.parity.optimizers.beside import CARRIED, STEPS, all_ways
 from parity_tests.parity.optimizers.cases import CASES, RATES
+from parity_tests.parity.optimizers.changes import CHANGES, SMALL
+from parity_tests.parity.optimizers.paired import said
 from parity_tests.parity.optimizers.stock import RATE, STOCK, measured
 from parity_tests.proof import ROOT, put, table
 
@@ -49,6 +51,11 @@ FORMULAS = (
     ("Adagrad", "`s += g^2`, `p -= lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps)`", "`p -= lr g / sqrt(s + eps)`",
      "epsilon under the root; begins at 0.1 with 1e-7 by default, torch at 0 with 1e-10; no `lr_decay`", "torch's"),
     ("Adamax", "`u = max(b2 u, abs(g) + eps)`; `p -= lr/c1 m / u`", "the same", "", "torch's"),
+    ("NAdam", "Adam's moments; `u = b1 (1 - 0.96^(t decay) / 2)`, `U = u1 ... ut`, `w` the next `u`; "
+     "`p -= lr ((1 - u)/(1 - U) g + w/(1 - U w) m) / (sqrt(v/c2) + eps)`",
+     "`p -= lr (b1 m/c1' + (1 - b1) g/c1) / (sqrt(v/c2) + eps)`, `c1'` of the next step",
+     "no `momentum_decay`: `u` is `b1` in all steps",
+     "torch's; `U` is rounded to float32 in every step, as torch rounds it, also beside float64 parameters"),
     ("RAdam", "Adam's moments; `p -= lr m/c1 r sqrt(c2) / (sqrt(v) + eps)`, and `lr m/c1` while the average is over at "
      "most 5 steps",
      "`p -= lr m/c1 r / (sqrt(v/c2) + eps)`",
@@ -86,6 +93,17 @@ def own() -> str:
         for stock in STOCK
     ]  # fmt: skip
     return table(("torch", "Optax", "float64", "float32", "why"), lines)
+
+
+def options() -> str:
+    """What a check says of each option that is changed by little on the JAX side."""
+    lines = []
+    for change in CHANGES:
+        first, _, words = said(change).partition("; ")
+        told = SMALL.get(change, change)
+        lines.append([change.case, f"`{change.option}`", f"`{told.value}`", first.partition(", tensor ")[0], words])
+        print(lines[-1], flush=True)
+    return table(("case", "option", "on the JAX side", "first difference", "what is said of it"), lines)
 
 
 def formulas() -> str:
@@ -126,7 +144,7 @@ def page() -> str:
     return PAGE_TEXT.format(
         versions=versions, steps=STEPS, carried=CARRIED, rate=RATE, formulas=formulas(), rates=rates(),
         refused=refused(), small=RATES["small"], large=RATES["very large"],
-        own=own(), agreement=agreement(), longest=LONGEST, cosine=multiplied_up(),
+        own=own(), agreement=agreement(), options=options(), longest=LONGEST, cosine=multiplied_up(),
     )  # fmt: skip
 
 
@@ -198,6 +216,16 @@ of the tests is 1e-12, in float32 1e-5.
 
 {agreement}
 
+## What is said of an option that is otherwise
+
+Where both sides of a pair name an optimizer and their updates differ, torch's is read, and the step is taken again with
+other values of every option, with another schedule or clipping, another kind, and in the forms that Optax has; what
+leaves of the difference no more than rounding, and is borne out by other steps, is named with both values. Here each
+option has another value in the translation on the JAX side of a small classifier that is trained at a rate of
+{rate:g}.
+
+{options}
+
 ## Optax's own optimizers
 
 Given torch's constants, at a rate of {rate:g}.
@@ -214,6 +242,9 @@ parameters that have taken different numbers of steps, and a `clip` that does an
 
 - A gradient of JAX is never absent, and one that is zero still decays the parameter and its moments. Torch leaves a
   parameter without a gradient as it is: leave such a parameter out of what the optimizer is given.
+- NAdam keeps the product of its momenta in float32, and `load_state_dict` makes that float64 beside float64 parameters:
+  then torch itself goes on with other steps than it would have taken, and the optimizer is refused until the product is
+  float32 again. A state of the translation has the product in every element of a parameter.
 - What torch would have raised at, a compiled step cannot: beyond its `total_steps` OneCycleLR gives a rate
   that is not a number.
 - Centred RMSprop takes the square of a mean from a mean of squares. Where a gradient hardly changes, what is left under

@@ -13,12 +13,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from parity.jax_side.scalars import halved, one_minus_power, rectified
 from parity.jax_side.scalars import number as single
-from parity.jax_side.scalars import one_minus_power, rectified
-from parity.optimizers import Options
+from parity.optimizers import PRODUCT, Options
 
 Memory = dict[str, jax.Array]
 Taken = tuple[jax.Array, Memory]
+OF_PRODUCT = jnp.float32
+"""The dtype that torch keeps the product of NAdam's momenta in, and multiplies it in, whatever the parameter's is."""
 Rule = Callable[[jax.Array, jax.Array, Memory, Options, Any], Taken]
 
 
@@ -99,6 +101,25 @@ def adamax(slope: jax.Array, parameter: jax.Array, memory: Memory, o: Options, n
     return -step_size * (mean / largest), {"exp_avg": mean, "exp_inf": largest}
 
 
+def nadam(slope: jax.Array, parameter: jax.Array, memory: Memory, o: Options, number: Any) -> Taken:
+    """The moments of Adam; `p -= lr ((1 - u) / (1 - U) g + w / (1 - U w) m) / (sqrt(v / c2) + eps)`.
+
+    `u` is `b1` less the share of it that is `halved`, `w` that of the next step, and `U` the product of all `u` so far.
+    """
+    beta1, beta2 = o["betas"]
+    mean = lerp(memory["exp_avg"], slope, 1 - beta1)
+    share = in_dtype(1 - beta2, parameter)
+    square = in_dtype(beta2, parameter) * memory["exp_avg_sq"] + share * slope * slope
+    root = jnp.sqrt(square / in_dtype(one_minus_power(beta2, number), parameter)) + in_dtype(o["eps"], parameter)
+    left, following = (halved(o["momentum_decay"], number + ahead) for ahead in (0, 1))
+    product = memory[PRODUCT].astype(OF_PRODUCT) * (beta1 - beta1 * left).astype(OF_PRODUCT)
+    wide_product, mu_next = single(product), beta1 - beta1 * following
+    now = in_dtype(o["lr"] * ((1 - beta1) + beta1 * left) / (1 - wide_product), parameter)
+    onward = in_dtype(o["lr"] * mu_next / (1 - wide_product * mu_next), parameter)
+    kept = {"exp_avg": mean, "exp_avg_sq": square, PRODUCT: product.astype(parameter.dtype)}
+    return -(now * slope / root + onward * mean / root), kept
+
+
 def radam(slope: jax.Array, parameter: jax.Array, memory: Memory, o: Options, number: Any) -> Taken:
     """The moments of Adam; `p -= lr m / c1 r sqrt(c2) / (sqrt(v) + eps)`, and `lr m / c1` while there is no `r`.
 
@@ -136,7 +157,7 @@ def rprop(slope: jax.Array, parameter: jax.Array, memory: Memory, o: Options, nu
 
 RULES: dict[str, Rule] = {
     "SGD": sgd, "Adam": adam, "AdamW": adam, "RMSprop": rmsprop, "Adagrad": adagrad,
-    "Adamax": adamax, "RAdam": radam, "Adadelta": adadelta, "Rprop": rprop,
+    "Adamax": adamax, "NAdam": nadam, "RAdam": radam, "Adadelta": adadelta, "Rprop": rprop,
 }  # fmt: skip
 
 

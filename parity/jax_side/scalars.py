@@ -18,6 +18,8 @@ COUNT_BITS = 31
 """Of the int32 that counts steps."""
 NEAR = 0.5
 """Up to which four terms of a series are good to 1e-8."""
+SHRINKS = 0.96
+"""What NAdam's momentum is short of the full one by shrinks by this, raised to the momentum decay, in each step."""
 TRUSTED = 5.0
 """The length from which RAdam uses its average, as in torch."""
 
@@ -50,6 +52,13 @@ def one_minus_power(base: Any, count: jax.Array) -> jax.Array:
     known = isinstance(base, float)
     logarithm = number(math.log(base) if base > 0 else -math.inf) if known else jnp.log(base)
     return -jnp.expm1(number(count) * logarithm)
+
+
+def halved(decay: float, count: jax.Array) -> jax.Array:
+    """Which share of the full momentum NAdam leaves out in the step that is the `count`-th: half of it at first."""
+    if wide() == np.float64:
+        return 0.5 * number(SHRINKS) ** (number(count) * decay)
+    return 0.5 * jnp.exp(number(count) * (decay * math.log(SHRINKS)))
 
 
 def rectified(beta2: float, count: jax.Array) -> jax.Array:

@@ -34,6 +34,7 @@ class TorchState(NamedTuple):
     exp_avg: Any = None
     exp_avg_sq: Any = None
     max_exp_avg_sq: Any = None
+    mu_product: Any = None
     square_avg: Any = None
     grad_avg: Any = None
     sum: Any = None

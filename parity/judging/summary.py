@@ -14,6 +14,7 @@ from parity.judging.factors import MINIMUM_POWER
 from parity.judging.float32 import OTHER
 from parity.judging.hints.data import looks_like_another_batch, looks_like_data
 from parity.judging.hints.looks_like import looks_like
+from parity.judging.options import option_in_words
 from parity.judging.parting import in_float32
 from parity.judging.power import by_kind, multiplies_matrices, powerless, without_power, wrong_answers
 from parity.judging.score import score
@@ -195,6 +196,8 @@ def _hint(findings: Findings, first: Comparison) -> str:
 def _looks_like(findings: Findings, first: Comparison) -> str:
     if first.key.stage == "data":
         return _hint_of_data(findings, first)
+    if option := option_in_words(findings, first):
+        return option
     if first.loop in findings.runs:
         side: Framework = "torch" if first.loop.startswith("torch") else "jax"
         return looks_like(first.key, findings.judge, findings.runs[first.loop], side)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from parity.errors import NotCheckable
-from parity.optimizers import CYCLED, OPTIONS, STEP, Group, Optimizer, checked_state, differing
+from parity.optimizers import CYCLED, OPTIONS, PRODUCT, STEP, Group, Optimizer, checked_state, differing
 from parity.parts import Parts
 from parity.recording import Arrays, Dtype
 from parity.torch_side.clipping import read_clip
@@ -22,7 +22,6 @@ from parity.torch_side.schedules import checked_rates, moved_on, read_schedule
 WITHOUT_EFFECT = ("foreach", "fused", "capturable", "differentiable")
 """Options that say how a step is computed, and not which one it is."""
 NOT_TRANSLATED = {
-    "NAdam": "the running product of its momenta is rounded to float32, also beside float64 parameters",
     "LBFGS": "it evaluates the loss several times a step, which a transformation of gradients cannot",
     "SparseAdam": "it skips the rows without a gradient, and gradients of JAX are dense",
 }
@@ -115,7 +114,23 @@ def _kind(optimizer: torch.optim.Optimizer) -> str:
         raise NotCheckable(f"{kind}: the option {unknown[0]!r} of this torch is not known here")
     if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
         raise NotCheckable(f"{kind} has hooks on its steps, which may do anything: take them off")
+    if kind == "NAdam":
+        _checked_product(optimizer)
     return kind
+
+
+def _checked_product(optimizer: torch.optim.Optimizer) -> None:
+    """Nothing, where NAdam rounds the product of its momenta to float32 and uses it as a number of Python's."""
+    if asked := [name for name in ("capturable", "differentiable") if any(g[name] for g in optimizer.param_groups)]:
+        raise NotCheckable(
+            f"NAdam({asked[0]}=True): it rounds more to float32 then than it does otherwise; leave it out"
+        )
+    kept = [held[PRODUCT] for held in optimizer.state.values() if PRODUCT in held]
+    if torch.get_default_dtype() != torch.float32 or any(product.dtype != torch.float32 for product in kept):
+        raise NotCheckable(
+            f"NAdam: {PRODUCT} is kept in another dtype than float32, as after load_state_dict, and the steps depend "
+            f"on it: make it float32, state[{PRODUCT!r}] = state[{PRODUCT!r}].float(), and leave the default dtype"
+        )
 
 
 def _named(kind: str, group: dict[str, Any], names: dict[int, str], trained: Mapping[str, Tensor]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from parity.optimizers import PRODUCT
 from parity.recording import Arrays
 from parity.torch_side.models import to_numpy
 
@@ -22,7 +23,11 @@ def state_out(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor]) -
             if entry == "step":
                 steps[name] = int(value)
             elif isinstance(value, Tensor):
-                arrays[f"{entry}.{name}"] = to_numpy(value)
+                array = to_numpy(value)
+                if entry == PRODUCT:
+                    # Spread, as a port with other layouts, where one leaf holds several parameters, can have it, too.
+                    array = np.full(parameter.shape, array, to_numpy(parameter).dtype)
+                arrays[f"{entry}.{name}"] = array
     if len(set(steps.values())) == 1:
         arrays["step"] = np.asarray(next(iter(steps.values())), np.int64)
     else:
@@ -55,4 +60,7 @@ def _entries(name: str, arrays: Arrays, names: list[str]) -> dict[str, Any]:
         meant = max((known for known in names if key.endswith(f".{known}")), key=len, default="")
         if meant == name and not key.startswith("step."):
             entries[key.removesuffix(f".{name}")] = torch.from_numpy(array.copy())
+    if PRODUCT in entries:
+        # A number of Python's becomes the tensor that a fresh optimizer makes; a tensor would be cast to float64.
+        entries[PRODUCT] = next(iter(entries[PRODUCT].flatten().tolist()), 1.0)
     return entries

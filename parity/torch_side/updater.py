@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from parity.parts import Parts, blame
 from parity.recording import Arrays
+from parity.torch_side.models import default_dtype
 from parity.torch_side.optimizer import state_in, state_out
 
 STEP = "step"
@@ -32,7 +34,8 @@ class Updater:
         # SGD alone does not count its steps, and would keep a count that it is given as it is.
         uncounted = self._scheduler is not None and isinstance(self._optimizer, torch.optim.SGD)
         begun = {name: array for name, array in state.items() if name != STEP or not uncounted}
-        state_in(self._optimizer, parameters, begun, frozen=parts.frozen)
+        with self._as_torch_counts():
+            state_in(self._optimizer, parameters, begun, frozen=parts.frozen)
         if self._scheduler is not None:
             for _ in range(int(state.get(STEP, np.zeros(())))):
                 self._move_on()
@@ -46,10 +49,14 @@ class Updater:
                 parameter.grad = None
         if self._parts.side.clip is not None:
             self._parts.clip(list(self._parameters.values()))
-        with blame("torch", "optimizer"):
+        with self._as_torch_counts(), blame("torch", "optimizer"):
             self._optimizer.step()
         if self._scheduler is not None:
             self._move_on()
+
+    def _as_torch_counts(self) -> AbstractContextManager[None]:
+        """NAdam keeps a number in torch's default dtype: float32, also beside float64 parameters."""
+        return default_dtype("float32") if isinstance(self._optimizer, torch.optim.NAdam) else nullcontext()
 
     def state(self) -> Arrays:
         """What the optimizer remembers, as canonical arrays."""

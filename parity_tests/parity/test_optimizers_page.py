@@ -7,6 +7,7 @@ from typing import Any
 
 from parity_tests.optimizers import PAGE, formulas, rates, refused
 from parity_tests.parity.optimizers.cases import CASES
+from parity_tests.parity.optimizers.changes import CHANGES
 from parity_tests.parity.optimizers.stock import STOCK
 
 
@@ -16,6 +17,8 @@ def test_the_page_tells_every_formula_schedule_refusal_and_row() -> None:
         assert table in page, "run python -m parity_tests.optimizers"
     for name in (case.name for case in (*CASES, *(stock.case for stock in STOCK))):
         assert f"\n| {name} | " in page, "run python -m parity_tests.optimizers"
+    for change in CHANGES:
+        assert f"\n| {change.case} | `{change.option}` | " in page, "run python -m parity_tests.optimizers"
 
 
 def test_its_code_runs_and_carries_the_state_over() -> None:

@@ -24,6 +24,8 @@ ROUNDING = 16
 """Rounding may leave so many eps of the size of an array unexplained, whatever that is of the difference."""
 AT_MOST = 2e-2
 """Where rounding might leave more than this share of a difference, nothing is told of it."""
+BLURRED = 16
+"""A share of more than `UNEXPLAINED`, which rounding blurs, asks for so many times as many numbers that bear it out."""
 DIGITS = (2, 3, 6)
 """A constant is taken with as few digits as still explain everything."""
 FEW = 6
@@ -114,8 +116,8 @@ class Apart:
         allowed = self.within / self.far
         if not share <= allowed <= AT_MOST:
             return None
-        # A share of a millionth is no chance. One that rounding blurs asks for more numbers that bear it out.
-        needed = 1 + unknowns if share <= UNEXPLAINED else 16 * (1 + unknowns)
+        # A share of a millionth is no chance.
+        needed = 1 + unknowns if share <= UNEXPLAINED else BLURRED * (1 + unknowns)
         return share if self.told_by >= needed else None
 
     @cached_property

@@ -42,6 +42,7 @@ QUICK = (
     "AdamW, AMSGrad, maximize",
     "RMSprop, all, maximize",
     "Adagrad, all, maximize",
+    "NAdam, two groups",
     "RAdam",
     "Adadelta",
     "Rprop",
@@ -101,8 +102,17 @@ def test_an_option_that_is_a_little_different_is_seen_and_named(change: Change) 
         ("RAdam", scalars, "TRUSTED", 4.0),
         ("AdamW", rules, "one_minus_power", lambda base, count: 1.0),
         ("RMSprop", translated, "fresh", lambda entry, options: 1.0),
+        ("NAdam", rules, "halved", lambda decay, count: jnp.asarray(0.5)),
+        ("NAdam", rules, "OF_PRODUCT", jnp.float64),
     ],
-    ids=["no 1e-6", "trusted too early", "no bias correction", "moments begin at 1"],
+    ids=[
+        "no 1e-6",
+        "trusted too early",
+        "no bias correction",
+        "moments begin at 1",
+        "momentum stays at half",
+        "the product in float64",
+    ],
 )
 def test_a_mistake_in_the_translation_is_seen(
     case: str, module: Any, name: str, wrong: Any, monkeypatch: pytest.MonkeyPatch
@@ -123,6 +133,8 @@ DRAWN: dict[str, dict[str, Any]] = {
                 "centered": TRUE},
     "Adagrad": {"lr_decay": NUMBER, "weight_decay": NUMBER, "initial_accumulator_value": NUMBER},
     "Adamax": {"betas": st.tuples(NUMBER, NUMBER), "weight_decay": NUMBER},
+    "NAdam": {"betas": st.tuples(NUMBER, NUMBER), "weight_decay": NUMBER, "momentum_decay": NUMBER,
+              "decoupled_weight_decay": TRUE},
     "RAdam": {"betas": st.tuples(NUMBER, NUMBER), "weight_decay": NUMBER, "decoupled_weight_decay": TRUE},
     "Adadelta": {"rho": NUMBER, "eps": st.sampled_from([1e-6, 1e-3]), "weight_decay": NUMBER},
     "Rprop": {"etas": st.tuples(st.sampled_from([0.3, 0.5]), st.sampled_from([1.1, 2.0]))},

@@ -90,6 +90,10 @@ OPTIMIZERS = (
     Case("Adamax", "Adamax"),
     Case("Adamax, all, maximize", "Adamax",
          {"betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 1e-3, "maximize": True}),
+    Case("NAdam", "NAdam"),
+    Case("NAdam, all, maximize", "NAdam",
+         {"betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 1e-3, "momentum_decay": 0.02, "maximize": True}),
+    Case("NAdam, decoupled", "NAdam", {"weight_decay": 0.03, "decoupled_weight_decay": True}),
     Case("RAdam", "RAdam"),
     Case("RAdam, all, maximize", "RAdam",
          {"betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 1e-3, "maximize": True}),
@@ -105,6 +109,7 @@ GROUPS = (
     Case("SGD, two groups", "SGD", {"momentum": 0.9, "dampening": 0.5}, {"momentum": 0.0, "weight_decay": 0.1}),
     Case("Adam, two groups", "Adam", {"amsgrad": True}, {"betas": (0.5, 0.9), "amsgrad": False, "maximize": True}),
     Case("AdamW, two groups", "AdamW", {"weight_decay": 0.03}, {"weight_decay": 0.0}),
+    Case("NAdam, two groups", "NAdam", {}, {"betas": (0.5, 0.9), "momentum_decay": 0.1}),
     Case("RMSprop, two groups", "RMSprop", {"centered": True}, {"centered": False, "momentum": 0.9}),
     Case("Adagrad, two groups", "Adagrad", {}, {"lr_decay": 0.1, "initial_accumulator_value": 0.5}),
 )

@@ -36,6 +36,9 @@ CHANGES = [
              maximize=True),
     *changes("Adamax", lr=101.0, eps=1.1e-8, weight_decay=1e-6, maximize=True),
     *(Change("Adamax", option, betas) for option, betas in BETAS.items()),
+    *changes("NAdam", lr=101.0, eps=1.1e-8, weight_decay=1e-6, momentum_decay=0.0041, maximize=True),
+    *(Change("NAdam", option, betas) for option, betas in BETAS.items()),
+    *changes("NAdam, decoupled", decoupled_weight_decay=False),
     *changes("RAdam", lr=101.0, eps=1.1e-8, weight_decay=1e-6, maximize=True),
     *(Change("RAdam", option, betas) for option, betas in BETAS.items()),
     *changes("RAdam, decoupled", decoupled_weight_decay=False),
@@ -69,3 +72,32 @@ def altered(read: Optimizer, change: Change) -> Optimizer:
     groups = tuple(group._replace(options={**group.options, part: change.value}) for group in read.groups)
     state = {} if part == "initial_accumulator_value" else read.state
     return replace(read, groups=groups, state=state)
+
+
+def named(change: Change) -> str:
+    """What a verdict has to say of the change: the option and its value, in the words of torch's signature."""
+    change = SMALL.get(change, change)
+    part, _, name = change.option.partition(".")
+    if part == "clip":
+        name = {"bound": "bound", "order": "norm_type", "by": "clipping: by"}[name]
+        return f"{name} {_shown(change.value)} on the jax side"
+    if name == "milestones":
+        return f"milestones[{len(change.value) - 1}] {change.value[-1]} on the jax side"
+    value, place = change.value, name if part == "schedule" else part
+    if isinstance(value, tuple):
+        # Of a pair of numbers the one that is no round number is the one that was changed.
+        index = int(name) if name else max(range(len(value)), key=lambda at: len(f"{value[at]:g}"))
+        place, value = f"{place}[{index}]", value[index]
+    return f"{place} {_shown(value)} on the jax side"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+SMALL = {
+    change: change._replace(value=0.0303 if change.option == "max_lr" else 0.0101)
+    for change in CHANGES
+    if change.option in ("lr", "max_lr") and not change.case.startswith("Rprop")
+}
+"""The changes of a rate that go with a rate of 0.01."""

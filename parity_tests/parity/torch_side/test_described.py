@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -84,8 +85,12 @@ def of_half(parameters: Any) -> torch.optim.Optimizer:
 REFUSED: dict[str, tuple[Callable[[Any], torch.optim.Optimizer], str]] = {
     "LBFGS": (torch.optim.LBFGS, "LBFGS is not translated: it evaluates the loss several times a step"),
     "SparseAdam": (torch.optim.SparseAdam, "SparseAdam is not translated: it skips the rows without a gradient"),
-    "NAdam": (torch.optim.NAdam, "NAdam is not translated: the running product of its momenta is rounded to float32"),
     "ASGD": (torch.optim.ASGD, "ASGD is not translated: nobody has written it yet"),
+    "NAdam, capturable": (
+        partial(torch.optim.NAdam, capturable=True),
+        r"NAdam\(capturable=True\): it rounds more to f",
+    ),
+    "NAdam, differentiable": (partial(torch.optim.NAdam, differentiable=True), r"NAdam\(differentiable=True\): it rou"),
     "a subclass": (Mine, "Mine is not a class of torch.optim: what its steps are is not known; write it in Optax"),
     "a hook": (with_hook, "SGD has hooks on its steps, which may do anything: take them off"),
     "an option": (with_an_option_more, "SGD: the option 'lookahead' of this torch is not known here"),
@@ -111,6 +116,34 @@ def test_other_dtypes_are_refused() -> None:
     parameters = {"a": torch.ones(2, dtype=torch.bfloat16, requires_grad=True)}
     with pytest.raises(NotCheckable, match=r"SGD: a is torch\.bfloat16: only float32 and float64 are translated"):
         read_torch_optimizer(torch.optim.SGD(parameters.values()), parameters)
+
+
+def test_a_product_that_torch_has_loaded_is_refused() -> None:
+    parameters = {name: torch.ones(2, dtype=torch.float64, requires_grad=True) for name in ("a", "b")}
+    optimizer = torch.optim.NAdam(parameters.values())
+    for parameter in parameters.values():
+        parameter.grad = torch.ones(2, dtype=torch.float64)
+    optimizer.step()
+    loaded = torch.optim.NAdam(parameters.values())
+    loaded.load_state_dict(optimizer.state_dict())
+    with pytest.raises(NotCheckable, match="NAdam: mu_product is kept in another dtype than float32, as after load_st"):
+        read_torch_optimizer(loaded, parameters)
+    for held in loaded.state.values():
+        held["mu_product"] = held["mu_product"].float()
+    assert (
+        read_torch_optimizer(loaded, parameters).state.keys()
+        == read_torch_optimizer(optimizer, parameters).state.keys()
+    )
+
+
+def test_a_product_that_torch_would_begin_in_float64_is_refused() -> None:
+    parameters = {"a": torch.ones(2, dtype=torch.float64, requires_grad=True)}
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(NotCheckable, match="NAdam: mu_product is kept in another dtype than float32"):
+            read_torch_optimizer(torch.optim.NAdam(parameters.values()), parameters)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize("kind", ["Adam", "Adagrad", "RMSprop"])

@@ -17,6 +17,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "Adam": lambda parameters: torch.optim.Adam(parameters, lr=0.03),
     "AMSGrad": lambda parameters: torch.optim.Adam(parameters, lr=0.03, amsgrad=True),
     "AdamW": lambda parameters: torch.optim.AdamW(parameters, lr=0.03),
+    "NAdam": lambda parameters: torch.optim.NAdam(parameters, lr=0.03),
     "RMSprop": lambda parameters: torch.optim.RMSprop(parameters, lr=0.03, momentum=0.9, centered=True),
     "SGD with momentum": lambda parameters: torch.optim.SGD(parameters, lr=0.03, momentum=0.9),
     "SGD": lambda parameters: torch.optim.SGD(parameters, lr=0.03),

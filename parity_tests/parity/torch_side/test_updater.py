@@ -81,3 +81,17 @@ def test_a_run_goes_on_from_a_state_as_if_it_had_never_stopped() -> None:
     for name, array in steps[2].state.parameters.items():
         if name not in steps[2].gradients.buffers:
             assert np.array_equal(array, again.parameters[name]), name
+
+
+def test_nadam_keeps_its_product_in_float32_whatever_the_default_dtype_is() -> None:
+    """A run of a module in float64 makes that torch's default, in which NAdam would begin its product."""
+    side = live_side(pair(torch={"optimizer": torch.optim.NAdam}).torch, "torch", "float64", "cpu")
+    state = None
+    for step in side.run(side.initial(0), side.batches(0, 2)):
+        products = [array for name, array in step.state.optimizer.items() if name.startswith("mu_product.")]
+        assert products
+        assert all(array.dtype == np.float64 and np.all(array == np.float32(array)) for array in products)
+        if state is not None:
+            again = side.update(state, step.gradients.parameters)
+            assert all(np.array_equal(array, again.optimizer[name]) for name, array in step.state.optimizer.items())
+        state = step.state

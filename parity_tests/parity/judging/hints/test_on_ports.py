@@ -60,11 +60,11 @@ PLANTED: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "exact GELU": ("gpt", {"model": exact_gelu}, "h.0.mlp.c_proj.input",
                    f"as with exact GELU after h.0.mlp.c_fc.output where {FITS} tanh GELU"),
     "learning rate": ("gpt", {"optimizer": adamw(1.01e-3)}, "wte.weight",
-                      f"as with learning rate 0.00101, 1.01 times as large, where {FITS} 0.001"),
+                      "AdamW: lr 0.00101 on the jax side, 1.01 times as large as 0.001 on the torch side"),
     "Optax's own weight decay": ("gpt", {"optimizer": adamw(weight_decay=1e-4)}, "wte.weight",
-                                 f"as with weight decay 0.0001 where {FITS} 0.01"),
+                                 "AdamW: weight_decay 0.0001 on the jax side, 0.01 on the torch side"),
     "Adam's epsilon": ("convnet", {"optimizer": lambda: optax.adam(1e-3, eps=1e-7)}, "conv1.weight",
-                       f"as with epsilon 1e-07 where {FITS} 1e-08"),
+                       "Adam: eps 1e-07 on the jax side, 1e-08 on the torch side"),
     "sum for mean": ("gpt", {"loss": summed}, "loss", "64 times as large, as with the sum over 4 x 16 for its mean"),
     "stock BatchNorm": ("convnet", {"model": stock_batch_norm}, "bn1.running_var",
                         f"as with the biased variance of the batch where {FITS} the unbiased variance"),
@@ -81,4 +81,5 @@ def test_a_planted_mistake_is_told_for_what_it_is(name: str) -> None:
     verdict = check(replace(right, steps=1, stages=stages, jax=replace(right.jax, **parts)), loops=())
     assert verdict.first_difference is not None
     assert verdict.first_difference.comparison.key.tensor == tensor
-    assert verdict.first_difference.looks_like.startswith(f"on the jax side it is {words} (explains it ")
+    side = "" if "optimizer" in parts else "on the jax side it is "
+    assert verdict.first_difference.looks_like.startswith(f"{side}{words} (explains it ")

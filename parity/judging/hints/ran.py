@@ -1,0 +1,179 @@
+"""The steps that the JAX side took, as flat arrays: one for each group of torch's optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from parity.optimizers import PRODUCT, STEP, Clip, Group, Optimizer, Options
+from parity.recording import Arrays, Recording, State
+from parity.runs import judge_gradients
+
+MOST = 2**14
+"""So many numbers, evenly spread, stand for all of them where there are more."""
+ENTRIES = (
+    "momentum_buffer", "exp_avg", "exp_avg_sq", "max_exp_avg_sq", "square_avg", "grad_avg", "sum", "exp_inf",
+    "acc_delta", "prev", "step_size", PRODUCT,
+)  # fmt: skip
+"""Everything that an optimizer of torch remembers of a parameter."""
+LONGEST = 30
+"""An optimizer whose memory is not recorded takes at most so many steps again."""
+ADDED = 1e-6
+"""What torch adds to the norm that it divides by."""
+
+
+class Form(Protocol):
+    """An optimizer of Optax that is taken for torch's."""
+
+    @property
+    def words(self) -> str:
+        """What is otherwise in it."""
+
+
+class Optax(Protocol):
+    """What is asked of `parity.jax_side.steps`."""
+
+    def step(self, optimizer: Optimizer, parameters: Arrays, gradients: Arrays) -> tuple[Arrays, Arrays]:
+        """The parameters after a step of torch's optimizer, and what it remembers then."""
+
+    def rate(self, optimizer: Optimizer, options: Options, count: int) -> float:
+        """The learning rate after so many steps."""
+
+    def forms(self, kind: str, options: Options) -> Iterable[Any]:
+        """The forms of Optax that are taken for an optimizer of this kind."""
+
+    def steps(
+        self, form: Any, optimizer: Optimizer, parameters: Sequence[Arrays], gradients: Sequence[Arrays]
+    ) -> Arrays:
+        """The parameters after the last of the steps that a form takes."""
+
+
+class Guess(NamedTuple):
+    """An optimizer that may be the JAX side's, and what it adds to a norm that it clips by."""
+
+    optimizer: Optimizer
+    added: float = ADDED
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What the JAX side did.
+
+    Attributes:
+        read: torch's optimizer.
+        jax: the JAX side's recording.
+        torch: the torch side's.
+        begins: the recording whose states and gradients the JAX side's steps began from: its own, in lockstep torch's.
+        same: the step up to whose beginning both sides are the same.
+        optax: takes steps.
+    """
+
+    read: Optimizer
+    jax: Recording
+    torch: Recording
+    begins: Recording
+    same: int
+    optax: Optax
+
+    @cached_property
+    def names(self) -> list[list[str]]:
+        """The parameters of each group that both sides moved."""
+        held = self.begins.of("trajectory", 0).keys() & self.jax.of("trajectory", 0)
+        return [[name for name in group.parameters if {name, f"gradient.{name}"} <= held] for group in self.read.groups]
+
+    @cached_property
+    def every(self) -> int:
+        """Every so-many-th number is taken."""
+        sizes = [self.begins.of("init", 0)[name].size for names in self.names for name in names]
+        return max(1, -(-sum(sizes) // MOST))
+
+    @cached_property
+    def right(self) -> Guess:
+        """Torch's own optimizer over the flat arrays."""
+        start = self.flat(self.begins.of("init", 0))
+        groups = tuple(Group((str(index),), group.options) for index, group in enumerate(self.read.groups))
+        return Guess(
+            replace(self.read, groups=groups, shapes={name: array.shape for name, array in start.items()}, state={})
+        )
+
+    def flat(self, arrays: Arrays, prefix: str = "", *, every: int | None = None) -> Arrays:
+        """An array for each group, by its number; a group of which anything is missing is left out."""
+        found = {}
+        for index, names in enumerate(self.names):
+            if all(f"{prefix}{name}" in arrays for name in names):
+                parts = [arrays[f"{prefix}{name}"].astype(np.float64).ravel() for name in names]
+                found[str(index)] = np.concatenate([*parts, np.zeros(0)])[:: every or self.every]
+        return found
+
+    def state(self, step: int) -> State:
+        """Where the JAX side stood before a step."""
+        return self.begins.state_before(step)
+
+    def gradients(self, step: int, clip: Clip | None, added: float = ADDED) -> Arrays:
+        """The gradients of a step, clipped."""
+        share, bound = 1.0, np.inf
+        if clip is not None and clip.by == "norm":
+            share = min(clip.bound / (self.norm(step, clip.order) + added), 1.0)
+        elif clip is not None:
+            bound = clip.bound
+        slopes = self.flat(judge_gradients(self.begins, step))
+        return {name: np.clip(share * array, -bound, bound) for name, array in slopes.items()}
+
+    def norm(self, step: int, order: float) -> float:
+        """The norm of all gradients of a step together."""
+        whole = self.flat(judge_gradients(self.begins, step), every=1)
+        return float(np.linalg.norm(np.concatenate([*whole.values(), np.zeros(0)]), order))
+
+    def after(self, step: int) -> Arrays:
+        """What the JAX side has after a step: `<group>`, and `<entry>.<group>` of what it remembers as torch does."""
+        found = self.jax.of("trajectory", step)
+        arrays = self.flat(found)
+        for entry in ENTRIES:
+            arrays |= {f"{entry}.{name}": array for name, array in self.flat(found, f"{entry}.").items()}
+        return arrays
+
+    def in_form(self, form: Form, step: int) -> Arrays:
+        """The parameters after that step of a form of Optax, which begins with the first."""
+        every = range(step + 1)
+        gradients = [self.gradients(number, self.read.clip) for number in every]
+        parameters = [self.flat(self.state(number).parameters) for number in every]
+        return self.optax.steps(form, replace(self.right.optimizer, clip=None), parameters, gradients)
+
+    def recorded(self, optimizer: Optimizer, step: int) -> bool:
+        """Whether what this optimizer remembers before a step is recorded."""
+        return self._memory(optimizer, step) is not None
+
+    def modelled(self, guess: Guess, step: int) -> Arrays:
+        """What an optimizer would have after that step, named alike; nothing where its formula has no result."""
+        try:
+            after, memory = self._taken(guess, step, self._memory(guess.optimizer, step))
+        except ArithmeticError:
+            return {}
+        return after | {name: array for name, array in memory.items() if name != STEP}
+
+    def _taken(self, guess: Guess, step: int, memory: Arrays | None) -> tuple[Arrays, Arrays]:
+        if memory is None:
+            memory = {} if step == 0 else self._taken(guess, step - 1, self._memory(guess.optimizer, step - 1))[1]
+        optimizer = replace(guess.optimizer, clip=None, state=memory | ({STEP: np.asarray(step)} if step else {}))
+        gradients = self.gradients(step, guess.optimizer.clip, guess.added)
+        return self.optax.step(optimizer, self.flat(self.state(step).parameters), gradients)
+
+    def _memory(self, optimizer: Optimizer, step: int) -> Arrays | None:
+        """What an optimizer remembers before a step, where it is recorded."""
+        if step == 0:
+            return {}
+        found: Arrays = {}
+        for entry in optimizer.entries:
+            sources = [self.begins, *([self.torch] if step <= self.same else [])]
+            for held in (source.state_before(step).optimizer for source in sources):
+                found = {f"{entry}.{name}": a for name, a in self.flat(held, f"{entry}.").items()} | found
+        return found if optimizer.remembered(found).keys() == _wanted(optimizer) else None
+
+
+def _wanted(optimizer: Optimizer) -> set[str]:
+    every = {f"{entry}.{name}": np.zeros(0) for entry in optimizer.entries for name in optimizer.shapes}
+    return set(optimizer.remembered(every))

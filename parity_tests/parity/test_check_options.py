@@ -1,0 +1,105 @@
+"""A pair with an optimizer on each side: the option that is otherwise is named, and what is the same agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from parity import check
+from parity.optimizers import Optimizer
+from parity_tests.parity.jax_side.test_translated import any_case
+from parity_tests.parity.optimizers.beside import apart
+from parity_tests.parity.optimizers.cases import CASES, Case
+from parity_tests.parity.optimizers.changes import CHANGES, Change, named
+from parity_tests.parity.optimizers.paired import RATE, changed, said, translated
+from parity_tests.parity.optimizers.recorded import ran
+from parity_tests.parity.optimizers.stock import STOCK, Stock
+from parity_tests.parity.optimizers.stock import said as said_of_stock
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+QUICK = ("AdamW: weight_decay", "SGD, dampening: momentum", "NAdam")
+SEEN, UNSEEN = 1e-9, 1e-13
+"""A difference that a check must see, and one that it must not; between the two it may do either."""
+
+
+def rows(all_of_them: Iterable[Any]) -> Iterator[Any]:
+    for one in all_of_them:
+        name = f"{one.case}: {one.option}" if isinstance(one, Change) else one.name
+        yield pytest.param(one, id=name, marks=() if name in QUICK else pytest.mark.slow)
+
+
+@pytest.mark.parametrize("change", list(rows(CHANGES)))
+def test_the_smallest_change_of_every_option_is_caught_and_named(change: Change) -> None:
+    first = said(change)
+    assert first.split(", ")[0] in ("update", "trajectory")
+    assert named(change) in first
+
+
+@pytest.mark.parametrize("case", list(rows(CASES)))
+def test_every_row_agrees_in_both_dtypes(case: Case) -> None:
+    verdict = check(translated(case, RATE), loops=())
+    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stock", [one for one in STOCK if one.form], ids=lambda stock: stock.case.name)
+def test_what_is_otherwise_in_a_form_of_optax_is_named(stock: Stock) -> None:
+    assert stock.form in said_of_stock(stock)
+
+
+def expect_the_same_of_any(case: Case) -> None:
+    verdict = check(translated(case, RATE, steps=4), loops=())
+    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+
+
+@settings(max_examples=1)
+@given(any_case())
+def test_no_combination_is_a_false_alarm(case: Case) -> None:
+    expect_the_same_of_any(case)
+
+
+@pytest.mark.slow
+@settings(max_examples=40)
+@given(any_case())
+def test_no_combination_is_a_false_alarm_at_length(case: Case) -> None:
+    expect_the_same_of_any(case)
+
+
+@st.composite
+def otherwise(draw: st.DrawFn) -> tuple[Case, str, float]:
+    """A case, one of its options that is a number, and another value of that."""
+    case = draw(any_case())
+    names = sorted(name for name, value in case.options.items() if isinstance(value, float) and name != "dampening")
+    return case, draw(st.sampled_from(["lr", *names])), draw(st.sampled_from([1e-6, 0.013, 0.2, 0.6]))
+
+
+def expect_it_to_be_seen(case: Case, option: str, value: float) -> None:
+    def change(read: Optimizer) -> Optimizer:
+        groups = tuple(group._replace(options={**group.options, option: value}) for group in read.groups)
+        return replace(read, groups=groups, state={})
+
+    there = ran(case, RATE, change, 4)
+    sides = [[side.of("trajectory", step) for step in range(4)] for side in (there.torch, there.jax)]
+    held = [[{name: arrays[name] for name in there.torch.of("init", 0)} for arrays in side] for side in sides]
+    far = apart(*held)
+    assume(not UNSEEN < far < SEEN)
+    verdict = check(changed(case, RATE, change, steps=4), dtypes=("float64",), loops=())
+    assert far < UNSEEN or verdict.outcome == "differ"
+
+
+@settings(max_examples=1)
+@given(otherwise())
+def test_no_difference_is_silent(drawn: tuple[Case, str, float]) -> None:
+    expect_it_to_be_seen(*drawn)
+
+
+@pytest.mark.slow
+@settings(max_examples=40)
+@given(otherwise())
+def test_no_difference_is_silent_at_length(drawn: tuple[Case, str, float]) -> None:
+    expect_it_to_be_seen(*drawn)
