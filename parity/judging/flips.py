@@ -151,7 +151,9 @@ class Rejudge:
             unflipped = frozenset(
                 side for side, seen in observed.items() if not any(flips(seen, judged) + flips_before(seen, judged))
             )
-            yield Aside(here.inside, {side: _apart(seen, judged) for side, seen in observed.items()}, unflipped)
+            yield Aside(
+                here.inside, {side: gradients_apart(seen, judged) for side, seen in observed.items()}, unflipped
+            )
             if len(unflipped) == len(observed):
                 return
 
@@ -191,8 +193,8 @@ class Rejudge:
         )  # fmt: skip
 
 
-def _apart(seen: Observation, judged: Observation) -> dict[str, float]:
-    """How far every gradient that both have is from the judge's."""
+def gradients_apart(seen: Observation, judged: Observation) -> dict[str, float]:
+    """How far every gradient that both have is from the judge's, in absolute values, by its name."""
     expected = _gradients(judged)
     both = {name: array for name, array in _gradients(seen).items() if name in expected}
     return {name: apart(array, expected[name]) for name, array in both.items() if array.shape == expected[name].shape}

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
-from parity.judging.difference import difference, is_gradient, largest
-from parity.judging.flips import gradient
+from parity.judging.difference import difference, is_gradient, largest, scaled
+from parity.judging.flips import gradient_name, gradients_apart
 from parity.judging.float32 import OTHER, Float32
 from parity.judging.limits import float32_limit
 from parity.live import LiveSide, Observation
-from parity.recording import Array, Batch, Framework, Key
+from parity.recording import Array, Batch, Framework
 from parity.rounding import cast
 from parity.verdict import Comparison
 
@@ -26,15 +25,8 @@ AGAIN = "judged again at the side's own activations"
 """What is told of a gradient that was."""
 
 
-class Back(NamedTuple):
-    """The way back of a side at a step, and the judge's from the same activations."""
-
-    seen: Observation
-    judged: Observation
-
-    def distance(self, key: Key, scale: float) -> float:
-        """How far the side's gradient is from the judge's there."""
-        return difference(gradient(self.seen, key), gradient(self.judged, key), scale)
+Back = Mapping[str, float]
+"""How far each gradient of a side is from the judge's way back from the same activations, in absolute values."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +52,9 @@ class AtOwnActivations:
         key, side = comparison.key, comparison.side
         if side is None or not is_gradient(key) or (back := self.back(side, key.step)) is None:
             return comparison
-        scale = self.rule.scales.of[key]
-        distance, other = back.distance(key, scale), self.back(OTHER[side], key.step)
-        limit = self.rule.limit(key, other.distance(key, scale) if other else 0.0, 0.0).limit
+        name, scale = gradient_name(key), self.rule.scales.of[key]
+        distance, other = scaled(back[name], scale), self.back(OTHER[side], key.step) or {}
+        limit = self.rule.limit(key, scaled(other.get(name, 0.0), scale), 0.0).limit
         return replace(
             comparison, difference=distance, limit=limit, outcome="agree" if distance <= limit else "differ",
             note=AGAIN,
@@ -84,7 +76,7 @@ class AtOwnActivations:
         if not near:
             return None
         judged = self.judge.observe(parameters, batch, taught=cast(seen.forward, "float64"))
-        return Back(seen._replace(forward={}), judged._replace(forward={}))
+        return gradients_apart(seen, judged)
 
     def _near(self, name: str, seen: Observation, expected: Mapping[str, Array]) -> bool:
         found, right = seen.forward.get(name), expected[name]
