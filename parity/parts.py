@@ -14,9 +14,10 @@ import numpy as np
 from parity.draws import STREAM, stream
 from parity.errors import MissingFramework, NotCheckable
 from parity.frozen import frozen_of
+from parity.made_on_import import hint
 from parity.optimizers import Optimizer
 from parity.pair import Side, resolve
-from parity.recording import Array, Arrays, Batch, Framework
+from parity.recording import Array, Arrays, Batch, Dtype, Framework
 from parity.tree import leaves
 from parity.weight_map.find import find
 from parity.weight_map.given import fitting
@@ -25,23 +26,26 @@ from parity.weight_map.weight_map import WeightMap
 
 
 @contextmanager
-def blame(framework: Framework, part: str) -> Iterator[None]:
-    """Turn what a side's own code raises into one line that names the side and the part."""
+def blame(framework: Framework, part: str, dtype: Dtype | None = None) -> Iterator[None]:
+    """Turn what a side's own code raises, in a run of `dtype`, into one line that names the side and the part."""
     try:
         yield
     except NotCheckable:
         raise
     except Exception as error:
         message = str(error).strip().splitlines() or [""]
-        raise NotCheckable(f"the {framework} side's {part} failed: {type(error).__name__}: {message[0]}") from error
+        failed = f"the {framework} side's {part} failed: {type(error).__name__}: {message[0]}"
+        raise NotCheckable(failed + hint(error, dtype)) from error
 
 
-def watched(framework: Framework, label: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def watched(
+    framework: Framework, label: str, function: Callable[..., Any], dtype: Dtype | None = None
+) -> Callable[..., Any]:
     """The function, with `blame` watching over every call."""
 
     @wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
-        with blame(framework, label):
+        with blame(framework, label, dtype):
             return function(*arguments, **named)
 
     return call
@@ -94,17 +98,18 @@ class Batches(Sequence[Batch]):
 
 
 class Parts:
-    """The imported parts of one side, each a function that `blame` watches over."""
+    """The imported parts of one side, each a function that `blame` watches over; in a run of `dtype`, if in one."""
 
-    def __init__(self, side: Side, framework: Framework) -> None:
+    def __init__(self, side: Side, framework: Framework, dtype: Dtype | None = None) -> None:
         self.side = side
         self.framework = framework
+        self._dtype = dtype
 
     def _part(self, name: str) -> Callable[..., Any]:
         path = getattr(self.side, name)
         if path is None:
             raise NotCheckable(f"the {self.framework} side names no {name}")
-        return watched(self.framework, self._label(name), resolve(path, self.framework))
+        return watched(self.framework, self._label(name), resolve(path, self.framework), self._dtype)
 
     def _label(self, name: str) -> str:
         path = getattr(self.side, name)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +23,7 @@ PAIR_FILE = (
     "batches=random_batches(images=(8, 3, 32, 32), labels=(8,), classes=10, steps=20))"
 )
 """What a pair file says, for instance, on one line."""
+_DEFINES_A_PAIR = re.compile(r"^pair\b[^=\n]*=(?!=)", re.MULTILINE)
 NONE_CONFIGURED = (
     "no pair is configured: name a pair file, as in parity FILE.py, or list pair files in pyproject.toml as "
     f'[tool.parity] pairs = ["FILE.py"]; a pair file says: {PAIR_FILE}'
@@ -122,34 +125,56 @@ def _imported(path: str, base: Path) -> Chosen:
 def importable(file: Path | None, others: Iterable[Path] = (), base: Path | None = None) -> Iterator[None]:
     """While it lasts, modules beside a pair file, if there is one, and in `base` are found first, as for a script.
 
-    `base` is the current folder where nothing else is said.
+    A pair file itself is found last: `pairs/unet.py` hides no module `unet`. `base` is the current folder where nothing
+    else is said.
 
     Raises:
         NotCheckable: a module that stands beside this file was already imported from beside one of the `others`.
     """
     added = [str(base or Path.cwd())]
-    if file is not None:
-        folder = file.resolve().parent
-        _own_modules(file, folder, {other.resolve().parent for other in others} - {folder})
-        added.insert(0, str(folder))
+    pair_files_last = None if file is None else _PairFilesLast(file)
+    if pair_files_last:
+        added.insert(0, str(pair_files_last.folder))
+        sys.meta_path.insert(0, pair_files_last)
     sys.path[:0] = added
     try:
+        if pair_files_last:
+            _own_modules(pair_files_last, {other.resolve().parent for other in others})
         yield
     finally:
+        if pair_files_last:
+            sys.meta_path.remove(pair_files_last)
         for entry in added:
             if entry in sys.path:
                 sys.path.remove(entry)
 
 
-def _own_modules(file: Path, folder: Path, others: set[Path]) -> None:
+class _PairFilesLast:
+    """Finds a module that `file`, or another pair file beside it, has the name of and would hide."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.folder = file, file.resolve().parent
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
+        """The module outside the folder; None where none is hidden there."""
+        file = self.folder / f"{name}.py"
+        if path is not None or not file.is_file() or not _DEFINES_A_PAIR.search(file.read_text("utf-8", "replace")):
+            return None
+        return PathFinder.find_spec(name, [entry for entry in sys.path if Path(entry).resolve() != self.folder])
+
+
+def _own_modules(pair_files_last: _PairFilesLast, others: set[Path]) -> None:
     """Fail where Python would take another pair's module of the same name: the wrong model would be checked."""
+    file, folder = pair_files_last.file, pair_files_last.folder
     for entry in folder.iterdir():
         if entry == file.resolve() or not (entry.suffix == ".py" or entry.is_dir()):
+            continue
+        if pair_files_last.find_spec(entry.stem):
             continue
         module = sys.modules.get(entry.stem)
         places = list(getattr(module, "__path__", [])) or [getattr(module, "__file__", None) or ""]
         for place in filter(None, places):
-            if Path(place).resolve().parent in others:
+            if Path(place).resolve().parent in others - {folder}:
                 raise NotCheckable(
                     f"{file}: the module {entry.stem} beside it is already imported from {place}: "
                     "check the two pairs in separate runs"

@@ -19,6 +19,11 @@ WIDE = 98
 """From this width on the table gives each side's limit a column of its own and more room between columns."""
 NARROW = 80
 """The width that a table needs so that no figure is cut off."""
+INCOMPARABLE = {
+    "missing on": "missing", " run": "dtype", "has dtype": "dtype", "NaN": "NaN", "infinity": "infinity",
+    "shape": "shape", "bytes": "bytes",
+}  # fmt: skip
+"""What stands in the table for a difference that has no figure, by a part of the note that says why."""
 LISTED = 3
 """Listed lines that are printed; the rest is counted."""
 
@@ -103,16 +108,23 @@ def bfloat16_table(stages: Sequence[StageVerdict], names: dict[Framework, str] =
 def _figures(nearest: Comparison | None) -> tuple[str, str, str]:
     if nearest is None:
         return "-", "-", "-"
-    return figure(nearest.difference), short(nearest.eps), _limit(nearest)
+    return _difference(nearest), short(nearest.eps if math.isfinite(nearest.eps) else None), _limit(nearest)
 
 
 def _float32(stage: StageVerdict, wide: bool) -> list[str]:
     nearest = [stage.float32.get(side) for side in FRAMEWORKS]
-    distances = ["-" if found is None else figure(found.difference) for found in nearest]
+    distances = ["-" if found is None else _difference(found) for found in nearest]
     limits = ["-" if found is None else _limit(found) for found in nearest]
     if wide:
         return [distances[0], limits[0], distances[1], limits[1]]
     return [*distances, "\n".join(dict.fromkeys(limits))]
+
+
+def _difference(comparison: Comparison) -> str:
+    """The figure or, where the two cannot be compared at all, a word for what stands in the way."""
+    words = (word for part, word in INCOMPARABLE.items() if part in comparison.note)
+    told = figure(comparison.difference)
+    return told if math.isfinite(comparison.difference) else next(words, told)
 
 
 def _limit(comparison: Comparison) -> str:

@@ -57,7 +57,7 @@ class JaxSide:
             self._jax_device = jax.devices("cpu" if device == "cpu" else "gpu")[0]
         except RuntimeError as error:
             raise NotCheckable(f"JAX sees no {device}: use --device cpu, or pip install 'jax[cuda13]'") from error
-        self._parts, self._side, self.drew = Parts(side, self.framework), side, False
+        self._parts, self._side, self.drew = Parts(side, self.framework, dtype), side, False
         with self._settings():
             self._models = models_of(self._parts, dtype, device)
         self._hidden: set[str] = set()
@@ -73,7 +73,7 @@ class JaxSide:
         self._predicted = self._compiled("predict", self._predict)
 
     def _compiled(self, label: str, function: Callable[..., Any], *static: str) -> Callable[..., Any]:
-        return watched(self.framework, label, compiled(function, self._draws, static))
+        return watched(self.framework, label, compiled(function, self._draws, static), self.dtype)
 
     def _draws(self) -> None:
         self.drew = True

@@ -28,8 +28,10 @@ def compare_exact(
 
 
 def _unequal(key: Key, torch: Array, jax: Array) -> tuple[str, float]:
-    if torch.shape != jax.shape or torch.dtype != jax.dtype:
-        return f"torch has {torch.dtype} {torch.shape}, jax {jax.dtype} {jax.shape}", float("inf")
+    if torch.shape != jax.shape:
+        return f"torch has shape {torch.shape}, jax {jax.shape}", float("inf")
+    if torch.dtype != jax.dtype:
+        return f"torch has dtype {torch.dtype}, jax {jax.dtype}", float("inf")
     if torch.tobytes() == jax.tobytes():
         return "", 0.0
     if key.stage == "data":

@@ -14,6 +14,7 @@ from parity.judging.factors import MINIMUM_POWER
 from parity.judging.float32 import OTHER
 from parity.judging.hints.data import looks_like_another_batch, looks_like_data
 from parity.judging.hints.looks_like import looks_like
+from parity.judging.hints.mode import looks_like_training
 from parity.judging.options import option_in_words
 from parity.judging.parting import in_float32
 from parity.judging.power import by_kind, multiplies_matrices, powerless, without_power, wrong_answers
@@ -203,6 +204,8 @@ def _looks_like(findings: Findings, first: Comparison) -> str:
         return looks_like(first.key, findings.judge, findings.runs[first.loop], side)
     if first.dtype == "float64" and first.key in findings.lockstep.keys and findings.lockstep.run is not None:
         return looks_like(first.key, findings.judge, findings.lockstep.run, OTHER[findings.judging])
+    if first.key.stage == "score" and first.dtype == "float64" and (found := _hint_of_a_score(findings, first.key)):
+        return found
     side = first.side or OTHER[findings.judging]
     return looks_like(first.key, findings.judge, findings.recordings[first.dtype][side], side)
 
@@ -213,6 +216,11 @@ def _hint_of_data(findings: Findings, first: Comparison) -> str:
         return looks_like_data(first.key, live, findings.seed, findings.pair.steps)
     other = OTHER[findings.judging]
     return looks_like_another_batch(first.key, findings.judge, findings.recordings[first.dtype][other], other)
+
+
+def _hint_of_a_score(findings: Findings, key: Key) -> str:
+    live = {framework: side.float64 for framework, side in findings.running.items()}
+    return looks_like_training(key, findings.recordings["float64"], live, findings.seed, findings.pair.steps)
 
 
 def _scores(findings: Findings) -> list[Score]:

@@ -52,7 +52,7 @@ class TorchSide:
         if device == "gpu" and not torch.cuda.is_available():
             raise NotCheckable("torch sees no CUDA device: use --device cpu, or install a CUDA build of torch")
         self.dtype, self.device, self.loops = dtype, device, side.loops
-        self._parts = Parts(side, self.framework)
+        self._parts = Parts(side, self.framework, dtype)
         self._side = side
         self._torch_device = torch.device("cuda" if device == "gpu" else "cpu")
         self._models: Models = (

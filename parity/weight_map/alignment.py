@@ -9,7 +9,7 @@ from parity.weight_map.entry import Entry, Part
 from parity.weight_map.kinds import CONV, LINEAR, UNKNOWN
 from parity.weight_map.layouts import Layouts
 from parity.weight_map.levels import Item, Level, Opened, closest, items, match, opened
-from parity.weight_map.names import QUERY
+from parity.weight_map.names import QUERY, key
 from parity.weight_map.own import Owned
 from parity.weight_map.tree import Node
 from parity.weight_map.unfit import Undecided, Unfit
@@ -51,12 +51,13 @@ class Alignment:
         if cells.is_pair(torch, jax):
             self._cells(torch, jax)
             return
-        pairs, left_torch, left_jax = own.side_by_side(self.layouts, own.of(torch), own.of(jax))
+        children, leaves = self._modules_as_leaves(items(torch), own.of(jax))
+        pairs, left_torch, left_jax = own.side_by_side(self.layouts, own.of(torch), leaves)
         for pair in pairs:
             self.add(*pair)
         self.torch += left_torch
         self.jax += left_jax
-        self._children(items(torch), items(jax))
+        self._children(children, items(jax))
 
     def add(self, torch: Owned, jax: Owned) -> None:
         """One pair of arrays; what only the user can tell about it is kept with the rest that is undecided."""
@@ -77,6 +78,18 @@ class Alignment:
         self.torch = [owned for owned in self.torch if owned not in loose or owned in left_torch]
         for pair in pairs:
             self.add(*pair)
+
+    def _modules_as_leaves(self, torch: list[Item], jax: list[Owned]) -> tuple[list[Item], list[Owned]]:
+        """What is left of the two once modules of a single array are paired with the leaf that has their name."""
+        for leaf in jax:
+            named = [item for item in torch if item.key == key(leaf.leaf.own)]
+            arrays = [owned for item in named for node in item.node.all() for owned in own.of(node)]
+            alone = [other for other in jax if key(other.leaf.own) == key(leaf.leaf.own)] == [leaf]
+            if alone and len(named) == len(arrays) == 1 and own.fits(self.layouts, arrays[0], leaf):
+                self.add(arrays[0], leaf)
+                torch = [item for item in torch if item is not named[0]]
+                jax = [other for other in jax if other is not leaf]
+        return torch, jax
 
     def _cells(self, torch: Node, jax: Node) -> None:
         try:

@@ -167,10 +167,10 @@ def _by_name(torch: list[Item], jax: list[Item], alike: Alike) -> list[tuple[Nod
     for stem in [stem for stem in by_stem[0] if stem in by_stem[1]]:
         of_torch, of_jax = by_stem[0][stem], by_stem[1][stem]
         numbers = [[item.key.number for item in side] for side in (of_torch, of_jax)]
-        if any(max(Counter(side).values()) > 1 for side in numbers):
-            continue
         shared = {*numbers[0]} & {*numbers[1]}
-        if numbers[0] != numbers[1] and len(of_torch) == len(of_jax) and _ranked(of_torch) and _ranked(of_jax):
+        if any(max(Counter(side).values()) > 1 for side in numbers):
+            side_by_side = [pair for number in shared for pair in _by_path(number, of_torch, of_jax)]
+        elif numbers[0] != numbers[1] and len(of_torch) == len(of_jax) and _ranked(of_torch) and _ranked(of_jax):
             side_by_side = list(zip(of_torch, of_jax, strict=True))
         elif shared in ({*numbers[0]}, {*numbers[1]}):
             found = {item.key.number: item for item in of_jax}
@@ -179,6 +179,13 @@ def _by_name(torch: list[Item], jax: list[Item], alike: Alike) -> list[tuple[Nod
             continue
         pairs += [(t.node, j.node) for t, j in side_by_side if alike(t.node, j.node)]
     return pairs
+
+
+def _by_path(number: int | None, torch: list[Item], jax: list[Item]) -> list[tuple[Item, Item]]:
+    """Items of one name from several modules that were opened up, if they stand in the same places on both sides."""
+    places = [{item.node.path: item for item in side if item.key.number == number} for side in (torch, jax)]
+    of_torch, of_jax = places
+    return [] if None in of_torch or of_torch.keys() != of_jax.keys() else [(of_torch[p], of_jax[p]) for p in of_torch]
 
 
 def _grouped(level: list[Item]) -> dict[str, list[Item]]:

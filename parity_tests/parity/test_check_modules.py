@@ -136,6 +136,22 @@ def test_a_mistake_is_found_where_it_was_planted(mistake: str) -> None:
     assert first_of(check(pair(jax=parts))) == expected
 
 
+def test_scores_in_training_mode_are_told() -> None:
+    def without_dropout(rngs: nnx.Rngs) -> NoScore:
+        model = NoScore(rngs)
+        model.dropout.rate = 0.0
+        return model
+
+    def torch_without_dropout() -> small_torch.Small:
+        model = small_torch.Small()
+        model.dropout.p = 0.0
+        return model
+
+    verdict = check(pair({"model": torch_without_dropout}, {"model": without_dropout}), dtypes=("float64",))
+    assert first_of(verdict) == Key("score", 0, "held out.output")
+    assert "; on the jax side it is as in training mode (explains it " in str(verdict.first_difference)
+
+
 def test_dropout_masks_are_those_of_the_step_and_the_seed() -> None:
     """Masks that never change would hide a mask that is one step late."""
 

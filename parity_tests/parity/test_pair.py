@@ -292,6 +292,26 @@ def test_pairs_of_one_folder_share_its_modules(tmp_path: Path) -> None:
             assert importlib.import_module("beside_model").update == "shared"
 
 
+@pytest.mark.parametrize("checked", ["beside_model.py", "another.py"])
+def test_a_pair_file_does_not_hide_the_module_that_it_is_named_after(tmp_path: Path, checked: str) -> None:
+    (tmp_path / "beside_model.py").write_text("update = 'the model'")
+    at_the_top = pair_file(tmp_path, "top.py", "top")
+    files = [pair_file(tmp_path / "pairs", name) for name in ("beside_model.py", "another.py")]
+    before = list(sys.meta_path)
+    for file in (tmp_path / "pairs" / checked, *files):
+        with importable(file, [at_the_top, *files], tmp_path):
+            assert resolve("beside_model:update", "torch") == "the model"
+    assert sys.meta_path == before
+
+
+def test_a_pair_file_may_hold_its_own_parts(tmp_path: Path) -> None:
+    file = pair_file(tmp_path, "beside_parts.py", module="beside_parts")
+    with file.open("a") as opened:
+        opened.write("update = 'beside the pair'")
+    with importable(file, base=tmp_path / "elsewhere"):
+        assert resolve("beside_parts:update", "torch") == "beside the pair"
+
+
 def test_what_a_pair_says_of_its_scores_is_empty_unless_said() -> None:
     side = Side.from_module("anything", update=never)
     made = Pair(name="quiet", torch=side, jax=side)

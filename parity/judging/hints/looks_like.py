@@ -43,8 +43,9 @@ def _hints(case: Case) -> Iterator[Hint]:
         # Before it is told that a parameter is zero, which it may have been all along.
         unmoved(case),
         zeros(case.apart),
-        *(find(case) for find in (of_adam, of_sgd, of_change, against_neighbours)),
-        *(find(case) for find in (of_running_statistics, of_a_norm, of_a_weight, of_a_segment)),
+        # Of running statistics more is known than how far they changed.
+        *(find(case) for find in (of_adam, of_sgd, of_running_statistics, of_change, against_neighbours)),
+        *(find(case) for find in (of_a_norm, of_a_weight, of_a_segment)),
         _everywhere(case.apart, case),
         by_channel(case.apart, case.before.parameters if layer else {}, layer),
         only_a_slice(case.apart, lambda inner: _everywhere(inner, case)),

@@ -1,4 +1,7 @@
-"""Running statistics of a normalising layer: which variance they took up, and how much of it."""
+"""Running statistics of a normalising layer: which variance they took up, and how much of it.
+
+That share of the batch is the momentum, as torch counts it.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +55,13 @@ def _otherwise(case: Case, old: Array, taken: dict[str, Array], fits: tuple[str,
         for other in with_digits(ratio(batch - old, case.apart.there - old)):
             if (more := case.apart.left(old + other * (batch - old), unknowns=1)) is not None:
                 also = "" if name == expected else f", of the {name}"
-                words = f"as with a share of {other:g} of the batch{also}, where {case.other} it fits {momentum:g}"
-                yield Hint(words, max(left, more))
+                words = f"as with momentum {other:g}{also}, where {case.other} it fits {momentum:g}"
+                yield Hint(words + _counted_from_the_other_end(other, momentum), max(left, more))
                 return
+
+
+def _counted_from_the_other_end(other: float, momentum: float) -> str:
+    if not np.isclose(other, 1 - momentum, rtol=1e-6, atol=0):
+        return ""
+    counts = "torch's momentum is the share of the batch, Flax's that of the old value"
+    return f"; {counts}: {other:g} for torch's {momentum:g}"

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from io import StringIO
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from parity.command.report import closing_line, figure, print_verdict, short
-from parity.recording import FRAMEWORKS, STAGES
+from parity.judging.difference import Scales
+from parity.judging.float64 import compare_one
+from parity.recording import FRAMEWORKS, STAGES, Array, Key
 from parity.verdict import Curves, Score, Verdict
 from parity_tests.parity.made_verdicts import agreeing, differing, inconclusive, pair, with_bfloat16
 
@@ -128,7 +131,28 @@ def test_the_first_difference_stands_first_and_says_where_how_far_and_what_it_lo
     )
     assert after[1] == "backward: 1 of 3 comparisons differ"
     assert row(lines, "backward")[1:4] == ["1.0e+00", "5e15", "1.0e-12"]
-    assert row(lines, "update")[1:3] == ["inf", "inf"]
+    assert row(lines, "update")[1:3] == ["inf", "-"]
+
+
+ONE = np.ones(2)
+
+
+@pytest.mark.parametrize(
+    ("torch", "jax", "word"),
+    [
+        (ONE, ONE.astype("float32"), "dtype"), (ONE, np.ones(2, int), "dtype"), (ONE, np.ones(3), "shape"),
+        (np.ones(2, int), np.ones(3, int), "shape"), (None, ONE, "missing"), (ONE, np.array([1, np.nan]), "NaN"),
+        (ONE, np.array([1, np.inf]), "infinity"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_has_a_word_and_no_figure(torch: Array | None, jax: Array, word: str) -> None:
+    found = compare_one(Key("update", 0, "w"), torch, jax, Scales({}, frozenset()))
+    stage = next(stage for stage in DIFFER.stages if stage.stage == "update")
+    changed = replace(stage, float64=found, float32=dict.fromkeys(FRAMEWORKS, found))
+    stages = [changed if other is stage else other for other in DIFFER.stages]
+    cells = row(printed(replace(DIFFER, stages=stages)), "update")
+    assert cells[1:3] == [word, "-"]
+    assert [cells[4], cells[6]] == [word, word]
 
 
 def test_what_is_not_proven_has_its_reason() -> None:

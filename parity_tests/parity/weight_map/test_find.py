@@ -8,7 +8,7 @@ import pytest
 
 from parity.errors import NotCheckable
 from parity.weight_map.find import find
-from parity.weight_map.outline import Outline
+from parity.weight_map.outline import Outline, Shapes
 from parity.weight_map.weight_map import Layer, WeightMap
 from parity_tests.parity.weight_map.made_outlines import Layer as Described
 from parity_tests.parity.weight_map.made_outlines import (
@@ -171,12 +171,60 @@ def test_everything_that_is_unmapped_is_named_at_once() -> None:
 
 def test_an_array_and_a_leaf_of_its_shape_that_are_left_alone_are_offered_as_an_override() -> None:
     of_torch = torch({"embed": ("Embedding", {"weight": (7, 4)}, {}, {}), "fc": linear(4, 5)})
-    of_jax = jax_tree({"": plain(embed=(7, 4)), "fc": plain(w=(4, 5), b=(5,))})
+    of_jax = jax_tree({"": plain(table=(7, 4)), "fc": plain(w=(4, 5), b=(5,))})
     said = refusal(of_torch, of_jax)
-    assert said.endswith('if one stands for the other, write the override "embed.weight": "embed"')
-    assert leaves(find(of_torch, of_jax, {"embed.weight": "embed"}))["embed.weight"] == "embed"
-    two = jax_tree({"": plain(embed=(7, 4), other=(7, 4)), "fc": plain(w=(4, 5), b=(5,))})
+    assert said.endswith('if one stands for the other, write the override "embed.weight": "table"')
+    assert leaves(find(of_torch, of_jax, {"embed.weight": "table"}))["embed.weight"] == "table"
+    two = jax_tree({"": plain(table=(7, 4), other=(7, 4)), "fc": plain(w=(4, 5), b=(5,))})
     assert "if one stands for the other" not in refusal(of_torch, two)
+
+
+def test_a_module_of_one_array_is_the_leaf_of_its_name() -> None:
+    embedding: Described = ("Embedding", {"weight": (7, 4)}, {}, {})
+    scale: Described = ("RMSNorm", {"weight": (4,)}, {}, {})
+    of_torch = torch({"embed": embedding, "block.norm": scale, "block.fc": linear(4, 5), "norm": scale})
+    fc = plain(w=(4, 5), b=(5,))
+    found = find(of_torch, jax_tree({"": plain(norm=(4,), embed=(7, 4)), "block": plain(norm=(4,)), "block.fc": fc}))
+    assert {name: leaves(found)[f"{name}.weight"] for name in ("embed", "norm", "block.norm")} == {
+        "embed": "embed", "norm": "norm", "block.norm": "block.norm",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("module", "leaf"),
+    [
+        (("Embedding", {"weight": (7, 4)}, {}, {}), {"embed": (4, 7)}),
+        (("Embedding", {"weight": (7, 4)}, {}, {}), {"embed": (7, 4), "Embed": (7, 4)}),
+        (("Embedding", {"weight": (7, 4), "more": (7, 4)}, {}, {}), {"embed": (7, 4)}),
+    ],
+    ids=["another shape", "two of the name", "two arrays"],
+)
+def test_a_leaf_of_a_modules_name_alone_is_not_enough(module: Described, leaf: Shapes) -> None:
+    of_jax = jax_tree({"": plain(**leaf), "fc": plain(w=(4, 5), b=(5,))})
+    assert "no JAX leaf for embed.weight" in refusal(torch({"embed": module, "fc": linear(4, 5)}), of_jax)
+
+
+def test_a_square_leaf_of_a_modules_name_is_asked_about() -> None:
+    square: Described = ("Linear", {"weight": (4, 4)}, {}, {})
+    of_torch, of_jax = torch({"wo": square, "fc": linear(4, 5)}), {"": plain(wo=(4, 4)), "fc": plain(w=(4, 5), b=(5,))}
+    assert '"wo.weight": "wo: as is" or "wo.weight": "wo: transpose"' in refusal(of_torch, jax_tree(of_jax))
+
+
+def opened_up(*numbers: int) -> tuple[Outline, Outline]:
+    """Two blocks in a list beside two at these places, whose weights are not counted alike: `shift` is a bias."""
+    blocks = {f"layers.{n}.{name}": of for n in (0, 1) for name, of in (("a", norm(4)), ("b", linear(4, 5)))}
+    parts = {"b": plain(w=(4, 5), shift=(5,)), "a": plain(scale=(4,), bias=(4,))}
+    return torch(blocks), jax_tree({f"layers.{n}.{name}": part for n in numbers for name, part in parts.items()})
+
+
+def test_what_was_opened_up_is_told_apart_by_its_full_names() -> None:
+    found = leaves(find(*opened_up(0, 1)))
+    assert len(found) == 8
+    assert all(of.rpartition(".")[0] == to.rpartition(".")[0] for of, to in found.items())
+
+
+def test_full_names_say_nothing_where_they_stand_in_other_places() -> None:
+    assert "layers.0.a, layers.1.a and layers.0.a, layers.2.a are alike" in refusal(*opened_up(0, 2))
 
 
 def test_biases_called_b_are_biases() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from parity.judging.hints.looks_like import looks_like
 from parity.judging.hints.running import of_running_statistics
 from parity.recording import Array, Key
 from parity_tests.parity.judging.hints.made_cases import case, drawn, noisy, words
@@ -40,13 +41,33 @@ def test_the_biased_and_the_unbiased_variance_are_told_from_each_other() -> None
 
 
 def test_another_momentum_is_told_for_the_mean_too() -> None:
-    assert told(taken(UNBIASED), taken(UNBIASED, 0.9)) == f"as with a share of 0.9 of the batch, where {FITS} 0.1"
-    assert (
-        told(taken(MEAN), taken(MEAN, 0.01), "running_mean")
-        == f"as with a share of 0.01 of the batch, where {FITS} 0.1"
-    )
-    both = f"as with a share of 0.01 of the batch, of the biased variance, where {FITS} 0.1"
+    assert told(taken(UNBIASED), taken(UNBIASED, 0.3)) == f"as with momentum 0.3, where {FITS} 0.1"
+    assert told(taken(MEAN), taken(MEAN, 0.01), "running_mean") == f"as with momentum 0.01, where {FITS} 0.1"
+    both = f"as with momentum 0.01, of the biased variance, where {FITS} 0.1"
     assert told(taken(UNBIASED), taken(BIASED, 0.01)) == both
+
+
+@pytest.mark.parametrize("share", [0.1, 0.01, 0.003])
+def test_a_momentum_that_is_flaxs_is_told_how_it_counts(share: float) -> None:
+    said = told(taken(UNBIASED, share), taken(UNBIASED, 1 - share))
+    assert said == (
+        f"as with momentum {1 - share:g}, where {FITS} {share:g}; torch's momentum is the share of the batch, "
+        f"Flax's that of the old value: {1 - share:g} for torch's {share:g}"
+    )
+    assert "Flax" not in told(taken(UNBIASED, share), taken(UNBIASED, 0.98 - share))
+
+
+def test_a_momentum_is_told_before_how_far_a_statistic_changed() -> None:
+    key = Key("update", 0, "bn.running_mean")
+    start = ("init", 0, {"bn.running_mean": 0 * MEAN}), ("forward", 0, {"bn.input": GIVEN})
+    right, wrong = (recording(*start, ("update", 0, {"bn.running_mean": share * MEAN})) for share in (0.1, 0.01))
+    said = looks_like(key, right, wrong, "jax")
+    assert said.startswith(f"on the jax side it is as with momentum 0.01, where {FITS} 0.1 (explains it ")
+
+
+def test_entries_with_momenta_of_their_own_are_not_told() -> None:
+    shares = np.where(np.arange(6) < 5, 0.01, 0.02)
+    assert told(taken(UNBIASED), (1 - shares) * OLD + shares * UNBIASED) == ""
 
 
 @pytest.mark.parametrize(

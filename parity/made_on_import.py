@@ -1,0 +1,39 @@
+"""Why code fails in one dtype that ran in the other: a constant that was made when its module was imported."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from types import TracebackType
+
+from parity.recording import Dtype
+
+_WORDS = {"float32": "float32", "float": "float32", "float64": "float64", "double": "float64"}
+KEEPS = (
+    "a constant that is made on import keeps the dtype of the run that imports it: "
+    "make it inside the function, or hand it in the batch"
+)
+
+
+def hint(error: Exception, dtype: Dtype | None) -> str:
+    """What the likely cause of an error in a run of `dtype` is, after a semicolon; empty where it is no such error."""
+    words = re.findall(r"\b(?:float(?:32|64)?|double)\b", str(error), re.IGNORECASE)
+    if dtype is None or {_WORDS[word.lower()] for word in words} != {"float32", "float64"}:
+        return ""
+    other = "float32" if dtype == "float64" else "float64"
+    if found := next(_constants(error.__traceback__, other), None):
+        return f"; {found} is {other}: {KEEPS}"
+    # The float64 run comes first, and what it imports is made in float64.
+    return f"; the float64 run did not fail, and this may be why: {KEEPS}" if dtype == "float32" else ""
+
+
+def _constants(traceback: TracebackType | None, dtype: str) -> Iterator[str]:
+    """Tensors of `dtype` among the module variables of the code in which the error arose, the outermost first."""
+    while traceback is not None:
+        module = traceback.tb_frame.f_globals
+        for name, value in module.items():
+            framework = type(value).__module__.partition(".")[0]
+            kept = str(getattr(value, "dtype", "")).removeprefix("torch.") == dtype
+            if kept and framework in ("torch", "jax", "jaxlib"):
+                yield f"{module['__name__']}.{name}"
+        traceback = traceback.tb_next
