@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -63,8 +64,11 @@ def to_optax(optimizer: Optimizer, weight_map: WeightMap | None = None) -> optax
 
 
 def _transformation(
-    optimizer: Optimizer, group_of: dict[str, int | None], weight_map: WeightMap | None
-) -> optax.GradientTransformation:
+    optimizer: Optimizer, group_of: dict[str, int | None], weight_map: WeightMap | None,
+    to_leaves: Callable[[Arrays], Arrays] = lambda arrays: arrays,
+) -> optax.GradientTransformation:  # fmt: skip
+    if weight_map is not None:
+        to_leaves = weight_map.to_jax
     if weight_map is not None and optimizer.clip is not None and optimizer.clip.by == "norm":
         mapped = {entry.torch.name for entry in weight_map.entries}
         if alone := sorted(optimizer.shapes.keys() - mapped):
@@ -75,7 +79,7 @@ def _transformation(
         step = (
             jnp.asarray(optimizer.state.get(STEP, 0), jnp.int32) if optimizer.counts or optimizer.starts_apart else None
         )
-        kept = {entry: _begun(optimizer, entry, parameters, group_of, weight_map) for entry in optimizer.entries}
+        kept = {entry: _begun(optimizer, entry, parameters, group_of, to_leaves) for entry in optimizer.entries}
         return TorchState(step, **kept)
 
     def update(gradients: Any, state: TorchState, parameters: Any = None) -> tuple[Any, TorchState]:
@@ -134,7 +138,7 @@ def translation(parts: Parts, models: Models) -> tuple[Optimizer, optax.Gradient
             moving = {name: shape for name, shape in found.shapes.items() if name not in frozen}
             found = replace(found, shapes=moving)
             return found, _sparing(frozen, to_optax(found, models.map), models.map)
-        return found, _transformation(found, _groups_of_model(found, models), None)
+        return found, _transformation(found, _groups_of_model(found, models), None, partial(_leaves_of_model, models))
     except MissingFramework:
         raise
     except NotCheckable as error:
@@ -216,6 +220,12 @@ def _groups_of_model(optimizer: Optimizer, models: Models) -> dict[str, int | No
     return found
 
 
+def _leaves_of_model(models: Models, arrays: Arrays) -> Arrays:
+    """The arrays as the side's own parts lay them out, by the paths of the leaves."""
+    with jax.ensure_compile_time_eval():
+        return leaves_of(models.trained_from(arrays))
+
+
 def _checked_leaves(optimizer: Optimizer, parameters: Any, group_of: dict[str, int | None]) -> None:
     there = {name for name, _ in named_leaves(parameters)}
     missing, unknown = sorted(group_of.keys() - there), sorted(there - group_of.keys())
@@ -228,8 +238,9 @@ def _checked_leaves(optimizer: Optimizer, parameters: Any, group_of: dict[str, i
 
 
 def _begun(
-    optimizer: Optimizer, entry: str, parameters: Any, group_of: dict[str, int | None], weight_map: WeightMap | None
-) -> Any:
+    optimizer: Optimizer, entry: str, parameters: Any, group_of: dict[str, int | None],
+    to_leaves: Callable[[Arrays], Arrays],
+) -> Any:  # fmt: skip
     """An entry as the optimizer remembers it, or as it is before the first step."""
     first = [fresh(entry, group.options) for group in optimizer.groups]
     if not any(name.startswith(f"{entry}.") for name in optimizer.state):
@@ -239,7 +250,7 @@ def _begun(
         name: optimizer.state.get(f"{entry}.{name}", np.full(shape, first[optimizer.group_of.get(name, 0)]))
         for name, shape in optimizer.shapes.items()
     }
-    leaves = arrays if weight_map is None else weight_map.to_jax(arrays)
+    leaves = to_leaves(arrays)
     return _filled(parameters, lambda name, leaf: _carried(entry, name, leaves[name], leaf))
 
 

@@ -22,7 +22,7 @@ from parity_tests.parity.optimizers.stock import STOCK, Stock
 from parity_tests.parity.optimizers.stock import said as said_of_stock
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
-QUICK = ("AdamW: weight_decay", "SGD, dampening: momentum", "NAdam")
+QUICK = ("AdamW: weight_decay", "NAdam", "Adagrad")
 SEEN, UNSEEN = 1e-9, 1e-13
 """A difference that a check must see, and one that it must not; between the two it may do either."""
 
@@ -54,7 +54,10 @@ def test_what_is_otherwise_in_a_form_of_optax_is_named(stock: Stock) -> None:
 
 def expect_the_same_of_any(case: Case) -> None:
     verdict = check(translated(case, RATE, steps=4), loops=())
-    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+    assert verdict.outcome != "differ", verdict.first_difference
+    # Steps as small as Adadelta's first ones are not told from none in float32, which is said.
+    doubtful = [stage.reason for stage in verdict.stages if stage.outcome != "agree"]
+    assert all(reason.startswith("no power in float32: the wrong answer 'not applied'") for reason in doubtful)
 
 
 @settings(max_examples=1)

@@ -96,7 +96,7 @@ def otherwise(right: Guess, groups: list[int], largest: float, norm: float) -> I
 
 
 def _starts(name: str, was: float) -> tuple[float, ...]:
-    return (*USUAL.get(name, ()), *((2 * was, was / 2, -was) if was else (1e-6, 1e-2)))
+    return (*USUAL.get(name, ()), *((1.01 * was, 0.99 * was, 2 * was, was / 2, -was) if was else (1e-6, 1e-2)))
 
 
 def _with_option(right: Guess, groups: list[int], name: str, index: int | None, value: Any) -> Guess:

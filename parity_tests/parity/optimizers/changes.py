@@ -85,8 +85,9 @@ def named(change: Change) -> str:
         return f"milestones[{len(change.value) - 1}] {change.value[-1]} on the jax side"
     value, place = change.value, name if part == "schedule" else part
     if isinstance(value, tuple):
-        # Of a pair of numbers the one that is no round number is the one that was changed.
-        index = int(name) if name else max(range(len(value)), key=lambda at: len(f"{value[at]:g}"))
+        # Of a pair of numbers the one with more digits is the one that was changed.
+        digits = [len(f"{number:.6e}".partition("e")[0].rstrip("0")) for number in value]
+        index = int(name) if name else digits.index(max(digits))
         place, value = f"{place}[{index}]", value[index]
     return f"{place} {_shown(value)} on the jax side"
 
