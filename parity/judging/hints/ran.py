@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from parity.optimizers import PRODUCT, STEP, Clip, Group, Optimizer, Options
-from parity.recording import Arrays, Recording, State
+from parity.recording import Arrays, Recording
 from parity.runs import judge_gradients
 
 MOST = 2**14
@@ -109,10 +109,6 @@ class Ran:
                 found[str(index)] = np.concatenate([*parts, np.zeros(0)])[:: every or self.every]
         return found
 
-    def state(self, step: int) -> State:
-        """Where the JAX side stood before a step."""
-        return self.begins.state_before(step)
-
     def gradients(self, step: int, clip: Clip | None, added: float = ADDED) -> Arrays:
         """The gradients of a step, clipped."""
         share, bound = 1.0, np.inf
@@ -120,13 +116,30 @@ class Ran:
             share = min(clip.bound / (self.norm(step, clip.order) + added), 1.0)
         elif clip is not None:
             bound = clip.bound
-        slopes = self.flat(judge_gradients(self.begins, step))
+        slopes = self.slopes(step)
         return {name: np.clip(share * array, -bound, bound) for name, array in slopes.items()}
 
-    def norm(self, step: int, order: float) -> float:
-        """The norm of all gradients of a step together."""
-        whole = self.flat(judge_gradients(self.begins, step), every=1)
-        return float(np.linalg.norm(np.concatenate([*whole.values(), np.zeros(0)]), order))
+    # Each is asked for over and over, and a large model takes long to lay flat.
+
+    @cached_property
+    def slopes(self) -> Callable[[int], Arrays]:
+        """The gradients of a step as they are."""
+        return cache(lambda step: self.flat(judge_gradients(self.begins, step)))
+
+    @cached_property
+    def before(self) -> Callable[[int], Arrays]:
+        """The parameters before a step."""
+        return cache(lambda step: self.flat(self.begins.state_before(step).parameters))
+
+    @cached_property
+    def norm(self) -> Callable[[int, float], float]:
+        """The norm, of a step and an order, of all gradients together."""
+
+        def norm(step: int, order: float) -> float:
+            whole = self.flat(judge_gradients(self.begins, step), every=1)
+            return float(np.linalg.norm(np.concatenate([*whole.values(), np.zeros(0)]), order))
+
+        return cache(norm)
 
     def after(self, step: int) -> Arrays:
         """What the JAX side has after a step: `<group>`, and `<entry>.<group>` of what it remembers as torch does."""
@@ -140,7 +153,7 @@ class Ran:
         """The parameters after that step of a form of Optax, which begins with the first."""
         every = range(step + 1)
         gradients = [self.gradients(number, self.read.clip) for number in every]
-        parameters = [self.flat(self.state(number).parameters) for number in every]
+        parameters = [self.before(number) for number in every]
         return self.optax.steps(form, replace(self.right.optimizer, clip=None), parameters, gradients)
 
     def recorded(self, optimizer: Optimizer, step: int) -> bool:
@@ -160,7 +173,17 @@ class Ran:
             memory = {} if step == 0 else self._taken(guess, step - 1, self._memory(guess.optimizer, step - 1))[1]
         optimizer = replace(guess.optimizer, clip=None, state=memory | ({STEP: np.asarray(step)} if step else {}))
         gradients = self.gradients(step, guess.optimizer.clip, guess.added)
-        return self.optax.step(optimizer, self.flat(self.state(step).parameters), gradients)
+        return self.optax.step(optimizer, self.before(step), gradients)
+
+    @cached_property
+    def _held(self) -> Callable[[str, str, int], Arrays]:
+        """An entry of what a recording, `begins` or `torch`, remembers before a step."""
+
+        def held(source: str, entry: str, step: int) -> Arrays:
+            arrays = getattr(self, source).state_before(step).optimizer
+            return {f"{entry}.{name}": array for name, array in self.flat(arrays, f"{entry}.").items()}
+
+        return cache(held)
 
     def _memory(self, optimizer: Optimizer, step: int) -> Arrays | None:
         """What an optimizer remembers before a step, where it is recorded."""
@@ -168,9 +191,8 @@ class Ran:
             return {}
         found: Arrays = {}
         for entry in optimizer.entries:
-            sources = [self.begins, *([self.torch] if step <= self.same else [])]
-            for held in (source.state_before(step).optimizer for source in sources):
-                found = {f"{entry}.{name}": a for name, a in self.flat(held, f"{entry}.").items()} | found
+            for source in ("begins", *(("torch",) if step <= self.same else ())):
+                found = self._held(source, entry, step) | found
         return found if optimizer.remembered(found).keys() == _wanted(optimizer) else None
 
 
