@@ -6,6 +6,8 @@
 
 VENV ?= .venv
 bin := $(VENV)/bin
+# Two processes are what two cores and 8 GB can do. What one file tests stays in one of them.
+pytest := $(bin)/pytest -n 2 --dist loadfile
 
 # A stamp says that the environment holds what pyproject.toml asks for. It is written last, so a failed install leaves none.
 test_stamp := $(VENV)/.one-network-twice-test
@@ -22,13 +24,13 @@ parity: $(test_stamp)  ## prove the three pairs equal (about a minute once insta
 	$(bin)/parity
 
 test: $(test_stamp)  ## the suite (some minutes)
-	$(bin)/pytest
+	$(pytest)
 
 slow: $(test_stamp)  ## the tests that take longer: ports, goldens, benchmarks (some minutes more)
-	$(bin)/pytest -m "slow and not proof"
+	$(pytest) -m "slow and not proof"
 
 proof: $(test_stamp)  ## all planted mistakes, seeds and loops; writes the tables that the docs show
-	$(bin)/pytest -m proof
+	$(pytest) -m proof
 	$(bin)/python -m parity_tests.proof
 	$(bin)/python -m parity_tests.optimizers
 

@@ -208,7 +208,12 @@ def _settings_stay_as_they_are() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def _compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("compiled")
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # The folder of the run, in which each process has its own.
+        folder = folder.parent
+    (folder / "compiled").mkdir(exist_ok=True)
+    return folder / "compiled"
 
 
 @pytest.fixture(scope="module")

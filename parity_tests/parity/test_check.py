@@ -105,7 +105,7 @@ CAUGHT: dict[str, tuple[str, int, str, str]] = {
     "sum for mean, jax": ("loss", 0, "loss", "twice as large"),
     "missing ReLU, torch": ("forward", 0, "outer.input", "as with ReLU after inner.output"),
     "learning rate off by 1 %, torch": ("update", 0, "inner.weight", "0.990099 times as large"),
-    "Adam's epsilon 1e-7 for 1e-8, jax": ("update", 0, "inner.weight", "as with epsilon 1e-07 where on the torch side"),
+    "Adam's epsilon 1e-7 for 1e-8, jax": ("update", 0, "inner.weight", "eps 1e-07 on the jax side, 1e-08 on the torch"),
     "labels shifted by one, torch": ("data", 0, "labels", "shifted by one example"),
     "gradient not zeroed, torch": ("trajectory", 2, "loss", ""),
     "float32 arithmetic inside a float64 run, torch": ("forward", 0, "inner.output", ""),
