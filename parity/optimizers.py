@@ -44,7 +44,7 @@ ENTRIES = {
 """What those remember of each parameter whose options do not change that."""
 
 CYCLED = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
-"""What OneCycleLR keeps with each group."""
+"""What OneCycleLR and CyclicLR keep of each group."""
 
 
 class Group(NamedTuple):

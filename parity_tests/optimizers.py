@@ -114,9 +114,14 @@ def formulas() -> str:
 def rates() -> str:
     """The closed forms of the schedulers."""
     lines = [[name, inspect.getdoc(SCHEDULES[name]) or ""] for name in schedules.OPTIONS if name in SCHEDULES]
-    lines.append(
-        ["OneCycleLR", "two or three phases, each a cosine or a line; momentum or beta1 cycles beside the rate"]
-    )
+    lines += [
+        ["OneCycleLR", "two or three phases, each a cosine or a line; momentum or beta1 cycles beside the rate"],
+        [
+            "CyclicLR",
+            "up and down in lines, cycle by cycle, each way as high as `mode` says; momentum or beta1 goes down "
+            "and up beside the rate",
+        ],
+    ]
     return table(("scheduler", "the rate after `count` steps"), lines)
 
 

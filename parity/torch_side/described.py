@@ -17,7 +17,7 @@ from parity.recording import Arrays, Dtype
 from parity.torch_side.clipping import read_clip
 from parity.torch_side.models import ByHand, Models, OfModule
 from parity.torch_side.optimizer import state_in, state_out
-from parity.torch_side.schedules import checked_rates, moved_on, read_schedule
+from parity.torch_side.schedules import checked_rates, highest, moved_on, read_schedule, taken
 
 WITHOUT_EFFECT = ("foreach", "fused", "capturable", "differentiable")
 """Options that say how a step is computed, and not which one it is."""
@@ -53,8 +53,8 @@ def read_torch_optimizer(
     read = Optimizer(
         kind,
         tuple(
-            Group(_named(kind, group, names, trained), _options(kind, group, scheduled=schedule is not None))
-            for group in optimizer.param_groups
+            Group(_named(kind, group, names, trained), _options(kind, group | top, scheduled=schedule is not None))
+            for group, top in zip(optimizer.param_groups, highest(scheduler, len(optimizer.param_groups)), strict=True)
         ),
         {name: tuple(parameter.shape) for name, parameter in trained.items()},
         schedule,
@@ -80,7 +80,7 @@ def write_torch_optimizer(
     there = read_torch_optimizer(optimizer, parameters, scheduler)
     if fault := differing(replace(read, clip=None), there):
         raise NotCheckable(f"the state is of another optimizer: {fault}: make one of the same options")
-    if scheduler is not None and scheduler.last_epoch != 0:
+    if scheduler is not None and taken(scheduler) != 0:
         raise NotCheckable(f"{type(scheduler).__name__} has already been stepped: make a new one")
     kept = {name: array for name, array in read.state.items() if name != STEP or read.kind != "SGD"}
     trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
@@ -151,7 +151,7 @@ def _options(kind: str, group: dict[str, Any], *, scheduled: bool) -> dict[str, 
     if scheduled:
         found["lr"] = _plain(group["initial_lr"])
     if "max_momentum" in found:
-        # OneCycleLR overwrites it at every step.
+        # A cycle overwrites it at every step.
         if "betas" in found:
             found["betas"] = (found["max_momentum"], found["betas"][1])
         else:
@@ -172,5 +172,5 @@ def _state(read: Optimizer, optimizer: torch.optim.Optimizer, trained: Mapping[s
     if read.kind != "SGD":
         return state
     # SGD does not count: without a scheduler all that matters to its next step is whether it has a buffer.
-    count = int(bool(state) and read.starts_apart) if scheduler is None else scheduler.last_epoch
+    count = int(bool(state) and read.starts_apart) if scheduler is None else taken(scheduler)
     return state | {STEP: np.asarray(count, np.int64)} if count else state

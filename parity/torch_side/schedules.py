@@ -16,11 +16,14 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "MultiStepLR": ("milestones", "gamma"),
     "ExponentialLR": ("gamma",),
     "CosineAnnealingLR": ("T_max", "eta_min"),
+    "CosineAnnealingWarmRestarts": ("T_0", "T_mult", "eta_min"),
     "LinearLR": ("start_factor", "end_factor", "total_iters"),
     "ConstantLR": ("factor", "total_iters"),
     "PolynomialLR": ("total_iters", "power"),
     "OneCycleLR": ("total_steps", "cycle_momentum"),
+    "CyclicLR": ("mode", "cycle_momentum"),
     "SequentialLR": (),
+    "ChainedScheduler": (),
 }
 """The schedulers that are translated, with the options that say which rates they give."""
 NOT_TRANSLATED = {
@@ -28,7 +31,9 @@ NOT_TRANSLATED = {
     "MultiplicativeLR": "its rate is a product of what a Python function gave: write it as an Optax schedule",
     "ReduceLROnPlateau": "its rate depends on the losses, which a transformation of gradients does not see",
 }
-WHOLE = ("step_size", "total_iters", "T_max", "total_steps")
+FACTORS = ("StepLR", "MultiStepLR", "ExponentialLR", "LinearLR", "ConstantLR", "PolynomialLR")
+"""Those that multiply whatever rate there is, so that torch's chain of them is a product."""
+WHOLE = ("step_size", "step_size_up", "step_size_down", "total_iters", "T_max", "total_steps")
 NEAR = 1e-9
 """How near the rate of a scheduler, multiplied up step by step, is to its closed form, as a share of the first rate."""
 
@@ -51,6 +56,10 @@ def read_schedule(scheduler: Any, optimizer: torch.optim.Optimizer) -> Schedule:
         options["milestones"] = tuple(sorted(scheduler.milestones.elements()))
     if kind == "SequentialLR":
         options |= _sequence(scheduler, optimizer)
+    if kind == "ChainedScheduler":
+        options |= _chain(scheduler, optimizer)
+    if kind == "CyclicLR":
+        options |= _cycle(scheduler)
     if kind == "OneCycleLR":
         options |= {"phases": _phases(scheduler), "anneal": scheduler._anneal_func_type}
     for name in {*WHOLE} & options.keys():
@@ -70,9 +79,43 @@ def _whole(kind: str, name: str, value: Any, *, at_least: int) -> None:
 def _sequence(scheduler: Any, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """The schedules that follow each other, and the counts at which one gives way to the next."""
     inner = tuple(read_schedule(one, optimizer) for one in scheduler._schedulers)
-    if odd := [one.kind for one in inner if one.kind in ("OneCycleLR", "SequentialLR")]:
+    if odd := [one.kind for one in inner if one.kind in ("OneCycleLR", "CyclicLR", "SequentialLR", "ChainedScheduler")]:
         raise NotCheckable(f"SequentialLR: {odd[0]} in a sequence is not translated: torch begins it in another way")
     return {"milestones": tuple(scheduler._milestones), "schedules": inner}
+
+
+def _chain(scheduler: Any, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The schedules that multiply one rate."""
+    inner = tuple(read_schedule(one, optimizer) for one in scheduler._schedulers)
+    if odd := [one.kind for one in inner if one.kind not in FACTORS]:
+        raise NotCheckable(
+            f"ChainedScheduler: {odd[0]} in a chain is not translated: its next rate depends on what the others made "
+            "of the one before, and there is no closed form"
+        )
+    return {"schedules": inner}
+
+
+def _cycle(scheduler: Any) -> dict[str, Any]:
+    """The lengths of the ways up and down, and what makes the cycles lower."""
+    if scheduler._scale_fn_custom is not None:
+        raise NotCheckable("CyclicLR: its scale_fn is a Python function: write it with jax.numpy, as an Optax schedule")
+    up = scheduler.total_size * scheduler.step_ratio
+    lengths = {"step_size_up": up, "step_size_down": scheduler.total_size - up}
+    for name, length in lengths.items():
+        # The share of a whole number in a sum, times the sum, is off by rounding.
+        lengths[name] = round(length) if abs(length - round(length)) < NEAR * scheduler.total_size else length
+    return lengths | ({"gamma": scheduler.gamma} if scheduler.mode == "exp_range" else {})
+
+
+def taken(scheduler: Any) -> int:
+    """How often a scheduler has been stepped."""
+    # A chain does not count itself.
+    return int((scheduler if hasattr(scheduler, "last_epoch") else scheduler._schedulers[0]).last_epoch)
+
+
+def highest(scheduler: Any, groups: int) -> list[dict[str, float]]:
+    """For each group of the optimizer the highest rate of a CyclicLR, which keeps that itself; otherwise nothing."""
+    return [{"max_lr": rate} for rate in getattr(scheduler, "max_lrs", ())] or [{}] * groups
 
 
 def _phases(scheduler: Any) -> tuple[tuple[float, str, str, str, str], ...]:
@@ -87,9 +130,9 @@ def checked_rates(read: Optimizer, scheduler: Any) -> None:
         NotCheckable: somebody changed a rate, or the scheduler is not stepped after every step.
     """
     kind, steps = type(scheduler).__name__, int(read.state.get(STEP, np.zeros(())))
-    if steps != scheduler.last_epoch:
+    if steps != taken(scheduler):
         raise NotCheckable(
-            f"{kind} has been stepped {scheduler.last_epoch} times and {read.kind} {steps} times: a schedule of Optax "
+            f"{kind} has been stepped {taken(scheduler)} times and {read.kind} {steps} times: a schedule of Optax "
             "moves on with every step; step the scheduler after each, with its lengths in steps"
         )
     rates = [float(group["lr"]) for group in scheduler.optimizer.param_groups]

@@ -14,6 +14,7 @@ from parity.parts import Parts, blame
 from parity.recording import Arrays
 from parity.torch_side.models import default_dtype
 from parity.torch_side.optimizer import state_in, state_out
+from parity.torch_side.schedules import taken
 
 STEP = "step"
 """The entry of a state that counts the steps that were taken."""
@@ -63,7 +64,7 @@ class Updater:
         found = state_out(self._optimizer, self._remembered)
         if self._scheduler is None or STEP in found:
             return found
-        return found | {STEP: np.asarray(self._scheduler.last_epoch, np.int64)}
+        return found | {STEP: np.asarray(taken(self._scheduler), np.int64)}
 
     def _move_on(self) -> None:
         with blame("torch", "scheduler"), warnings.catch_warnings():

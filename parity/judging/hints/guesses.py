@@ -25,6 +25,8 @@ USUAL: dict[str, tuple[float, ...]] = {
     "step_sizes": (1e-6, 50.0),
 }
 """Values that people give an option, tried before any is solved for."""
+FORMS = {"anneal": ("cos", "linear"), "mode": ("triangular", "triangular2")}
+"""What a schedule may be told in words; CyclicLR's other mode, `exp_range`, needs a number beside it."""
 NEARBY = 10
 """A whole number of a schedule is tried so far to both sides."""
 BESIDE: dict[str, dict[str, Any]] = {
@@ -157,8 +159,8 @@ def _schedules(right: Guess) -> Iterator[Otherwise]:
             what = f"{schedule.kind}: {name}" + ("" if index is None else f"[{index}]")
             if isinstance(value, bool):
                 yield Otherwise(what, made, (not value,), value, solved=False)
-            elif name == "anneal":
-                yield Otherwise(what, made, ("linear" if value == "cos" else "cos",), value, solved=False)
+            elif isinstance(value, str):
+                yield Otherwise(what, made, FORMS[name], value, solved=False)
             elif isinstance(value, int) or (isinstance(value, float) and name in WHOLE):
                 near = [value + far for step in range(1, NEARBY + 1) for far in (-step, step) if value + far > 0]
                 yield Otherwise(what, made, (*near, 2 * value, value // 2 or 1), value, solved=False)

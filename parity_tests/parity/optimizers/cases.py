@@ -51,6 +51,30 @@ def one_cycle(optimizer: torch.optim.Optimizer, **options: Any) -> Any:
     return lr_scheduler.OneCycleLR(optimizer, highest, total_steps=60, **options)
 
 
+def cyclic(optimizer: torch.optim.Optimizer, mode: str = "triangular", **options: Any) -> Any:
+    lowest = [group["lr"] for group in optimizer.param_groups]
+    lengths = {"step_size_up": 5, "step_size_down": 8}
+    return lr_scheduler.CyclicLR(optimizer, lowest, [3 * rate for rate in lowest], mode=mode, **lengths, **options)  # type: ignore[arg-type]
+
+
+def chained(optimizer: torch.optim.Optimizer) -> Any:
+    schedules = [
+        lr_scheduler.LinearLR(optimizer, start_factor=0.2, total_iters=9),
+        lr_scheduler.ExponentialLR(optimizer, gamma=0.97),
+        lr_scheduler.MultiStepLR(optimizer, milestones=[11, 30], gamma=0.5),
+        lr_scheduler.ConstantLR(optimizer, factor=0.7, total_iters=6),
+    ]
+    return lr_scheduler.ChainedScheduler(schedules, optimizer)
+
+
+def restarted(optimizer: torch.optim.Optimizer) -> Any:
+    schedules = [
+        lr_scheduler.LinearLR(optimizer, start_factor=0.1, total_iters=8),
+        lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=5, T_mult=2, eta_min=1e-5),
+    ]
+    return lr_scheduler.SequentialLR(optimizer, schedules, milestones=[8])
+
+
 def warmed_up(optimizer: torch.optim.Optimizer) -> Any:
     schedules = [
         lr_scheduler.LinearLR(optimizer, start_factor=0.1, total_iters=8),
@@ -124,6 +148,16 @@ SCHEDULES = (
     Case("ConstantLR", "Adagrad", scheduler=partial(lr_scheduler.ConstantLR, factor=0.25, total_iters=9)),
     Case("PolynomialLR", "SGD", scheduler=partial(lr_scheduler.PolynomialLR, total_iters=40, power=2.0)),
     Case("SequentialLR", "AdamW", second={}, scheduler=warmed_up),
+    Case("SequentialLR, restarts", "SGD", {"momentum": 0.9}, scheduler=restarted),
+    Case("CosineAnnealingWarmRestarts", "AdamW",
+         scheduler=partial(lr_scheduler.CosineAnnealingWarmRestarts, T_0=7, eta_min=1e-5)),
+    Case("CosineAnnealingWarmRestarts, longer", "Adam", second={},
+         scheduler=partial(lr_scheduler.CosineAnnealingWarmRestarts, T_0=3, T_mult=2)),
+    Case("ChainedScheduler", "AdamW", second={}, scheduler=chained),
+    Case("CyclicLR, SGD", "SGD", {"momentum": 0.9}, {}, scheduler=cyclic),
+    Case("CyclicLR, Adam, triangular2", "Adam", scheduler=partial(cyclic, mode="triangular2", base_momentum=0.85)),
+    Case("CyclicLR, exp_range, no momentum", "RMSprop",
+         scheduler=partial(cyclic, mode="exp_range", gamma=0.98, cycle_momentum=False)),
     Case("OneCycleLR, SGD", "SGD", {"momentum": 0.9}, {}, scheduler=one_cycle),
     Case("OneCycleLR, Adam", "Adam", scheduler=one_cycle),
     Case("OneCycleLR, three phases", "AdamW",

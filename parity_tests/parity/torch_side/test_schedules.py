@@ -30,8 +30,18 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "ReduceLROnPlateau": (lr_scheduler.ReduceLROnPlateau, "ReduceLROnPlateau is not translated: its rate depends on t"),
     "CyclicLR": (
-        partial(lr_scheduler.CyclicLR, base_lr=0.1, max_lr=1.0),
-        "CyclicLR is not translated: nobody has written it yet",
+        partial(lr_scheduler.CyclicLR, base_lr=0.1, max_lr=1.0, scale_fn=lambda cycle: 1 / cycle),
+        "CyclicLR: its scale_fn is a Python function",
+    ),
+    "a cycle of half a step": (
+        partial(lr_scheduler.CyclicLR, base_lr=0.1, max_lr=1.0, step_size_up=cast(Any, 2.5)),
+        r"CyclicLR: step_size_\w+ is 2\.5: torch keeps to",
+    ),
+    "a chain with a cosine": (
+        lambda optimizer: lr_scheduler.ChainedScheduler(
+            [lr_scheduler.StepLR(optimizer, 1), lr_scheduler.CosineAnnealingLR(optimizer, 9)]
+        ),
+        "ChainedScheduler: CosineAnnealingLR in a chain is not translated: its next rate depends on",
     ),
     "one cycle of several": (
         lambda optimizer: lr_scheduler.SequentialLR(
