@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -105,7 +105,7 @@ def under_another_name() -> optax.GradientTransformation:
     return optax.GradientTransformation(init, update)
 
 
-PLANTED = {
+PLANTED: dict[str, tuple[Case, Callable[[], optax.GradientTransformation], str]] = {
     "epsilon": (RMS, partial(rmsprop, eps=2e-8), "RMSprop: eps 2e-08 on the jax side"),
     "decay": (RMS, partial(rmsprop, decay=0.98), "RMSprop: alpha 0.98 on the jax side"),
     "start": (RMS, partial(rmsprop, initial_scale=1e-6), "update, step 0, tensor inner."),
