@@ -44,6 +44,7 @@ class Tie:
         outline: of the torch side's model, where that cannot be asked for it.
         told: what the pair tells of the weight map between two modules.
         frozen: patterns of the names of parameters that no step may move.
+        entries: what the torch side's optimizer remembers, where that is recorded.
     """
 
     training: bool = True
@@ -52,6 +53,7 @@ class Tie:
     outline: Outline | None = None
     told: Mapping[str, str] | WeightMap = field(default_factory=dict)
     frozen: tuple[str, ...] = ()
+    entries: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from parity.draws import STREAM, stream
 from parity.errors import MissingFramework, NotCheckable
 from parity.frozen import frozen_of
 from parity.made_on_import import hint
-from parity.optimizers import Optimizer
+from parity.optimizers import STEP, Optimizer
 from parity.pair import Side, resolve
 from parity.recording import Array, Arrays, Batch, Dtype, Framework
 from parity.tree import leaves
@@ -210,6 +210,23 @@ class Parts:
             ) from error
         found: Optimizer = described.optimizer_of(self._torch)
         return found
+
+    @cached_property
+    def torch_entries(self) -> frozenset[str]:
+        """What the torch side's optimizer remembers, by entry; nothing where that cannot be told.
+
+        A count of steps is among them only where no scheduler depends on it.
+        """
+        tie = self.side.tie
+        if tie.torch is None or tie.torch.optimizer is None:
+            return frozenset()
+        found = tie.entries
+        if found is None:
+            try:
+                found = importlib.import_module("parity.torch_side.described").entries_of(self._torch)
+            except (ModuleNotFoundError, NotCheckable):
+                found = frozenset()
+        return found if tie.torch.scheduler is None else found - {STEP}
 
     def weight_map(self, outline: Outline) -> WeightMap:
         """The map between the torch side's model and one of this outline: found, unless the pair gives it."""

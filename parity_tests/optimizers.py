@@ -237,6 +237,11 @@ Given torch's constants, at a rate of {rate:g}.
 
 {own}
 
+What these remember is compared under torch's names, and handed on from step to step under them: `nu` is `square_avg`
+in RMSprop, `exp_avg_sq` in Adam and `exp_inf` where torch's optimizer is Adamax. What is not the same quantity is not
+taken for it: the momentum buffer of RMSprop holds steps that are already multiplied by minus the rate, and a check says
+so. Steps that torch counts and Optax does not are counted by the check, unless there is a scheduler.
+
 ## What is not translated
 
 It is refused with its name and the reason, as is any other optimizer or scheduler, a subclass, an optimizer with hooks,

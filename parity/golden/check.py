@@ -16,7 +16,7 @@ from parity.golden.names import renamed
 from parity.golden.recorded import Recorded
 from parity.judging.float32 import OTHER
 from parity.pair import Pair
-from parity.recording import FRAMEWORKS, Device, Framework
+from parity.recording import FRAMEWORKS, Device, Framework, Recording
 from parity.replacing import replacing
 from parity.running import Running
 from parity.runs import Progress
@@ -77,6 +77,11 @@ def check_against(
     return renamed(compared(Findings(pair, seed, device, sides, against, pair.dtypes), loops, tell))
 
 
+def _entries(free: Recording) -> frozenset[str]:
+    """What the optimizer of a recorded side remembers after its first step."""
+    return frozenset(name.partition(".")[0] for name in free.state_before(1).optimizer)
+
+
 def _hold_dtypes(pair: Pair) -> None:
     if "bfloat16" in pair.dtypes:
         raise NotCheckable(
@@ -86,9 +91,14 @@ def _hold_dtypes(pair: Pair) -> None:
 
 
 def _told(pair: Pair, content: Content, heading: Heading) -> Pair:
-    """The pair, its JAX side told by the recording what only torch could tell: initial parameters, and the outline."""
+    """The pair, its JAX side told by the recording what only torch could tell.
+
+    That is what the optimizer remembers, and where torch's is a module the initial parameters and the outline.
+    """
+    free = content.recordings.get(FREE)
+    tie = replace(pair.jax.tie, entries=None if free is None else _entries(free))
     if heading.outline is None:
-        return pair
-    drawn = content.recordings[FREE].of("init", 0) if FREE in content.recordings else {}
-    tie = replace(pair.jax.tie, outline=heading.outline)
+        return replace(pair, jax=replace(pair.jax, tie=tie))
+    drawn = {} if free is None else free.of("init", 0)
+    tie = replace(tie, outline=heading.outline)
     return replace(pair, jax=replace(pair.jax, parameters=lambda seed: drawn, tie=tie))

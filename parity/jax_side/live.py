@@ -23,7 +23,7 @@ from parity.jax_side.leaves import to_numpy
 from parity.jax_side.lowering import lowered_before
 from parity.jax_side.models.kinds import models_of
 from parity.jax_side.models.protocol import Held
-from parity.jax_side.optimizer import completed, state_in, state_out
+from parity.jax_side.optimizer import completed, state_in, state_out, with_count
 from parity.jax_side.passing import Pass
 from parity.jax_side.translated import translation
 from parity.live import Gradients, Observation, Step
@@ -175,18 +175,18 @@ class JaxSide:
             # A frozen parameter may have no gradient where these come from.
             zeros = {n: np.zeros_like(a) for n, a in state.parameters.items() if n in self.frozen}
             trained, optimizer = self._applied(held.trained, optimizer, self._models.trained_from(zeros | gradients))
-            return self._state(Held(trained, held.kept), optimizer)
+            return self._state(Held(trained, held.kept), optimizer, int(state.optimizer.get(STEP, 0)) + 1)
 
     def run(self, parameters: Arrays, batches: Iterable[Batch]) -> Iterator[Step]:
         with self._settings():
             held = self._models.held(parameters)
             optimizer = self._optimizer(held.trained, {})
-        for batch in batches:
+        for number, batch in enumerate(batches, 1):
             with self._settings():
                 passed = self._differentiated(held, self._device_batch(batch), bits=None)
                 trained, optimizer = self._applied(held.trained, optimizer, passed.gradients)
                 held = Held(trained, passed.kept)
-                step = Step(self._gradients(passed), self._state(held, optimizer))
+                step = Step(self._gradients(passed), self._state(held, optimizer, number))
             yield step
 
     def losses(self, parameters: Arrays, batches: Iterable[Batch]) -> list[float]:
@@ -330,9 +330,9 @@ class JaxSide:
             self._translated, self._transformation = found
         if self._translated is not None and self._translated.starts_apart and arrays:
             arrays = arrays | {STEP: np.asarray(1)}
-        fresh = self._fresh(trained)
-        whole = completed(arrays, fresh, trained, self._models.trained_arrays)
-        return state_in(fresh, trained, whole, self._models.trained_from)
+        fresh, theirs = self._fresh(trained), self._parts.torch_entries
+        whole = completed(arrays, fresh, trained, self._models.trained_arrays, theirs)
+        return state_in(fresh, trained, whole, self._models.trained_from, theirs)
 
     def _arrays(self, held: Held) -> Arrays:
         return self._models.trained_arrays(held.trained) | self._models.kept_arrays(held.kept)
@@ -342,9 +342,9 @@ class JaxSide:
             to_numpy(passed.loss), self._models.trained_arrays(passed.gradients), self._models.kept_arrays(passed.kept)
         )
 
-    def _state(self, held: Held, optimizer: Any) -> State:
-        found = state_out(optimizer, held.trained, self._models.trained_arrays)
+    def _state(self, held: Held, optimizer: Any, taken: int) -> State:
+        theirs = self._parts.torch_entries
+        found = with_count(state_out(optimizer, held.trained, self._models.trained_arrays, theirs), theirs, taken)
         if self._translated is not None:
-            counted = {STEP: found[STEP]} if self._translated.counts else {}
-            found = self._translated.remembered(found) | counted
+            found = self._translated.remembered(found) | ({STEP: found[STEP]} if self._translated.counts else {})
         return State(self._arrays(held), found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -13,10 +13,23 @@ import optax
 
 from parity.errors import NotCheckable
 from parity.jax_side.leaves import to_numpy
+from parity.optimizers import STEP
 from parity.recording import Array, Arrays
 
 TORCH_NAMES = {"count": "step", "mu": "exp_avg", "nu": "exp_avg_sq", "trace": "momentum_buffer"}
-"""Fields of Optax states by the name that `torch.optim` gives the same quantity."""
+"""Fields of Optax states by the name that `torch.optim` gives the same quantity, unless `NAMES_OF` has another."""
+RMS, CENTRED = {"nu": "square_avg"}, {"mu": "grad_avg", "nu": "square_avg"}
+NAMES_OF = {
+    "ScaleByRmsState": RMS,
+    "ScaleByRmsWithCountState": RMS,
+    "ScaleByRStdDevState": CENTRED,
+    "ScaleByRStdDevWithCountState": CENTRED,
+    "ScaleByRssState": {"sum_of_squares": "sum"},
+    "ScaleByAdaDeltaState": {"e_g": "square_avg", "e_x": "acc_delta"},
+}
+"""The same of the states of Optax whose class, not all of them public, tells what a field is."""
+SQUARE, LARGEST = "exp_avg_sq", "exp_inf"
+"""What Adam and Adamax keep in the second field of `optax.ScaleByAdamState`, by torch's names."""
 
 
 def has_structure(node: Any, model: Any) -> bool:
@@ -69,22 +82,30 @@ def _fields(state: Any) -> list[tuple[str, Any]]:
     return list(zip(names, state, strict=True))
 
 
+def _named(node: Any, theirs: Collection[str]) -> list[tuple[str, Any]]:
+    """The parts of a state, its fields by torch's names, where `theirs` are the entries that torch's optimizer has."""
+    names = TORCH_NAMES | NAMES_OF.get(type(node).__name__, {})
+    if isinstance(node, optax.ScaleByAdamState) and LARGEST in theirs and SQUARE not in theirs:
+        names["nu"] = LARGEST
+    return [(names.get(field, field), value) for field, value in _fields(node)]
+
+
 def _rebuilt(state: Any, values: list[Any]) -> Any:
     if isinstance(state, optax.PartitionState):
         return optax.PartitionState(dict(zip(state.inner_states, values, strict=True)))
     return type(state)(*values) if hasattr(state, "_fields") else tuple(values)
 
 
-def state_out(state: Any, model: Any, arrays_of: Callable[[Any], Arrays]) -> Arrays:
+def state_out(state: Any, model: Any, arrays_of: Callable[[Any], Arrays], theirs: Collection[str] = ()) -> Arrays:
     """Every field with the model's structure as `<entry>.<parameter>`, and every single number by its name.
 
-    Of parameters that a part of the state is not given there is nothing in it.
+    Of parameters that a part of the state is not given there is nothing in it. `theirs` are the entries that torch's
+    optimizer has, where they are known.
     """
     found: Arrays = {}
 
     def walk(node: Any) -> None:
-        for field, value in _fields(node):
-            name = TORCH_NAMES.get(field, field)
+        for name, value in _named(node, theirs):
             if has_structure(whole := _whole(value, model, 0.0), model):
                 masked = _masked(value, model, arrays_of)
                 arrays = {parameter: array for parameter, array in arrays_of(whole).items() if parameter not in masked}
@@ -100,8 +121,10 @@ def state_out(state: Any, model: Any, arrays_of: Callable[[Any], Arrays]) -> Arr
     return found
 
 
-def state_in(state: Any, model: Any, arrays: Arrays, model_of: Callable[[Arrays], Any]) -> Any:
-    """A fresh optimizer state filled with canonical arrays; none at all leaves it fresh.
+def state_in(
+    state: Any, model: Any, arrays: Arrays, model_of: Callable[[Arrays], Any], theirs: Collection[str] = ()
+) -> Any:
+    """A fresh optimizer state filled with canonical arrays, named as in `state_out`; none at all leaves it fresh.
 
     Raises:
         NotCheckable: an array that the state needs is not there.
@@ -112,8 +135,7 @@ def state_in(state: Any, model: Any, arrays: Arrays, model_of: Callable[[Arrays]
 
     def filled(node: Any) -> Any:
         values = []
-        for field, value in _fields(node):
-            name = TORCH_NAMES.get(field, field)
+        for name, value in _named(node, theirs):
             if has_structure(_whole(value, model, 0.0), model):
                 prefix = f"{name}."
                 given = model_of({key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)})
@@ -128,7 +150,17 @@ def state_in(state: Any, model: Any, arrays: Arrays, model_of: Callable[[Arrays]
     return filled(state) if arrays and _is_state(state) else state
 
 
-def completed(arrays: Arrays, state: Any, model: Any, arrays_of: Callable[[Any], Arrays]) -> Arrays:
+def with_count(found: Arrays, theirs: Collection[str], taken: int) -> Arrays:
+    """What an optimizer remembers, with the steps that it has taken where torch's counts them and it does not itself.
+
+    Optax's RMSprop, Adagrad and Adadelta have no use for a count: the one who takes the steps counts.
+    """
+    return {STEP: np.asarray(taken, np.int64)} | found if found and STEP in theirs else found
+
+
+def completed(
+    arrays: Arrays, state: Any, model: Any, arrays_of: Callable[[Any], Arrays], theirs: Collection[str] = ()
+) -> Arrays:
     """Canonical arrays of an optimizer, those of a parameter that it was not given as a fresh `state` has them, or 0.
 
     The other side's optimizer may not have been given a parameter: then it remembers nothing of it.
@@ -138,7 +170,7 @@ def completed(arrays: Arrays, state: Any, model: Any, arrays_of: Callable[[Any],
     if kept:
         zeros = {name: np.zeros_like(array) for name, array in arrays_of(model).items()}
         begun = {f"{entry}.{name}": array for entry in kept for name, array in zeros.items()}
-        begun |= state_out(state, model, arrays_of)
+        begun |= state_out(state, model, arrays_of, theirs)
     return {name: array for name, array in begun.items() if name.partition(".")[0] in kept} | arrays
 
 

@@ -90,16 +90,31 @@ def write_torch_optimizer(
         moved_on(scheduler, int(read.state.get(STEP, np.zeros(()))))
 
 
+def entries_of(parts: Parts) -> frozenset[str]:
+    """What the optimizer of a torch side remembers of a parameter, and `step` where it counts by itself.
+
+    Raises:
+        NotCheckable: it is none that is translated.
+    """
+    read = read_torch_optimizer(*_made(parts))
+    return frozenset((*read.entries, STEP) if read.counts else read.entries)
+
+
+def _made(parts: Parts) -> tuple[torch.optim.Optimizer, dict[str, Tensor]]:
+    """The optimizer of a torch side before its first step, and the parameters of the side."""
+    dtype: Dtype = "float64"
+    models: Models = ByHand(parts, dtype, "cpu") if parts.side.arrays else OfModule(parts, dtype, torch.device("cpu"))
+    parameters = models.parameters(models.built(parts.initial(0), training=True))
+    return parts.optimizer(list(parameters.values())), parameters
+
+
 def optimizer_of(parts: Parts) -> Optimizer:
     """What the optimizer of a torch side is before its first step, with the side's scheduler and clipping.
 
     Raises:
         NotCheckable: it has no exact translation.
     """
-    dtype: Dtype = "float64"
-    models: Models = ByHand(parts, dtype, "cpu") if parts.side.arrays else OfModule(parts, dtype, torch.device("cpu"))
-    parameters = models.parameters(models.built(parts.initial(0), training=True))
-    optimizer = parts.optimizer(list(parameters.values()))
+    optimizer, parameters = _made(parts)
     scheduler = None if parts.side.scheduler is None else parts.scheduler(optimizer)
     return read_torch_optimizer(optimizer, parameters, scheduler, None if parts.side.clip is None else parts.clip)
 

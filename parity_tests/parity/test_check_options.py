@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import optax
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from parity import check
+from parity.golden.check import check_against, write_golden
 from parity.optimizers import Optimizer
+from parity.recording import Framework
 from parity_tests.parity.jax_side.test_translated import any_case
 from parity_tests.parity.optimizers.beside import apart
 from parity_tests.parity.optimizers.cases import CASES, Case
 from parity_tests.parity.optimizers.changes import CHANGES, Change, named
-from parity_tests.parity.optimizers.paired import RATE, changed, said, translated
+from parity_tests.parity.optimizers.paired import RATE, beside, changed, said, translated
 from parity_tests.parity.optimizers.recorded import ran
 from parity_tests.parity.optimizers.stock import STOCK, Stock
 from parity_tests.parity.optimizers.stock import said as said_of_stock
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
-QUICK = ("AdamW: weight_decay", "NAdam", "Adagrad")
+QUICK = ("AdamW: weight_decay", "NAdam", "Adagrad", "of Optax: Adamax")
 SEEN, UNSEEN = 1e-9, 1e-13
 """A difference that a check must see, and one that it must not; between the two it may do either."""
 
 
 def rows(all_of_them: Iterable[Any]) -> Iterator[Any]:
     for one in all_of_them:
-        name = f"{one.case}: {one.option}" if isinstance(one, Change) else one.name
+        if isinstance(one, Stock):
+            name = f"of Optax: {one.case.name}"
+        else:
+            name = f"{one.case}: {one.option}" if isinstance(one, Change) else one.name
         yield pytest.param(one, id=name, marks=() if name in QUICK else pytest.mark.slow)
 
 
@@ -50,6 +59,81 @@ def test_every_row_agrees_in_both_dtypes(case: Case) -> None:
 @pytest.mark.parametrize("stock", [one for one in STOCK if one.form], ids=lambda stock: stock.case.name)
 def test_what_is_otherwise_in_a_form_of_optax_is_named(stock: Stock) -> None:
     assert stock.form in said_of_stock(stock)
+
+
+@pytest.mark.parametrize("stock", list(rows(one for one in STOCK if not one.why)))
+def test_what_of_optax_is_the_same_agrees_in_both_dtypes(stock: Stock) -> None:
+    verdict = check(beside(stock.case, RATE, stock.make, 4), loops=())
+    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", ["torch", "jax"])
+@pytest.mark.parametrize("kind", ["Adamax", "Adadelta"])
+def test_what_of_optax_is_the_same_agrees_with_a_recording(tmp_path: Path, kind: str, side: Framework) -> None:
+    (stock,) = (one for one in STOCK if one.case.name == kind)
+    pair = beside(stock.case, RATE, stock.make, 4)
+    write_golden(pair, side, tmp_path / "it.parity", loops=())
+    assert check_against(pair, tmp_path / "it.parity", loops=()).outcome == "agree"
+
+
+LATE = partial(torch.optim.lr_scheduler.StepLR, step_size=100)
+"""A schedule that a short run does not see."""
+RMS, ADAMAX = Case("RMSprop", "RMSprop"), Case("Adamax", "Adamax")
+CENTRED, MOMENTUM = Case("centred", "RMSprop", {"centered": True}), Case("momentum", "RMSprop", {"momentum": 0.9})
+SCHEDULED = Case("scheduled", "RMSprop", scheduler=LATE)
+rmsprop = partial(optax.rmsprop, RATE, decay=0.99, eps_in_sqrt=False)
+
+
+class Own(NamedTuple):
+    own: Any
+
+
+def under_another_name() -> optax.GradientTransformation:
+    """RMSprop whose memory nobody knows by its name."""
+    inner = rmsprop()
+
+    def init(parameters: Any) -> Any:
+        first, *others = inner.init(parameters)
+        return (Own(first.nu), *others)
+
+    def update(gradients: Any, state: Any, parameters: Any = None) -> Any:
+        first, *others = state
+        changes, (first, *others) = inner.update(gradients, (optax.ScaleByRmsState(first.own), *others), parameters)
+        return changes, (Own(first.nu), *others)
+
+    return optax.GradientTransformation(init, update)
+
+
+PLANTED: dict[str, tuple[Case, Callable[[], optax.GradientTransformation], str]] = {
+    "epsilon": (RMS, partial(rmsprop, eps=2e-8), "RMSprop: eps 2e-08 on the jax side"),
+    "decay": (RMS, partial(rmsprop, decay=0.98), "RMSprop: alpha 0.98 on the jax side"),
+    "start": (RMS, partial(rmsprop, initial_scale=1e-6), "update, step 0, tensor inner."),
+    "rho": (Case("Adadelta", "Adadelta"), lambda: optax.adadelta(RATE, 0.91), "Adadelta: rho 0.91 on the jax side"),
+    "beta": (ADAMAX, lambda: optax.adamax(RATE, b2=0.9), "Adamax: betas[1] 0.9 on the jax side"),
+    "Adamax's epsilon": (ADAMAX, lambda: optax.adamax(RATE, eps=1e-6), "Adamax: eps 1e-06 on the jax side"),
+    "Adam for Adamax": (ADAMAX, lambda: optax.adam(RATE), "update, step 0, tensor exp_inf."),
+    "Adamax for Adam": (Case("Adam", "Adam"), lambda: optax.adamax(RATE), "update, step 0, tensor exp_avg_sq."),
+    "accumulator": (Case("Adagrad", "Adagrad"), lambda: optax.adagrad(RATE, eps=1e-10), "update, step 0, tensor inner"),
+    "no memory": (RMS, lambda: optax.sgd(RATE), "optimizer: SGD on the jax side, RMSprop on the torch side"),
+    "not centred": (CENTRED, rmsprop, "RMSprop: centered False on the jax side"),
+    "buffer": (
+        MOMENTUM,
+        partial(rmsprop, momentum=0.9),
+        "tensor momentum_buffer.inner.weight, float64: difference 1, ",
+    ),
+    "no schedule yet": (SCHEDULED, rmsprop, "update, step 0, tensor step, float64: missing on the jax side"),
+    "missing": (RMS, under_another_name, "tensor square_avg.inner.weight, float64: missing on the jax side"),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "rho" else pytest.mark.slow) for name in PLANTED]
+)
+def test_what_of_optax_is_not_the_same_is_seen(name: str) -> None:
+    case, make, expected = PLANTED[name]
+    first = check(beside(case, RATE, make, 4), dtypes=("float64",), loops=()).first_difference
+    assert expected in str(first)
 
 
 def expect_the_same_of_any(case: Case) -> None:

@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from parity.errors import NotCheckable
-from parity.jax_side.optimizer import state_in, state_out
+from parity.jax_side.optimizer import state_in, state_out, with_count
 from parity.recording import USUAL_DTYPES, Arrays, Dtype
 from parity.rounding import cast
 from parity_tests.parity.tiny import same
@@ -124,6 +124,41 @@ def test_the_memory_of_sgd_is_called_as_torch_calls_it() -> None:
     model = training.model(draw_parameters(0))
     out = training.out(*training.step(model, training.fresh(model), 0))
     assert set(out) == {f"momentum_buffer.{name}" for name in draw_parameters(0)}
+
+
+@pytest.mark.parametrize(
+    ("make", "theirs", "names"),
+    [
+        (lambda: optax.rmsprop(0.03), (), {"square_avg"}),
+        (lambda: optax.rmsprop(0.03, bias_correction=True), (), {"step", "square_avg"}),
+        (lambda: optax.rmsprop(0.03, centered=True), (), {"grad_avg", "square_avg"}),
+        (lambda: optax.adadelta(0.03), (), {"square_avg", "acc_delta"}),
+        (lambda: optax.adagrad(0.03), (), {"sum"}),
+        (lambda: optax.rprop(0.03), ("prev", "step_size"), {"prev_updates", "step_sizes"}),
+        (lambda: optax.adamax(0.03), (), {"step", "exp_avg", "exp_avg_sq"}),
+        (lambda: optax.adamax(0.03), ("exp_avg", "exp_inf"), {"step", "exp_avg", "exp_inf"}),
+        (lambda: optax.adam(0.03), ("exp_avg_sq", "exp_inf"), {"step", "exp_avg", "exp_avg_sq"}),
+        (lambda: optax.rmsprop(0.03), ("exp_inf",), {"square_avg"}),
+    ],
+)
+def test_what_is_remembered_has_the_name_that_the_kind_of_state_tells(
+    make: Optimizer, theirs: tuple[str, ...], names: set[str]
+) -> None:
+    training = Training(make, "float32")
+    model = training.model(draw_parameters(0))
+    model, state = training.step(model, training.fresh(model), 0)
+    out = state_out(state, model, to_arrays, theirs)
+    assert {name.partition(".")[0] for name in out} == names
+    again = state_in(training.fresh(model), model, out, training.model, theirs)
+    jax.tree.map(np.testing.assert_array_equal, again, state)
+
+
+def test_steps_are_counted_where_torch_counts_and_the_optimizer_does_not() -> None:
+    found = {"square_avg.w": np.ones(2)}
+    assert with_count(found, {"step", "square_avg"}, 3) == {"step": 3} | found
+    assert with_count(found, {"square_avg"}, 3) is found
+    assert with_count({}, {"step"}, 3) == {}
+    assert with_count({"step": np.asarray(7)} | found, {"step"}, 3)["step"] == 7
 
 
 def test_a_number_that_the_state_needs_and_was_not_recorded_is_told() -> None:
