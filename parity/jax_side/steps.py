@@ -117,7 +117,6 @@ FORMS: dict[str, dict[str, Make]] = {
     "RMSprop": {
         "epsilon under the root": _rmsprop,
         "epsilon under the root, and a decay of 0.9": partial(_rmsprop, decay=0.9),
-        "a buffer of steps that are multiplied by the rate": partial(_rmsprop, eps_in_sqrt=False),
     },
     "Adagrad": {
         "epsilon under the root": lambda o: optax.adagrad(o["lr"], o["initial_accumulator_value"], o["eps"]),

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from parity.judging.hints.ran import ADDED, Guess
-from parity.optimizers import CYCLED, OPTIONS, Clip, Options
+from parity.optimizers import CYCLED, OPTIONS, Clip, Options, Schedule
 
 USUAL: dict[str, tuple[float, ...]] = {
     "betas": (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999),
@@ -147,16 +147,23 @@ def _schedules(right: Guess) -> Iterator[Otherwise]:
     if schedule is None:
         return
 
-    def scheduled(options: Options) -> Guess:
-        return right._replace(optimizer=replace(right.optimizer, schedule=schedule._replace(options=options)))
+    def scheduled(other: Schedule | None) -> Guess:
+        return right._replace(optimizer=replace(right.optimizer, schedule=other))
 
-    left_out = replace(right.optimizer, schedule=None)
-    yield Otherwise(f"{schedule.kind}:", lambda _: right._replace(optimizer=left_out), ("none",), "there", solved=False)
+    yield Otherwise(f"{schedule.kind}:", lambda _: scheduled(None), ("none",), "there", solved=False)
+    yield from _of_schedule(schedule, scheduled, schedule.kind)
+
+
+def _of_schedule(schedule: Schedule, scheduled: Callable[[Schedule], Guess], called: str) -> Iterator[Otherwise]:
+    """A schedule with one option otherwise, or one of those that it is made of."""
+    for place, inner in enumerate(schedule.options.get("schedules", ())):
+        beside = partial(_with_inner, scheduled, schedule, place)
+        yield from _of_schedule(inner, beside, f"{called}: {inner.kind}")
     for name, was in schedule.options.items():
         for index in range(len(was)) if name == "milestones" else (None,):
             value = was if index is None else was[index]
-            made = partial(_option_of_schedule, scheduled, schedule.options, name, index)
-            what = f"{schedule.kind}: {name}" + ("" if index is None else f"[{index}]")
+            made = partial(_option_of_schedule, scheduled, schedule, name, index)
+            what = f"{called}: {name}" + ("" if index is None else f"[{index}]")
             if isinstance(value, bool):
                 yield Otherwise(what, made, (not value,), value, solved=False)
             elif isinstance(value, str):
@@ -171,12 +178,17 @@ def _schedules(right: Guess) -> Iterator[Otherwise]:
 WHOLE = ("step_size", "total_iters", "T_max", "total_steps")
 
 
+def _with_inner(scheduled: Callable[[Schedule], Guess], schedule: Schedule, place: int, inner: Schedule) -> Guess:
+    inners = tuple(inner if index == place else old for index, old in enumerate(schedule.options["schedules"]))
+    return scheduled(schedule._replace(options={**schedule.options, "schedules": inners}))
+
+
 def _option_of_schedule(
-    scheduled: Callable[[Options], Guess], options: Options, name: str, index: int | None, value: Any
+    scheduled: Callable[[Schedule], Guess], schedule: Schedule, name: str, index: int | None, value: Any
 ) -> Guess:
     if index is not None:
-        value = tuple(sorted(value if place == index else old for place, old in enumerate(options[name])))
-    return scheduled({**options, name: value})
+        value = tuple(sorted(value if place == index else old for place, old in enumerate(schedule.options[name])))
+    return scheduled(schedule._replace(options={**schedule.options, name: value}))
 
 
 def _kinds(right: Guess) -> Iterator[Otherwise]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from parity.optimizers import Optimizer
+from parity.optimizers import Optimizer, Schedule
 
 BETAS = {"betas.0": (0.91, 0.999), "betas.1": (0.9, 0.998)}
 
@@ -52,7 +52,8 @@ CHANGES = [
     *changes("LinearLR", schedule__start_factor=0.101, schedule__end_factor=0.999, schedule__total_iters=21),
     *changes("ConstantLR", schedule__factor=0.251, schedule__total_iters=10),
     *changes("PolynomialLR", schedule__total_iters=41, schedule__power=2.001),
-    *changes("SequentialLR", schedule__milestones=(8, 36)),
+    *changes("SequentialLR", schedule__milestones=(8, 36), schedule__1__T_max=31),
+    *changes("ChainedScheduler", schedule__0__total_iters=10, schedule__1__gamma=0.971),
     *changes("CosineAnnealingWarmRestarts", schedule__T_0=8, schedule__T_mult=2, schedule__eta_min=2e-5),
     *changes("CyclicLR, SGD", max_lr=301.0, max_momentum=0.901, base_momentum=0.801, schedule__step_size_up=6,
              schedule__step_size_down=9, schedule__mode="triangular2", schedule__cycle_momentum=False),
@@ -69,13 +70,23 @@ def altered(read: Optimizer, change: Change) -> Optimizer:
     part, _, name = change.option.partition(".")
     if part == "schedule":
         assert read.schedule is not None
-        return replace(read, schedule=read.schedule._replace(options={**read.schedule.options, name: change.value}))
+        return replace(read, schedule=_altered(read.schedule, name, change.value))
     if part == "clip":
         assert read.clip is not None
         return replace(read, clip=read.clip._replace(**{name: change.value}))
     groups = tuple(group._replace(options={**group.options, part: change.value}) for group in read.groups)
     state = {} if part == "initial_accumulator_value" else read.state
     return replace(read, groups=groups, state=state)
+
+
+def _altered(schedule: Schedule, name: str, value: Any) -> Schedule:
+    """The schedule, or the one of that number among those that it is made of, with another option."""
+    number, _, inner = name.rpartition(".")
+    if number:
+        inners = list(schedule.options["schedules"])
+        inners[int(number)] = _altered(inners[int(number)], inner, value)
+        name, value = "schedules", tuple(inners)
+    return schedule._replace(options={**schedule.options, name: value})
 
 
 def named(change: Change) -> str:
@@ -87,7 +98,7 @@ def named(change: Change) -> str:
         return f"{name} {_shown(change.value)} on the jax side"
     if name == "milestones":
         return f"milestones[{len(change.value) - 1}] {change.value[-1]} on the jax side"
-    value, place = change.value, name if part == "schedule" else part
+    value, place = change.value, name.rpartition(".")[2] if part == "schedule" else part
     if isinstance(value, tuple):
         # Of a pair of numbers the one with more digits is the one that was changed.
         digits = [len(f"{number:.6e}".partition("e")[0].rstrip("0")) for number in value]
