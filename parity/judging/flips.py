@@ -3,8 +3,8 @@
 Where an activation has another sign than the judge's, and both lie within its limit of zero, the gradient of the step
 says nothing about the side. So the step is judged again, from states moved aside by a few units in the last place of
 float32: a gradient that agrees at one of them is right, since a mistake would not depend on so little. In a large
-network something flips in most states, in each something else. The limit stays. A flip outside the limit is a
-difference.
+network something flips in most states, in each something else, and it need not be seen: a ReLU of a sum before a pool
+stands between no two layers. The limit stays. A flip outside the limit is a difference.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Aside(NamedTuple):
     """How right the gradients are at a state moved aside.
 
     Attributes:
-        flipped: how many activations had flipped before, for which the state was moved.
+        flipped: how many activations were seen to have flipped before the state was moved.
         apart: of every side that runs, how far each gradient is from the judge's, in absolute values, by its name.
         unflipped: the sides of which nothing flips at this state.
     """
@@ -93,6 +93,7 @@ class Rejudge:
         seed: of the run; the states moved aside are drawn from it.
         recorded: of a side that does not run: how many activations of it flipped at the step of a gradient, and how far
             the gradient was from the judge's at the nearest of the states moved aside, in absolute values.
+        unseen: whether a gradient is judged again where no flip is seen, too.
     """
 
     float32: Float32
@@ -101,6 +102,9 @@ class Rejudge:
     batches: Sequence[Batch]
     seed: int
     recorded: Mapping[Key, Sequence[float]] = field(default_factory=dict)
+    unseen: bool = True
+    _stand: list[Key] = field(default_factory=list, init=False, repr=False)
+    """Differences that stood at all states. After one that no flip explains none is looked for that nobody sees."""
     _last: dict[tuple[Framework, int], tuple[list[Aside], Iterator[Aside]]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -117,7 +121,8 @@ class Rejudge:
         for aside in self._asides_of(side, key.step):
             found = self._again(comparison, aside)
             if found.outcome == "agree":
-                break
+                return found
+        self._stand.append(key)
         return found
 
     def _asides_of(self, side: Framework, step: int) -> Iterator[Aside]:
@@ -131,10 +136,7 @@ class Rejudge:
             yield aside
 
     def asides(self, side: Framework, step: int) -> Iterator[Aside]:
-        """All sides at states moved aside, where a flip of this side's near zero asks for one.
-
-        They end with the first at which nothing flips: there no difference is excused any more.
-        """
+        """All sides at states moved aside, unless a flip of this side's is outside the limit."""
         exact = self.float32.judge.state_before(step).parameters
         parameters = cast(exact, "float32")
         # Against the judge as it was: already the rounding of its parameters to float32 may flip an activation.
@@ -142,7 +144,7 @@ class Rejudge:
         here = flips(seen, judged)
         if here == (0, 0):
             here = flips_before(seen, judged)
-        if here.outside or not here.inside:
+        if here.outside or not (here.inside or (self.unseen and not self._stand)):
             return
         for move in range(MOVES):
             state = moved(parameters, MOVED_ASIDE_ULPS, self.seed + move)
@@ -154,8 +156,6 @@ class Rejudge:
             yield Aside(
                 here.inside, {side: gradients_apart(seen, judged) for side, seen in observed.items()}, unflipped
             )
-            if len(unflipped) == len(observed):
-                return
 
     def _observe(self, framework: Framework, parameters: Arrays, step: int) -> Observation:
         side = self.sides[framework]
@@ -186,10 +186,12 @@ class Rejudge:
 
     def _within(self, comparison: Comparison, distance: float, other: float, count: int) -> Comparison:
         limit = self.float32.limit(comparison.key, other, 0.0).limit
-        word = "activation" if count == 1 else "activations"
+        flipped = (
+            f"{count} activation{'' if count == 1 else 's'} flipped" if count else "one that no layer shows flipped"
+        )
         return replace(
             comparison, difference=distance, limit=limit, outcome="agree" if distance <= limit else "differ",
-            note=f"{count} {word} flipped at zero: judged again from a state moved aside",
+            note=f"{flipped} at zero: judged again from a state moved aside",
         )  # fmt: skip
 
 
