@@ -158,16 +158,14 @@ def compared(findings: Findings, loops: Sequence[str] | None, tell: Progress) ->
 
 
 def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: Progress) -> None:
-    sides, judging = findings.sides, findings.judging
-    free = {framework: side.free() for framework, side in sides.items()}
-    findings.recordings["float64"] = free
+    sides, judging, other = findings.sides, findings.judging, OTHER[findings.judging]
+    findings.recordings["float64"] = free = {framework: side.free() for framework, side in sides.items()}
     findings.scales = scales_of([side.sizes() for side in sides.values()])
 
     @cache
     def noise_of(framework: Framework, until: int | None) -> Noise:
         return sides[framework].free_noise(findings.scales, until)
 
-    other = OTHER[judging]
     if not (findings.against and findings.against.names):
         # Two sides of one framework divide the network alike, and hold the same.
         findings.unshown = unshown(free, sides["jax"].unmatched, sides["jax"].apart)
