@@ -252,6 +252,9 @@ parameters that have taken different numbers of steps, and a `clip` that does an
 
 - A gradient of JAX is never absent, and one that is zero still decays the parameter and its moments. Torch leaves a
   parameter without a gradient as it is: leave such a parameter out of what the optimizer is given.
+- Gradients of several passes are summed by torch where they are not zeroed between, in their own dtype.
+  `optax.MultiSteps` averages them, in float32; torch's steps, clipping included, are those of
+  `optax.MultiSteps(to_optax(read), passes, use_grad_mean=False, accumulator_dtype=dtype)`.
 - NAdam keeps the product of its momenta in float32, and `load_state_dict` makes that float64 beside float64 parameters:
   then torch itself goes on with other steps than it would have taken, and the optimizer is refused until the product is
   float32 again. A state of the translation has the product in every element of a parameter.

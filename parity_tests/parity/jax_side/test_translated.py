@@ -212,6 +212,29 @@ def test_it_is_an_ordinary_transformation_that_scans_and_chains() -> None:
     assert dtypes == {"int32", "float32"}
 
 
+@pytest.mark.parametrize("name", ["SGD, momentum", "AdamW, two groups", "clipped, scheduled, two groups"])
+def test_gradients_of_several_passes_are_summed_as_torch_does_where_optax_is_told_to(name: str) -> None:
+    beside, passes = Beside(NAMED[name], 0.1), 3
+    slopes = gradients()[: 5 * passes]
+    sums = [
+        {leaf: np.sum([slope[leaf] for slope in slopes[at : at + passes]], 0) for leaf in SHAPES}
+        for at in range(0, len(slopes), passes)
+    ]
+    expected = beside.in_torch(drawn(), sums).parameters[-1:]
+    for mean, dtype in ((False, np.float64), (False, np.float32), (True, np.float64)):
+        with jax.enable_x64(True):
+            transformation = optax.MultiSteps(
+                to_optax(beside.read), passes, use_grad_mean=mean, accumulator_dtype=dtype
+            )
+            leaves = jax.device_put(drawn())
+            state = transformation.init(leaves)
+            for slope in slopes:
+                updates, state = transformation.update(jax.device_put(slope), state, leaves)
+                leaves = optax.apply_updates(leaves, updates)
+            found = apart(expected, [{leaf: np.asarray(array) for leaf, array in leaves.items()}])
+        assert (found < BOUND["float64"]) == (not mean and dtype is np.float64)
+
+
 def test_the_leaves_may_be_nested_where_torch_has_dots() -> None:
     read = sgd()
     leaves = {"inner": {"weight": jnp.ones((3, 2)), "bias": jnp.ones(3)}, "scale": jnp.ones(())}
