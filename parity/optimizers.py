@@ -46,6 +46,9 @@ ENTRIES = {
 CYCLED = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
 """What OneCycleLR and CyclicLR keep of each group."""
 
+WHOLE = ("step_size", "step_size_up", "step_size_down", "total_iters", "T_max", "total_steps")
+"""Options of schedules that count steps."""
+
 
 class Group(NamedTuple):
     """Parameters of one group, by name, and their options; `lr` is the rate before any schedule."""

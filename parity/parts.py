@@ -215,10 +215,12 @@ class Parts:
     def torch_entries(self) -> frozenset[str]:
         """What the torch side's optimizer remembers, by entry; nothing where that cannot be told.
 
+        Nor where this side takes its translation, which knows that by itself: a model need not be built for it again.
         A count of steps is among them only where no scheduler depends on it.
         """
         tie = self.side.tie
-        if tie.torch is None or tie.torch.optimizer is None:
+        translated = self.side.optimizer is None and self.side.update is None
+        if translated or tie.torch is None or tie.torch.optimizer is None:
             return frozenset()
         found = tie.entries
         if found is None:

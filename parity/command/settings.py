@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from parity.dtypes import dtypes_fault
 from parity.errors import NotCheckable
-from parity.recording import DTYPES, Device
+from parity.recording import Device
 
 IMPORT_PATH = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 """What tells `package.module:name` from a file and from the name of a pair."""
@@ -99,7 +100,7 @@ _VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "device": (lambda value: value in ("cpu", "gpu"), "'cpu' or 'gpu'"),
     "loops": (lambda value: value in ("all", None) or _are_names(value), "a list of names, or 'all'"),
     "dtypes": (
-        lambda value: _are_names(value) and "float64" in value and set(value) <= set(DTYPES),
+        lambda value: _are_names(value) and not dtypes_fault(value, ()),
         "('float64',), or that with 'float32' and 'bfloat16'",
     ),
 }

@@ -10,7 +10,7 @@ stands between no two layers. The limit stays. A flip outside the limit is a dif
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -185,14 +185,11 @@ class Rejudge:
         return self._within(comparison, scaled(apart, self.float32.scales.of[comparison.key]), 0.0, int(count))
 
     def _within(self, comparison: Comparison, distance: float, other: float, count: int) -> Comparison:
-        limit = self.float32.limit(comparison.key, other, 0.0).limit
         flipped = (
             f"{count} activation{'' if count == 1 else 's'} flipped" if count else "one that no layer shows flipped"
         )
-        return replace(
-            comparison, difference=distance, limit=limit, outcome="agree" if distance <= limit else "differ",
-            note=f"{flipped} at zero: judged again from a state moved aside",
-        )  # fmt: skip
+        note = f"{flipped} at zero: judged again from a state moved aside"
+        return self.float32.again(comparison, distance, other, note)
 
 
 def gradients_apart(seen: Observation, judged: Observation) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from parity.judging.difference import Scales, difference, exact, fault, scaled
@@ -114,6 +114,12 @@ class Float32:
         outcome: Outcome = "agree" if distance <= limit.limit else "differ"
         note = "" if limit.has_power else f"no power in {self.dtype}: judged without the cap"
         return Comparison(key, self.dtype, framework, loop, distance, limit.limit, None, outcome, note)
+
+    def again(self, comparison: Comparison, distance: float, other_distance: float, note: str) -> Comparison:
+        """The comparison as it comes out with other distances, without noise; the note says why they were taken."""
+        limit = self.limit(comparison.key, other_distance, 0.0).limit
+        outcome: Outcome = "agree" if distance <= limit else "differ"
+        return replace(comparison, difference=distance, limit=limit, outcome=outcome, note=note)
 
     def limit(self, key: Key, other_distance: float, other_noise: float) -> Float32Limit:
         """The limit of one tensor, given what the other side shows."""

@@ -10,7 +10,7 @@ The limit stays. A side whose activations are not within their own limit is not 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from parity.judging.difference import difference, is_gradient, largest, scaled
 from parity.judging.flips import gradient_name, gradients_apart
@@ -54,11 +54,7 @@ class AtOwnActivations:
             return comparison
         name, scale = gradient_name(key), self.rule.scales.of[key]
         distance, other = scaled(back[name], scale), self.back(OTHER[side], key.step) or {}
-        limit = self.rule.limit(key, scaled(other.get(name, 0.0), scale), 0.0).limit
-        return replace(
-            comparison, difference=distance, limit=limit, outcome="agree" if distance <= limit else "differ",
-            note=AGAIN,
-        )  # fmt: skip
+        return self.rule.again(comparison, distance, scaled(other.get(name, 0.0), scale), AGAIN)
 
     def back(self, side: Framework, step: int) -> Back | None:
         """The way back of a side and the judge's beside it; None where its activations are further than their limit."""

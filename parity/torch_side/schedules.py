@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from parity.errors import NotCheckable
-from parity.optimizers import STEP, Optimizer, Schedule
+from parity.optimizers import STEP, WHOLE, Optimizer, Schedule
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "StepLR": ("step_size", "gamma"),
@@ -33,7 +33,6 @@ NOT_TRANSLATED = {
 }
 FACTORS = ("StepLR", "MultiStepLR", "ExponentialLR", "LinearLR", "ConstantLR", "PolynomialLR")
 """Those that multiply whatever rate there is, so that torch's chain of them is a product."""
-WHOLE = ("step_size", "step_size_up", "step_size_down", "total_iters", "T_max", "total_steps")
 NEAR = 1e-9
 """How near the rate of a scheduler, multiplied up step by step, is to its closed form, as a share of the first rate."""
 

@@ -14,11 +14,14 @@ from flax import nnx
 from torch import Tensor, nn
 
 from parity import Pair, random_batches
-from parity.recording import Arrays
-from parity.verdict import Comparison, Verdict
+from parity.judging.factors import FEW_EPS, FLOAT32_FACTOR
+from parity.recording import Arrays, Key
+from parity.verdict import EPS, Comparison, Verdict
 
 FEATURES, HIDDEN, CLASSES = 5, 16, 3
 EPSILON = 1e-5
+WIDE = FLOAT32_FACTOR * FEW_EPS * EPS["float32"]
+NORM = Key("forward", 0, "norm.output")
 
 
 class Norm(nn.Module):
@@ -76,6 +79,11 @@ class NetTwin(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         return self.outer(nnx.gelu(self.norm(self.inner(x)), approximate=False))
+
+
+TORCH: dict[str, dict[str, Any]] = {"float64": {"model": partial(Net, None)}, "float32": {}}
+JAX: dict[str, dict[str, Any]] = {"float64": {"model": partial(NetTwin, dtype=None)}, "float32": {}}
+"""What a side names for its norm to compute in that dtype."""
 
 
 def loss_of_twin(model: Any, batch: dict[str, jax.Array]) -> jax.Array:

@@ -13,18 +13,12 @@ from flax import nnx
 from torch import Tensor, nn
 
 from parity import check
-from parity.judging.factors import FEW_EPS, FLOAT32_FACTOR
 from parity.recording import Key
-from parity.verdict import EPS, Verdict
+from parity.verdict import Verdict
 from parity_tests.parity import casting
-from parity_tests.parity.casting import HIDDEN, Net, NetTwin, first, pair
+from parity_tests.parity.casting import HIDDEN, JAX, NORM, TORCH, Net, NetTwin, first, pair
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
-
-WIDE = FLOAT32_FACTOR * FEW_EPS * EPS["float32"]
-TORCH = {"float64": {"model": partial(Net, None)}, "float32": {}}
-JAX = {"float64": {"model": partial(NetTwin, dtype=None)}, "float32": {}}
-NORM = Key("forward", 0, "norm.output")
 
 
 @cache

@@ -16,19 +16,14 @@ from torch import Tensor, nn
 
 from parity import check
 from parity.errors import NotCheckable
-from parity.judging.factors import CAP, FEW_EPS, FLOAT32_FACTOR, FLOAT64_CEILING, FLOAT64_FLOOR
+from parity.judging.factors import CAP, FLOAT64_CEILING, FLOAT64_FLOOR
 from parity.live import live_side
 from parity.recording import FRAMEWORKS, Arrays, Key
-from parity.verdict import EPS, Verdict
+from parity.verdict import Verdict
 from parity_tests.parity import casting
-from parity_tests.parity.casting import HIDDEN, Net, NetTwin, NormTwin, first, pair
+from parity_tests.parity.casting import HIDDEN, JAX, NORM, TORCH, WIDE, Net, NetTwin, NormTwin, first, pair
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
-
-WIDE = FLOAT32_FACTOR * FEW_EPS * EPS["float32"]
-TORCH = {"float64": {"model": partial(Net, None)}, "float32": {}}
-JAX = {"float64": {"model": partial(NetTwin, dtype=None)}, "float32": {}}
-NORM = Key("forward", 0, "norm.output")
 
 
 @cache

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from parity.judging.hints.ran import ADDED, Guess
-from parity.optimizers import CYCLED, OPTIONS, Clip, Options, Schedule
+from parity.optimizers import CYCLED, OPTIONS, WHOLE, Clip, Options, Schedule
 
 USUAL: dict[str, tuple[float, ...]] = {
     "betas": (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999),
@@ -25,7 +25,7 @@ USUAL: dict[str, tuple[float, ...]] = {
     "step_sizes": (1e-6, 50.0),
 }
 """Values that people give an option, tried before any is solved for."""
-FORMS = {"anneal": ("cos", "linear"), "mode": ("triangular", "triangular2")}
+IN_WORDS = {"anneal": ("cos", "linear"), "mode": ("triangular", "triangular2")}
 """What a schedule may be told in words; CyclicLR's other mode, `exp_range`, needs a number beside it."""
 NEARBY = 10
 """A whole number of a schedule is tried so far to both sides."""
@@ -167,15 +167,12 @@ def _of_schedule(schedule: Schedule, scheduled: Callable[[Schedule], Guess], cal
             if isinstance(value, bool):
                 yield Otherwise(what, made, (not value,), value, solved=False)
             elif isinstance(value, str):
-                yield Otherwise(what, made, FORMS[name], value, solved=False)
+                yield Otherwise(what, made, IN_WORDS[name], value, solved=False)
             elif isinstance(value, int) or (isinstance(value, float) and name in WHOLE):
                 near = [value + far for step in range(1, NEARBY + 1) for far in (-step, step) if value + far > 0]
                 yield Otherwise(what, made, (*near, 2 * value, value // 2 or 1), value, solved=False)
             elif isinstance(value, float):
                 yield Otherwise(what, made, _starts("", value), value)
-
-
-WHOLE = ("step_size", "total_iters", "T_max", "total_steps")
 
 
 def _with_inner(scheduled: Callable[[Schedule], Guess], schedule: Schedule, place: int, inner: Schedule) -> Guess:
