@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 
 from benchmarks.case import Case
@@ -12,6 +13,9 @@ WITH_OPTIMIZER = ("mlp", "mnist")
 ALL = ("line_fit", *WITH_OPTIMIZER)
 GRAPHS = "captures a CUDA graph and needs a GPU"
 PADDED = "sizes padded to suit matrix units, biases inside the weights"
+ONEDNN = "chooses between MKL and oneDNN, which torch has for an x86 CPU"
+X86 = ("x86_64", "amd64")
+"""What Linux and macOS call it, and Windows."""
 COMMAND_BUFFERS = "sets how XLA uses CUDA graphs and needs a GPU"
 
 
@@ -25,6 +29,7 @@ class Variant:
         what: what it is, in a line.
         problems: where it says anything of its own: without an optimizer, nothing can be fused.
         needs_gpu: why it cannot run on a CPU; empty where it can.
+        needs_x86: why it can run on no other processor; empty where it can.
         seeds: whether it trains several seeds together; it is timed where a case has several, and only there.
         compiles: whether torch.compile is at work: slow to start, and on a CPU in need of a C++ compiler.
         environment: variables that its process starts with.
@@ -35,6 +40,7 @@ class Variant:
     what: str
     problems: tuple[str, ...] = ALL
     needs_gpu: str = ""
+    needs_x86: str = ""
     seeds: bool = False
     compiles: bool = False
     environment: tuple[tuple[str, str], ...] = ()
@@ -50,6 +56,8 @@ class Variant:
             return f"{self.name} says nothing of its own about {case.problem}, which has no optimizer"
         if self.seeds != (case.seeds > 1):
             return f"{self.name} trains {'several seeds together' if self.seeds else 'one seed'}"
+        if self.needs_x86 and (case.device == "gpu" or platform.machine().lower() not in X86):
+            return f"{self.name} {self.needs_x86}"
         return f"{self.name} {self.needs_gpu}" if self.needs_gpu and case.device == "cpu" else ""
 
 
@@ -65,6 +73,10 @@ VARIANTS = (
     Variant("torch", "compiled_reduce_overhead", "compiled, mode reduce-overhead: a graph a call", compiles=True),
     Variant("torch", "compiled_max_autotune", "compiled, mode max-autotune: kernels tried out", compiles=True),
     Variant("torch", "compiled_padded", f"compiled, {PADDED}", WITH_OPTIMIZER, compiles=True),
+    Variant(
+        "torch", "compiled_onednn", "compiled, products by oneDNN and not by MKL", WITH_OPTIMIZER,
+        needs_x86=ONEDNN, compiles=True,
+    ),
     Variant("torch", "graph_step", "one CUDA graph of a step, replayed for each; eager inside", needs_gpu=GRAPHS),
     Variant(
         "torch", "graph_step_compiled", "one CUDA graph of a step, replayed for each; compiled inside",
@@ -94,6 +106,7 @@ VARIANTS = (
     Variant("jax", "whole_run_by_hand", "whole_run in plain JAX: no Flax, no Optax, Adam written out", WITH_OPTIMIZER),
     Variant("jax", "whole_run_flat", "whole_run_by_hand, all parameters in one vector", WITH_OPTIMIZER),
     Variant("jax", "whole_run_padded", f"whole_run_by_hand, {PADDED}", WITH_OPTIMIZER),
+    Variant("jax", "whole_run_turned", "whole_run_by_hand, an example in each column", WITH_OPTIMIZER),
     Variant(
         "jax", "whole_run_no_command_buffer", "whole_run without CUDA graphs",
         needs_gpu=COMMAND_BUFFERS, environment=_command_buffer(""),
@@ -110,6 +123,7 @@ PAIRS = (
     (("torch", "stepped"), ("jax", "nnx_jit")),
     (("torch", "compiled"), ("jax", "stepped")),
     (("torch", "compiled"), ("jax", "whole_run")),
+    (("torch", "compiled_onednn"), ("jax", "whole_run_turned")),
     (("torch", "whole_run"), ("jax", "whole_run")),
     (("torch", "whole_run_compiled"), ("jax", "whole_run")),
     (("torch", "whole_run_padded"), ("jax", "whole_run_padded")),

@@ -14,6 +14,7 @@ from flax import nnx
 from benchmarks.jax_side.by_hand import by_hand, flat
 from benchmarks.jax_side.padded import padded
 from benchmarks.jax_side.problems import Setup
+from benchmarks.jax_side.turned import turned
 from benchmarks.prepared import Outcome, Prepared
 from jaxnet.arrays import Moments, Run, moments_from_state, moments_to_arrays
 from jaxnet.loops import begin, end, one_step, scan, scan_together, take_step
@@ -186,6 +187,7 @@ PREPARE: dict[str, Callable[[Setup], Prepared]] = {
     "whole_run_by_hand": by_hand,
     "whole_run_flat": flat,
     "whole_run_padded": padded,
+    "whole_run_turned": turned,
     # Their processes start with another XLA_FLAGS.
     "whole_run_no_command_buffer": _whole_run,
     "whole_run_while_command_buffer": _whole_run,

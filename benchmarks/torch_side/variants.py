@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from benchmarks.prepared import Outcome, Prepared
+from benchmarks.torch_side import onednn
 from benchmarks.torch_side.calls import called
 from benchmarks.torch_side.graphs import StartAndRun, graph_of_a_step, graph_of_all_steps, graph_of_optimizer
 from benchmarks.torch_side.padded import padded
@@ -135,10 +136,12 @@ def _fused(setup: Setup) -> Prepared:
 def advance_of(problem: Problem, together: bool) -> Advance:
     """A step as a function, of one seed, or of several at once, whose parameters and batches have a first axis more."""
     gradients_of = functional.gradients_of(problem)
-    gradients_of_all = vmap(gradients_of) if together else gradients_of
+    return _advance(problem, vmap(gradients_of) if together else gradients_of)
 
+
+def _advance(problem: Problem, gradients_of: Callable[..., Any]) -> Advance:
     def advance(parameters: Any, memory: Any, data: Any, rows: Tensor | None, learning_rate: Tensor) -> Any:
-        gradients, loss = gradients_of_all(parameters, take(data, rows))
+        gradients, loss = gradients_of(parameters, take(data, rows))
         return *functional.update(problem, parameters, memory, gradients, learning_rate), loss
 
     return advance
@@ -148,6 +151,13 @@ def advance_of(problem: Problem, together: bool) -> Advance:
 def compiled(problem: Problem, together: bool, mode: str = "default") -> Advance:
     """The same step as one program of torch.compile."""
     return torch.compile(advance_of(problem, together), fullgraph=True, mode=mode)
+
+
+@functools.cache
+def compiled_onednn(problem: Problem, together: bool) -> Advance:
+    """The same of one seed, its products by oneDNN."""
+    assert not together
+    return torch.compile(_advance(problem, onednn.gradients_of(problem)), fullgraph=True)
 
 
 def begin_all(setup: Setup) -> Any:
@@ -197,6 +207,7 @@ PREPARE: dict[str, Callable[[Setup], Prepared]] = {
     "whole_run_fused": functools.partial(_whole_run, with_fused=True),
     "whole_run_compiled": functools.partial(_functions, drive=graph_of_all_steps, inside=compiled),
     "compiled_padded": functools.partial(padded, drive=called),
+    "compiled_onednn": functools.partial(_functions, drive=called, inside=compiled_onednn),
     "whole_run_padded": functools.partial(padded, drive=graph_of_all_steps),
     "many_seeds": functools.partial(_functions, drive=called, inside=advance_of),
     "many_seeds_compiled": functools.partial(_compiled, "default"),

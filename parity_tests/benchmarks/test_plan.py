@@ -36,8 +36,8 @@ def test_the_full_run_has_every_variant_problem_precision_and_size(device: str, 
     told = {variant.full_name for group in found for variant, _ in group.left_out}
     assert {name for group in found for name in names(group)} | told == {variant.full_name for variant in VARIANTS}
     if device == "gpu":
-        # A GPU runs all that there is; only what a problem has no use for is left out.
-        assert all("no optimizer" in why for group in found for _, why in group.left_out)
+        # A GPU runs all that there is but what is for CPUs; else only what a problem has no use for is left out.
+        assert all("no optimizer" in why or "x86 CPU" in why for group in found for _, why in group.left_out)
     assert all(set(names(group)) <= set(SWEPT) for group in found if is_swept(group.case.document()))
 
 
@@ -47,6 +47,15 @@ def test_what_needs_a_gpu_says_so_on_a_cpu() -> None:
     assert told["torch whole_run"] == "whole_run captures a CUDA graph and needs a GPU"
     assert "needs a GPU" in told["jax whole_run_no_command_buffer"]
     assert "torch many_seeds" not in told
+
+
+@pytest.mark.parametrize(("processor", "runs"), [("x86_64", True), ("AMD64", True), ("arm64", False)])
+def test_a_choice_of_x86_products_is_timed_on_x86(processor: str, runs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: processor)
+    mnist = next(group for group in groups(Request()) if group.case.name == "mnist-float32-cpu")
+    told = {variant.full_name: why for variant, why in mnist.left_out}
+    assert ("torch compiled_onednn" in names(mnist)) is runs
+    assert ("torch compiled_onednn" in told) is not runs
 
 
 def test_a_request_is_narrowed_by_each_option() -> None:

@@ -51,10 +51,12 @@ RIGHT = [
     *(("mlp", name) for name in (
         "torch notebook", "torch stepped", "torch fused", "jax nnx_jit", "jax jit_state", "jax stepped",
         "jax ahead_of_time", "jax whole_run", "jax whole_run_unrolled", "jax whole_run_by_hand", "jax whole_run_flat",
-        "jax whole_run_padded",
+        "jax whole_run_padded", "jax whole_run_turned",
     )),
     *(("line_fit", name) for name in ("torch notebook", "jax stepped", "jax ahead_of_time")),
-    *(("mnist", name) for name in ("torch notebook", "torch fused", "jax nnx_jit", "jax whole_run_padded")),
+    *(("mnist", name) for name in (
+        "torch notebook", "torch fused", "jax nnx_jit", "jax whole_run_padded", "jax whole_run_turned",
+    )),
 ]  # fmt: skip
 
 
@@ -77,9 +79,10 @@ def test_many_seeds_do_what_the_judge_does_with_one(name: str, judge_of: Callabl
 @pytest.mark.parametrize(
     ("case", "name"),
     [
-        (SMALL["mlp"], "torch compiled"), (MNIST, "torch compiled_padded"), (SEVERAL, "torch many_seeds_compiled"),
+        (SMALL["mlp"], "torch compiled"), (MNIST, "torch compiled_padded"), (MNIST, "torch compiled_onednn"),
+        (SEVERAL, "torch many_seeds_compiled"),
     ],
-    ids=["one", "padded", "several"],
+    ids=["one", "padded", "onednn", "several"],
 )  # fmt: skip
 def test_a_compiled_variant_does_too(case: Case, name: str, judge_of: Callable[[Case], Path]) -> None:
     assert worker(case, name).check(judge_of(case))["outcome"] == "right"

@@ -11,6 +11,7 @@ from benchmarks.case import Case
 from benchmarks.jax_side import by_hand as module
 from benchmarks.jax_side.padded import padded
 from benchmarks.jax_side.problems import setup
+from benchmarks.jax_side.turned import turned
 from jaxnet import mlp
 from jaxnet.settings import computing
 from parity_tests.imports import imported
@@ -22,7 +23,9 @@ def test_it_imports_neither_flax_nor_optax() -> None:
     assert not [name for name in names if name.startswith(("flax", "optax"))]
 
 
-@pytest.mark.parametrize("make", [module.by_hand, module.flat, padded], ids=["dicts", "a vector", "padded"])
+@pytest.mark.parametrize(
+    "make", [module.by_hand, module.flat, padded, turned], ids=["dicts", "a vector", "padded", "turned"]
+)
 def test_it_goes_on_from_a_state_as_the_wing_does(make: object) -> None:
     assert callable(make)
     middle = mlp.train(steps=8, count=3, dtype="float64").state
