@@ -8,7 +8,9 @@ from typing import Any
 from parity.errors import NotCheckable
 
 PROBLEMS = ("line_fit", "mlp", "mnist")
-PRECISIONS = ("float32", "tf32")
+NETS = ("mlp", "mnist")
+"""Those with an optimizer, and with products of matrices, which alone have a precision of their own."""
+PRECISIONS = ("float32", "tf32", "bfloat16")
 DEVICES = ("cpu", "gpu")
 LEARNING_RATES = {"line_fit": 0.05, "mlp": 0.03, "mnist": 0.03}
 WIDTH, BATCH_SIZE, STEPS = 100, 1000, 100
@@ -21,7 +23,7 @@ class Case:
 
     Attributes:
         problem: one of `PROBLEMS`.
-        precision: of float32 products, one of `PRECISIONS`.
+        precision: of products of matrices, one of `PRECISIONS`. All else is in float32.
         device: "cpu" or "gpu".
         width: hidden units of MNIST's classifier.
         batch_size: images in the batch of a step.
@@ -51,11 +53,18 @@ class Case:
                 raise NotCheckable(f"{name.replace('_', ' ')} is {getattr(self, name)}: expected 1 or more")
         if self.precision == "tf32" and self.device == "cpu":
             raise NotCheckable("tf32 needs a GPU: use --device gpu, or --precision float32")
+        if self.precision != "float32" and self.problem not in NETS:
+            raise NotCheckable(f"{self.problem} multiplies no matrices: use --precision float32")
 
     @property
     def learning_rate(self) -> float:
         """The notebook's learning rate of the problem."""
         return LEARNING_RATES[self.problem]
+
+    @property
+    def setting(self) -> str:
+        """The frameworks' setting for products of float32. In bfloat16 the model itself rounds its factors."""
+        return "tf32" if self.precision == "tf32" else "float32"
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from benchmarks.case import PRECISIONS
 from parity.errors import NotCheckable
 
 DONE, RED, CANNOT, INTERRUPTED = 0, 1, 2, 130
@@ -51,7 +52,7 @@ def measure(
     device: Annotated[Where | None, typer.Option(help="Where to compute. Default: a GPU if there is one.")] = None,
     problem: Annotated[list[str] | None, _several("Only this problem")] = None,
     variant: Annotated[list[str] | None, _several("Only this variant, of one side as in 'jax stepped'")] = None,
-    precision: Annotated[list[str] | None, _several("Only this precision: float32, tf32")] = None,
+    precision: Annotated[list[str] | None, _several(f"Only this precision: {', '.join(PRECISIONS)}")] = None,
     seeds: Annotated[
         list[int] | None, typer.Option(min=1, help="Train so many seeds together; may be repeated.")
     ] = None,

@@ -18,7 +18,8 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from benchmarks.case import Case
+from benchmarks.case import NETS, Case
+from benchmarks.probe import MANTISSA_BITS
 from parity.errors import NotCheckable
 from parity.judging.difference import Scales, difference, exact, scales
 from parity.judging.limits import float64_limit
@@ -27,11 +28,13 @@ from parity.judging.noise import Noise
 from parity.live import LiveSide, live_side
 from parity.pair import Side
 from parity.recording import FRAMEWORKS, Array, Arrays, Dtype, Framework, Key, Recording, State
-from parity.rounding import TF32_BITS, cast, rounded_all
+from parity.rounding import cast, rounded_all
 from parity.runs import engine_step, free_run
 
 WINGS: dict[Framework, str] = {"torch": "torchnet", "jax": "jaxnet"}
 STAGES = ("init", "trajectory")
+LOWER = ("tf32", "bfloat16")
+"""Precisions below float32, which a step in float32 may not be mistaken for."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Judge:
         limits: by `place`, the largest float64 difference that counts as agreement.
         distances: by framework and `place`, how far that side's own float32 step from the judge's state is from it.
         noises: the same of its noise.
-        coarse: by `place`, how far a step in TF32 is; empty where nothing multiplies matrices.
+        coarse: by lower precision and `place`, how far a step in it is; empty where nothing multiplies matrices.
     """
 
     losses: Array
@@ -54,7 +57,7 @@ class Judge:
     limits: dict[str, float]
     distances: dict[Framework, dict[str, float]]
     noises: dict[Framework, dict[str, float]]
-    coarse: dict[str, float]
+    coarse: dict[str, dict[str, float]]
 
     @property
     def steps(self) -> int:
@@ -146,7 +149,11 @@ def make(case: Case) -> Judge:
         limits={place(key.step, key.tensor): float64_limit(noise.of(key), noise.of(key)) for key in needed},
         distances={framework: distances for framework, (distances, _) in own.items()},
         noises={framework: noises for framework, (_, noises) in own.items()},
-        coarse={} if case.problem == "line_fit" else _coarse(judging, case, run, starts, known.of),
+        coarse={
+            precision: _coarse(MANTISSA_BITS[precision], judging, case, run, starts, known.of)
+            for precision in LOWER
+            if case.problem in NETS
+        },
     )
 
 
@@ -181,14 +188,14 @@ def _own_steps(
 
 
 def _coarse(
-    judging: LiveSide, case: Case, run: Recording, starts: Sequence[int], scale: dict[Key, float]
+    bits: int, judging: LiveSide, case: Case, run: Recording, starts: Sequence[int], scale: dict[Key, float]
 ) -> dict[str, float]:
-    """How far a step is from the judge's whose products see no more than TF32's mantissa bits."""
+    """How far a step is from the judge's whose products see no more than so many mantissa bits."""
     found = {}
     for start in starts:
         state = run.state_before(start)
-        batch = rounded_all(judging.batches(case.seed, start + 1)[start], TF32_BITS)
-        passed = judging.gradients(rounded_all(state.parameters, TF32_BITS), batch, TF32_BITS)
+        batch = rounded_all(judging.batches(case.seed, start + 1)[start], bits)
+        passed = judging.gradients(rounded_all(state.parameters, bits), batch, bits)
         after = judging.update(state, passed.parameters)
         for tensor, array in ({"loss": passed.loss} | after.parameters | after.optimizer).items():
             key = Key("trajectory", start, tensor)

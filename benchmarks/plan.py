@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.case import BATCH_SIZE, PRECISIONS, PROBLEMS, WIDTH, Case
+from benchmarks.case import BATCH_SIZE, NETS, PRECISIONS, PROBLEMS, WIDTH, Case
 from benchmarks.variants import BASELINE, QUICK, TWINS, VARIANTS, Variant, by_full_name, named
 from parity.errors import NotCheckable
 
@@ -16,7 +16,10 @@ ROUNDS, QUICK_ROUNDS = 10, 3
 SEEDS = {"cpu": (4,), "gpu": (2, 4, 16, 64, 256, 1024)}
 WIDTHS, BATCH_SIZES = (25, 50, 200, 400, 800), (10, 30, 100, 300, 3000)
 """The sweeps, around the notebook's own size."""
-SWEPT = ("torch stepped", "torch compiled", "torch whole_run_compiled", "jax stepped", "jax whole_run")
+SWEPT = (
+    "torch stepped", "torch compiled", "torch compiled_onednn", "torch whole_run_compiled",
+    "jax stepped", "jax whole_run", "jax whole_run_turned",
+)  # fmt: skip
 SWEEP_STEPS = 20
 
 
@@ -98,7 +101,11 @@ def _cases(request: Request, asked: Sequence[Variant]) -> list[Case]:
     problems = request.problems or (("mnist",) if request.quick else PROBLEMS)
     precisions = request.precisions or (PRECISIONS if request.device == "gpu" and not request.quick else ("float32",))
     steps = {} if request.steps is None else {"steps": request.steps}
-    cases = [Case(problem, precision, request.device, **steps) for problem in problems for precision in precisions]
+    cases = [
+        Case(problem, precision, request.device, **steps)
+        for problem in problems for precision in precisions
+        if request.problems or precision == "float32" or problem in NETS
+    ]  # fmt: skip
     usual = () if request.quick else SEEDS[request.device]
     several = [seeds for seeds in request.seeds or usual if seeds > 1]
     found = cases if not request.seeds or 1 in request.seeds else []

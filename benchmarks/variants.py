@@ -5,12 +5,12 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 
-from benchmarks.case import Case
+from benchmarks.case import NETS, PRECISIONS, PROBLEMS, Case
 from parity.errors import NotCheckable
 from parity.recording import Framework
 
-WITH_OPTIMIZER = ("mlp", "mnist")
-ALL = ("line_fit", *WITH_OPTIMIZER)
+OF_FLOAT32 = ("float32", "tf32")
+"""The precisions of what multiplies float32 by itself, and not as the problem's model does."""
 GRAPHS = "captures a CUDA graph and needs a GPU"
 PADDED = "sizes padded to suit matrix units, biases inside the weights"
 ONEDNN = "chooses between MKL and oneDNN, which torch has for an x86 CPU"
@@ -30,6 +30,7 @@ class Variant:
         problems: where it says anything of its own: without an optimizer, nothing can be fused.
         needs_gpu: why it cannot run on a CPU; empty where it can.
         needs_x86: why it can run on no other processor; empty where it can.
+        precisions: in which it can be timed.
         seeds: whether it trains several seeds together; it is timed where a case has several, and only there.
         compiles: whether torch.compile is at work: slow to start, and on a CPU in need of a C++ compiler.
         environment: variables that its process starts with.
@@ -38,9 +39,10 @@ class Variant:
     framework: Framework
     name: str
     what: str
-    problems: tuple[str, ...] = ALL
+    problems: tuple[str, ...] = PROBLEMS
     needs_gpu: str = ""
     needs_x86: str = ""
+    precisions: tuple[str, ...] = PRECISIONS
     seeds: bool = False
     compiles: bool = False
     environment: tuple[tuple[str, str], ...] = ()
@@ -54,6 +56,8 @@ class Variant:
         """Why the variant cannot be timed on a case; empty where it can."""
         if case.problem not in self.problems:
             return f"{self.name} says nothing of its own about {case.problem}, which has no optimizer"
+        if case.precision not in self.precisions:
+            return f"{self.name} has products of its own, of float32"
         if self.seeds != (case.seeds > 1):
             return f"{self.name} trains {'several seeds together' if self.seeds else 'one seed'}"
         if self.needs_x86 and (case.device == "gpu" or platform.machine().lower() not in X86):
@@ -68,14 +72,14 @@ def _command_buffer(setting: str) -> tuple[tuple[str, str], ...]:
 VARIANTS = (
     Variant("torch", "notebook", "the notebook's own loop: NumPy draws the batch, new tensors each step"),
     Variant("torch", "stepped", "eager, torch.optim, data on the device"),
-    Variant("torch", "fused", "stepped with torch's fused Adam", WITH_OPTIMIZER),
+    Variant("torch", "fused", "stepped with torch's fused Adam", NETS),
     Variant("torch", "compiled", "gradient and update as one program of torch.compile", compiles=True),
     Variant("torch", "compiled_reduce_overhead", "compiled, mode reduce-overhead: a graph a call", compiles=True),
     Variant("torch", "compiled_max_autotune", "compiled, mode max-autotune: kernels tried out", compiles=True),
-    Variant("torch", "compiled_padded", f"compiled, {PADDED}", WITH_OPTIMIZER, compiles=True),
+    Variant("torch", "compiled_padded", f"compiled, {PADDED}", NETS, precisions=OF_FLOAT32, compiles=True),
     Variant(
-        "torch", "compiled_onednn", "compiled, products by oneDNN and not by MKL", WITH_OPTIMIZER,
-        needs_x86=ONEDNN, compiles=True,
+        "torch", "compiled_onednn", "compiled, products by oneDNN and not by MKL", NETS,
+        needs_x86=ONEDNN, precisions=OF_FLOAT32, compiles=True,
     ),
     Variant("torch", "graph_step", "one CUDA graph of a step, replayed for each; eager inside", needs_gpu=GRAPHS),
     Variant(
@@ -83,13 +87,14 @@ VARIANTS = (
         needs_gpu=GRAPHS, compiles=True,
     ),
     Variant("torch", "whole_run", "all steps in one CUDA graph, torch.optim inside", needs_gpu=GRAPHS),
-    Variant("torch", "whole_run_fused", "whole_run with torch's fused Adam", WITH_OPTIMIZER, GRAPHS),
+    Variant("torch", "whole_run_fused", "whole_run with torch's fused Adam", NETS, GRAPHS),
     Variant(
         "torch", "whole_run_compiled", "all steps in one CUDA graph; compiled inside",
         needs_gpu=GRAPHS, compiles=True,
     ),
     Variant(
-        "torch", "whole_run_padded", f"whole_run_compiled, {PADDED}", WITH_OPTIMIZER, GRAPHS, compiles=True,
+        "torch", "whole_run_padded", f"whole_run_compiled, {PADDED}", NETS, GRAPHS,
+        precisions=OF_FLOAT32, compiles=True,
     ),
     Variant("torch", "many_seeds", "vmapped gradient, one Adam over stacked parameters; eager", seeds=True),
     Variant("torch", "many_seeds_compiled", "many_seeds, each step compiled", seeds=True, compiles=True),
@@ -97,16 +102,23 @@ VARIANTS = (
         "torch", "many_seeds_whole_run", "many_seeds, all steps in one CUDA graph; compiled inside",
         needs_gpu=GRAPHS, seeds=True, compiles=True,
     ),
-    Variant("jax", "nnx_jit", "nnx.jit and nnx.Optimizer, as Flax's documentation has it", WITH_OPTIMIZER),
+    Variant("jax", "nnx_jit", "nnx.jit and nnx.Optimizer, as Flax's documentation has it", NETS),
     Variant("jax", "jit_state", "jax.jit of a step over model and memory as they are"),
     Variant("jax", "stepped", "jax.jit of a step over flat leaves, donated"),
     Variant("jax", "ahead_of_time", "stepped, compiled before the first call"),
     Variant("jax", "whole_run", "all steps in one lax.scan"),
     Variant("jax", "whole_run_unrolled", "whole_run, ten steps in an iteration"),
-    Variant("jax", "whole_run_by_hand", "whole_run in plain JAX: no Flax, no Optax, Adam written out", WITH_OPTIMIZER),
-    Variant("jax", "whole_run_flat", "whole_run_by_hand, all parameters in one vector", WITH_OPTIMIZER),
-    Variant("jax", "whole_run_padded", f"whole_run_by_hand, {PADDED}", WITH_OPTIMIZER),
-    Variant("jax", "whole_run_turned", "whole_run_by_hand, an example in each column", WITH_OPTIMIZER),
+    Variant(
+        "jax", "whole_run_by_hand", "whole_run in plain JAX: no Flax, no Optax, Adam written out", NETS,
+        precisions=OF_FLOAT32,
+    ),
+    Variant(
+        "jax", "whole_run_flat", "whole_run_by_hand, all parameters in one vector", NETS, precisions=OF_FLOAT32,
+    ),
+    Variant("jax", "whole_run_padded", f"whole_run_by_hand, {PADDED}", NETS, precisions=OF_FLOAT32),
+    Variant(
+        "jax", "whole_run_turned", "whole_run_by_hand, an example in each column", NETS, precisions=OF_FLOAT32,
+    ),
     Variant(
         "jax", "whole_run_no_command_buffer", "whole_run without CUDA graphs",
         needs_gpu=COMMAND_BUFFERS, environment=_command_buffer(""),

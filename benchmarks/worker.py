@@ -81,7 +81,9 @@ class Worker:
             started = self._machine.kernels(lambda: prepared.run(placed), device)
             return {
                 "fault": self._fault(outcomes),
-                "mantissa_bits": self._machine.probe(self.case.batch_size, 784, self.case.width, device),
+                "mantissa_bits": self._machine.probe(
+                    self.case.batch_size, 784, self.case.width, device, self.case.precision
+                ),
                 "peak_bytes": self._machine.peak_memory(device),
                 "driver_bytes": driver_bytes(os.getpid()),
                 "resident_bytes": _peak_resident_bytes(),
@@ -96,13 +98,14 @@ class Worker:
 
     def check(self, file: Path) -> dict[str, Any]:
         """The variant against the judge in a file."""
-        return dataclasses.asdict(check(judge.load(file), self.variant.framework, self.case.precision, self._drive))
+        case, framework = self.case, self.variant.framework
+        return dataclasses.asdict(check(judge.load(file), framework, case.precision, case.learning_rate, self._drive))
 
     def ceilings(self) -> Mapping[str, Any]:
         """What this framework can make the machine do."""
         with self._computing():
             found: Mapping[str, Any] = import_module(f"benchmarks.{self.variant.framework}_side.ceilings").measure(
-                self.case.device
+                self.case.device, self.case.precision
             )
         return found
 
@@ -133,7 +136,7 @@ class Worker:
         seeds = [seed]
         if case.seeds > 1:
             seeds = [seed + 1, seed] if state is None else [seed] * case.seeds
-        with self._machine.computing(case.device, dtype, case.precision):
+        with self._machine.computing(case.device, dtype, case.setting):
             prepared = self._prepare(
                 self._problems.setup(case, dtype, seeds=seeds, start=start, count=count, state=state)
             )
@@ -142,7 +145,7 @@ class Worker:
             return prepared.read(done)[-1]
 
     def _computing(self) -> Any:
-        return self._machine.computing(self.case.device, "float32", self.case.precision)
+        return self._machine.computing(self.case.device, "float32", self.case.setting)
 
     @property
     def _machine(self) -> Any:

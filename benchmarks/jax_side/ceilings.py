@@ -20,11 +20,12 @@ REPEATS = 7
 CALLS = 1000
 
 
-def measure(device: str) -> dict[str, Any]:
-    """The best of several runs of each, under the settings in force: operations, bytes, seconds."""
+def measure(device: str, precision: str) -> dict[str, Any]:
+    """The best of several runs of each, the product in this precision: operations, bytes, seconds."""
     size, length = PRODUCT[device], COPIED[device]
     with jax.default_device(device_of(device)):
-        matrix, source, one = jnp.ones((size, size)), jnp.ones(length // 4), jnp.ones(1)
+        matrix = jnp.ones((size, size), jnp.bfloat16 if precision == "bfloat16" else jnp.float32)
+        source, one = jnp.ones(length // 4), jnp.ones(1)
     product, copy = jax.jit(lambda a: a @ a), jax.jit(jnp.negative)
     empty = jax.jit(jnp.negative, donate_argnums=0)
 

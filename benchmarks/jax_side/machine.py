@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
-from benchmarks.probe import bits_kept, factors
+from benchmarks.jax_side.lowered import lowered
+from benchmarks.probe import bits_kept
 from jaxnet.settings import computing, device_of
+from parity.recording import Array
 
 FLAGS = (
     "OMP_NUM_THREADS",
@@ -33,10 +36,23 @@ def settled(result: Any, device: str) -> bool:
     return all(leaf.is_ready() for leaf in jax.tree.leaves(result) if isinstance(leaf, jax.Array))  # type: ignore[attr-defined]
 
 
-def probe(rows: int, inner: int, columns: int, device: str) -> int:
+def probe(rows: int, inner: int, columns: int, device: str, precision: str) -> int:
     """Mantissa bits that the factors of a product of these sizes keep, under the settings in force."""
-    first, second = (jax.device_put(factor, device_of(device)) for factor in factors(rows, inner, columns))
-    return bits_kept(jax.device_get(jax.jit(lambda a, b: a @ b)(first, second)))
+
+    def product(model: Callable[[jax.Array], jax.Array], batch: dict[str, jax.Array]) -> jax.Array:
+        return model(batch["x"])
+
+    asked = jax.jit(lowered(product) if precision == "bfloat16" else product)
+
+    def multiply(*factors: Array) -> Array:
+        first, second = (jax.device_put(factor, device_of(device)) for factor in factors)
+        return np.asarray(asked(jax.tree_util.Partial(_times, second), {"x": first}))  # type: ignore[no-untyped-call]
+
+    return bits_kept(multiply, rows, inner, columns)
+
+
+def _times(second: jax.Array, first: jax.Array) -> jax.Array:
+    return first @ second
 
 
 def peak_memory(device: str) -> int | None:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from benchmarks.case import WIDTH, Case
+from benchmarks.jax_side.lowered import lowered
 from jaxnet import mnist
 from jaxnet.arrays import Arrays, Start, State, module_from_arrays, module_to_arrays, to_device
 from jaxnet.data import read_mnist
@@ -48,8 +49,11 @@ class Setup(NamedTuple):
 
 
 @functools.cache
-def problem_of(problem: str, width: int) -> Problem:
-    """The problem at this width, the same object at every call."""
+def problem_of(problem: str, width: int, precision: str = "float32") -> Problem:
+    """The problem at this width, in bfloat16 where asked for; the same object at every call."""
+    if precision == "bfloat16":
+        wide = problem_of(problem, width)
+        return wide._replace(loss=lowered(wide.loss))
     if problem != "mnist" or width == WIDTH:
         found: Problem = import_module(f"jaxnet.{problem}").PROBLEM
         return found
@@ -90,7 +94,7 @@ def setup(
     state: Start | None = None,
 ) -> Setup:
     """The case of these seeds from `state`, or from each seed's draws, in steps `start` to `start + count`."""
-    how = Settings(case.steps, case.learning_rate, case.device, dtype, case.precision, start, count)
-    problem = problem_of(case.problem, case.width)
+    how = Settings(case.steps, case.learning_rate, case.device, dtype, case.setting, start, count)
+    problem = problem_of(case.problem, case.width, case.precision)
     states = [State(*(state or (problem.draw_parameters(seed), {}))) for seed in seeds]
     return Setup(case, problem, states, feeds(case, seeds, how), how)

@@ -19,10 +19,10 @@ REPEATS = 7
 CALLS = 1000
 
 
-def measure(device: str) -> dict[str, Any]:
-    """The best of several runs of each, under the settings in force: operations, bytes, seconds."""
+def measure(device: str, precision: str) -> dict[str, Any]:
+    """The best of several runs of each, the product in this precision: operations, bytes, seconds."""
     place, size, length = device_of(device), PRODUCT[device], COPIED[device]
-    matrix = torch.ones(size, size, device=place)
+    matrix = torch.ones(size, size, device=place, dtype=torch.bfloat16 if precision == "bfloat16" else torch.float32)
     source, target = (torch.ones(length // 4, device=place) for _ in range(2))
     one = torch.ones(1, device=place)
 

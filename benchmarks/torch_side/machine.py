@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.probe import bits_kept, factors
+from benchmarks.probe import bits_kept
+from benchmarks.torch_side.lowered import lowered
+from parity.recording import Array
 from torchnet.settings import computing, device_of
 
 FLAGS = (
@@ -31,10 +33,18 @@ def settled(result: Any, device: str) -> bool:
     return device == "cpu" or torch.cuda.current_stream().query()
 
 
-def probe(rows: int, inner: int, columns: int, device: str) -> int:
+def probe(rows: int, inner: int, columns: int, device: str, precision: str) -> int:
     """Mantissa bits that the factors of a product of these sizes keep, under the settings in force."""
-    first, second = (torch.tensor(factor, device=device_of(device)) for factor in factors(rows, inner, columns))
-    return bits_kept((first @ second).cpu().numpy())
+
+    def product(model: Callable[[torch.Tensor], torch.Tensor], batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return model(batch["x"])
+
+    def multiply(*factors: Array) -> Array:
+        first, second = (torch.tensor(factor, device=device_of(device)) for factor in factors)
+        asked = lowered(product) if precision == "bfloat16" else product
+        return asked(lambda x: x @ second, {"x": first}).float().cpu().numpy()
+
+    return bits_kept(multiply, rows, inner, columns)
 
 
 def peak_memory(device: str) -> int | None:

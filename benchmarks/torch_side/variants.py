@@ -70,8 +70,8 @@ def _notebook(setup: Setup) -> Prepared:
             x = torch.tensor(images[rows], dtype=floats, device=place)
             y = torch.tensor(labels[rows], dtype=torch.int64, device=place)
             optimizer.zero_grad()
-            loss = torch.nn.functional.cross_entropy(model(x), y)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss = problem.loss(model, {"images": x, "labels": y})
+            loss.backward()
             optimizer.step()
             losses.append(loss.detach())
         return model, optimizer, losses

@@ -20,10 +20,14 @@ def test_a_case_is_called_by_what_is_not_the_notebooks() -> None:
     ("sizes", "told"),
     [
         ({"problem": "cifar"}, "there is no problem 'cifar': expected line_fit, mlp, mnist"),
-        ({"precision": "bfloat16"}, "there is no precision 'bfloat16': expected float32, tf32"),
+        ({"precision": "float16"}, "there is no precision 'float16': expected float32, tf32, bfloat16"),
         ({"device": "tpu"}, "there is no device 'tpu'"),
         ({"batch_size": 0}, "batch size is 0: expected 1 or more"),
         ({"precision": "tf32"}, "tf32 needs a GPU: use --device gpu, or --precision float32"),
+        (
+            {"problem": "line_fit", "precision": "bfloat16"},
+            "line_fit multiplies no matrices: use --precision float32",
+        ),
     ],
 )
 def test_what_cannot_be_is_told(sizes: dict[str, Any], told: str) -> None:

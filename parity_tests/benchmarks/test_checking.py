@@ -12,15 +12,19 @@ from benchmarks.checking import check
 from benchmarks.judge import Judge, place
 from benchmarks.prepared import Outcome
 from parity.recording import State
+from parity.rounding import rounded
 
-STEPS = 2
+STEPS, RATE = 2, 0.03
+GRADIENT = np.array([[1.0, 2.0], [3.0, 4.0]])
 
 
 def state(step: int) -> State:
-    weights = np.array([[1.0 + step, 2.0], [3.0, 4.0]])
+    """After so many steps of Adam with one gradient, whose corrected means are the gradient and its square."""
+    weights = GRADIENT - step * RATE * GRADIENT / (GRADIENT + 1e-8)
     if step == 0:
         return State({"w": weights}, {})
-    return State({"w": weights}, {"step": np.array(step), "exp_avg.w": weights / 10, "exp_avg_sq.w": weights / 1000})
+    mean, square = (1 - 0.9**step) * GRADIENT, (1 - 0.999**step) * GRADIENT**2
+    return State({"w": weights}, {"step": np.array(step), "exp_avg.w": mean, "exp_avg_sq.w": square})
 
 
 def made(coarse: float = 1e-3) -> Judge:
@@ -35,7 +39,7 @@ def made(coarse: float = 1e-3) -> Judge:
         limits=dict.fromkeys([*places, place(STEPS - 1, "step")], 1e-12),
         distances={"torch": figures, "jax": figures},
         noises={"torch": dict.fromkeys(places, 0.0), "jax": dict.fromkeys(places, 0.0)},
-        coarse=dict.fromkeys(places, coarse),
+        coarse={"tf32": dict.fromkeys(places, coarse), "bfloat16": dict.fromkeys(places, 8 * coarse)},
     )
 
 
@@ -59,7 +63,7 @@ def drive(change: Callable[[Outcome, str, int], Outcome] = lambda outcome, dtype
 
 
 def test_what_the_judge_did_is_right() -> None:
-    found = check(made(), "torch", "float32", drive())
+    found = check(made(), "torch", "float32", RATE, drive())
     assert (found.outcome, found.reason, found.float64) == ("right", "", 0.0)
     assert found.timed is not None
     assert found.timed < 1
@@ -90,14 +94,14 @@ def moved(part: int, name: str, by: float, dtype: str, start: int | None = None)
     ],
 )
 def test_what_differs_is_told_with_where(variant: Any, reason: str) -> None:
-    found = check(made(), "torch", "float32", variant)
+    found = check(made(), "torch", "float32", RATE, variant)
     assert found.outcome == "wrong"
     assert found.reason.startswith(reason)
 
 
 def test_what_is_within_the_limit_is_right() -> None:
-    assert check(made(), "torch", "float32", moved(0, "w", 3e-12, "float64")).outcome == "right"
-    assert check(made(), "torch", "float32", moved(0, "w", 5e-5, "float32")).outcome == "right"
+    assert check(made(), "torch", "float32", RATE, moved(0, "w", 3e-12, "float64")).outcome == "right"
+    assert check(made(), "torch", "float32", RATE, moved(0, "w", 5e-5, "float32")).outcome == "right"
 
 
 @pytest.mark.parametrize(
@@ -113,15 +117,15 @@ def test_what_is_within_the_limit_is_right() -> None:
 )
 def test_what_cannot_be_compared_is_wrong(change: Callable[[Outcome], Outcome], reason: str) -> None:
     variant = drive(lambda outcome, dtype, start: change(outcome) if dtype == "float64" else outcome)
-    found = check(made(), "torch", "float32", variant)
+    found = check(made(), "torch", "float32", RATE, variant)
     assert found.outcome == "wrong"
     assert reason in found.reason
 
 
 def test_without_power_against_lower_precision_nothing_is_right() -> None:
-    found = check(made(coarse=1e-5), "torch", "float32", drive())
+    found = check(made(coarse=1e-5), "torch", "float32", RATE, drive())
     assert (found.outcome, found.reason) == ("inconclusive", "TF32 would be only 0.4 limits away")
-    assert check(made(coarse=1e-4), "torch", "float32", drive()).power == pytest.approx(1e-4 / 2.384e-5, rel=1e-3)
+    assert check(made(coarse=1e-4), "torch", "float32", RATE, drive()).power == pytest.approx(1e-4 / 2.384e-5, rel=1e-3)
 
 
 def test_the_cap_stops_tf32_where_the_other_side_is_far_away() -> None:
@@ -130,20 +134,55 @@ def test_the_cap_stops_tf32_where_the_other_side_is_far_away() -> None:
     for distances in judge.distances.values():
         distances.update(dict.fromkeys(distances, 1e-4))
     variant = moved(1, "exp_avg.w", 0.6e-3 * 0.4, "float32", 0)
-    assert check(judge, "jax", "float32", variant).outcome == "wrong"
-    assert check(judge, "jax", "float32", moved(1, "exp_avg.w", 0.3e-3 * 0.4, "float32", 0)).outcome == "right"
+    assert check(judge, "jax", "float32", RATE, variant).outcome == "wrong"
+    assert check(judge, "jax", "float32", RATE, moved(1, "exp_avg.w", 0.3e-3 * 0.4, "float32", 0)).outcome == "right"
+
+
+def stepped_by(factor: float) -> Any:
+    """A step in float32 whose gradient is off by 1e-3 of its largest entry times this, and all that follows from it."""
+
+    def change(outcome: Outcome, of: str, at: int) -> Outcome:
+        if of != "float32" or at != 0:
+            return outcome
+        gradient = (GRADIENT + factor * 1e-3 * 4).astype("float32")
+        optimizer = {"step": np.array(1), "exp_avg.w": gradient / 10, "exp_avg_sq.w": gradient**2 / 1000}
+        return outcome._replace(state=State(outcome.state.parameters, optimizer))
+
+    return drive(change)
 
 
 def test_tf32_is_given_what_emulated_tf32_shows_and_bfloat16_is_not() -> None:
-    def by(factor: float) -> Any:
-        return moved(1, "exp_avg.w", factor * 1e-3 * 0.4, "float32", 0)
+    assert check(made(), "torch", "tf32", RATE, stepped_by(2)).outcome == "right"
+    assert check(made(), "torch", "tf32", RATE, stepped_by(8)).outcome == "wrong"
+    assert check(made(), "torch", "float32", RATE, stepped_by(2)).outcome == "wrong"
 
-    assert check(made(), "torch", "tf32", by(2)).outcome == "right"
-    assert check(made(), "torch", "tf32", by(8)).outcome == "wrong"
-    assert check(made(), "torch", "float32", by(2)).outcome == "wrong"
+
+def test_bfloat16_is_given_what_emulated_bfloat16_shows_and_not_what_float32_is() -> None:
+    assert check(made(), "torch", "bfloat16", RATE, stepped_by(8)).outcome == "right"
+    assert check(made(), "torch", "bfloat16", RATE, stepped_by(64)).outcome == "wrong"
+    found = check(made(), "torch", "bfloat16", RATE, drive())
+    assert found.outcome == "wrong"
+    assert found.reason == (
+        "bfloat16, one step from step 0, exp_avg.w: as near to the judge as float32, so nothing was rounded to bfloat16"
+    )
+
+
+@pytest.mark.parametrize(("part", "name"), [(0, "w"), (1, "exp_avg_sq.w")])
+def test_what_adam_does_with_a_rounded_gradient_it_does_in_float32(part: int, name: str) -> None:
+    variant = stepped_by(2)
+
+    def rounded_twice(dtype: Any, start: int, count: int, state: State | None) -> Outcome:
+        found: Outcome = variant(dtype, start, count, state)
+        parts = [dict(held) for held in found.state]
+        parts[part][name] = rounded(parts[part][name], 10)
+        return found._replace(state=State(*parts)) if dtype == "float32" else found
+
+    found = check(made(), "torch", "tf32", RATE, rounded_twice)
+    assert found.outcome == "wrong"
+    assert found.reason.startswith(f"tf32, one step from step 0, {name}: ")
 
 
 def test_a_side_alone_is_measured_against_its_own_step() -> None:
     judge = made()
     del judge.distances["jax"]
-    assert check(judge, "torch", "float32", drive()).outcome == "right"
+    assert check(judge, "torch", "float32", RATE, drive()).outcome == "right"

@@ -16,9 +16,11 @@ import torch
 from benchmarks import judge
 from benchmarks.case import Case
 from benchmarks.jax_side import machine as jax_machine
+from benchmarks.jax_side import problems as jax_problems
 from benchmarks.jax_side import variants as jax_variants
 from benchmarks.prepared import Prepared
 from benchmarks.torch_side import machine as torch_machine
+from benchmarks.torch_side import problems as torch_problems
 from benchmarks.torch_side import variants as torch_variants
 from benchmarks.variants import by_full_name
 from benchmarks.worker import Worker, wrong_precision
@@ -27,7 +29,8 @@ from parity.rounding import splitter
 SMALL = {"line_fit": Case("line_fit", steps=12), "mlp": Case("mlp", steps=12)}
 MNIST = Case("mnist", steps=12, batch_size=60)
 SEVERAL = Case("mlp", steps=12, seeds=3)
-CASES = {"line_fit": SMALL["line_fit"], "mlp": SMALL["mlp"], "mnist": MNIST}
+BFLOAT16 = Case("mnist", "bfloat16", steps=12, batch_size=60)
+CASES = {"line_fit": SMALL["line_fit"], "mlp": SMALL["mlp"], "mnist": MNIST, "bfloat16": BFLOAT16}
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +43,7 @@ def judge_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Case], Path]
         judge.make(case).save(file)
         return file
 
-    return lambda case: made(dataclasses.replace(case, seeds=1))
+    return lambda case: made(dataclasses.replace(case, precision="float32", seeds=1))
 
 
 def worker(case: Case, name: str) -> Worker:
@@ -54,6 +57,9 @@ RIGHT = [
         "jax whole_run_padded", "jax whole_run_turned",
     )),
     *(("line_fit", name) for name in ("torch notebook", "jax stepped", "jax ahead_of_time")),
+    *(("bfloat16", name) for name in (
+        "torch notebook", "torch stepped", "torch fused", "jax nnx_jit", "jax stepped", "jax whole_run",
+    )),
     *(("mnist", name) for name in (
         "torch notebook", "torch fused", "jax nnx_jit", "jax whole_run_padded", "jax whole_run_turned",
     )),
@@ -67,7 +73,7 @@ def test_a_variant_does_what_the_judge_does(problem: str, name: str, judge_of: C
     assert (found["outcome"], found["reason"]) == ("right", "")
     assert found["float64"] <= 1
     assert found["timed"] <= 1
-    assert found["power"] is None if problem == "line_fit" else found["power"] >= 2
+    assert found["power"] is None if problem in ("line_fit", "bfloat16") else found["power"] >= 2
 
 
 @pytest.mark.parametrize("name", ["torch many_seeds", "jax many_seeds"])
@@ -80,9 +86,9 @@ def test_many_seeds_do_what_the_judge_does_with_one(name: str, judge_of: Callabl
     ("case", "name"),
     [
         (SMALL["mlp"], "torch compiled"), (MNIST, "torch compiled_padded"), (MNIST, "torch compiled_onednn"),
-        (SEVERAL, "torch many_seeds_compiled"),
+        (BFLOAT16, "torch compiled"), (SEVERAL, "torch many_seeds_compiled"),
     ],
-    ids=["one", "padded", "onednn", "several"],
+    ids=["one", "padded", "onednn", "bfloat16", "several"],
 )  # fmt: skip
 def test_a_compiled_variant_does_too(case: Case, name: str, judge_of: Callable[[Case], Path]) -> None:
     assert worker(case, name).check(judge_of(case))["outcome"] == "right"
@@ -188,6 +194,27 @@ def test_lower_precision_where_float32_was_asked_is_wrong(
     assert found["float64"] <= 1
 
 
+@SIDES
+def test_float32_where_bfloat16_was_asked_is_wrong(
+    side: Any, name: str, judge_of: Callable[[Case], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, framework = side.PREPARE[name], "torch" if side is torch_variants else "jax"
+    problems = torch_problems if side is torch_variants else jax_problems
+    plant(monkeypatch, side, name, lambda setup: make(setup._replace(problem=problems.problem_of("mnist", 100))))
+    found = worker(BFLOAT16, f"{framework} {name}").check(judge_of(BFLOAT16))
+    assert found["outcome"] == "wrong"
+    assert found["reason"].endswith("as near to the judge as float32, so nothing was rounded to bfloat16")
+
+
+def test_fewer_bits_where_bfloat16_was_asked_are_wrong(
+    judge_of: Callable[[Case], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, torch_variants, "stepped", coarse_torch(3))
+    found = worker(BFLOAT16, "torch stepped").check(judge_of(BFLOAT16))
+    assert found["outcome"] == "wrong"
+    assert found["reason"].startswith("bfloat16, one step from step ")
+
+
 def test_the_same_plant_at_full_precision_is_right(
     judge_of: Callable[[Case], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,11 +258,12 @@ def test_torch_on_a_cpu_comes_back_with_its_results() -> None:
 
 
 @pytest.mark.parametrize("framework", ["torch", "jax"])
-def test_a_worker_tells_what_ran(framework: str) -> None:
-    one = worker(MNIST, f"{framework} stepped")
+@pytest.mark.parametrize(("case", "bits"), [(MNIST, 23), (BFLOAT16, 7)], ids=["float32", "bfloat16"])
+def test_a_worker_tells_what_ran(case: Case, bits: int, framework: str) -> None:
+    one = worker(case, f"{framework} stepped")
     assert one.start().keys() == {"import_s", "data_s", "first_run_s"}
     found = one.describe()
-    assert (found["fault"], found["mantissa_bits"], found["kernels_per_step"]) == ("", 23, None)
+    assert (found["fault"], found["mantissa_bits"], found["kernels_per_step"]) == ("", bits, None)
     assert 0 < found["accuracy"]["test"] < 1
     assert found["resident_bytes"] > 1e8
     assert framework in found["provenance"]["versions"]

@@ -11,13 +11,14 @@ from benchmarks.torch_side import ceilings as torch_ceilings
 
 
 @pytest.mark.parametrize("side", [torch_ceilings, jax_ceilings], ids=["torch", "jax"])
-def test_the_ceilings_of_a_cpu(side: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_ceilings_of_a_cpu(side: ModuleType, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("PRODUCT", {"cpu": 64}), ("COPIED", {"cpu": 2**16}), ("CALLS", 10)):
         monkeypatch.setattr(side, name, value)
-    found = side.measure("cpu")
+    found = side.measure("cpu", precision)
     assert found.keys() == {"flop_s", "bytes_s", "call_s", "launch_s", "graph_s"}
     assert all(found[name] > 0 for name in ("flop_s", "bytes_s", "call_s"))
     assert found["launch_s"] is found["graph_s"] is None
     # The best of several: 2 n**3 operations and two ways of the bytes in the shortest time seen.
     monkeypatch.setattr(side, "_best", lambda *_: 1.0)
-    assert side.measure("cpu") == found | {"flop_s": 2 * 64**3, "bytes_s": 2**17, "call_s": 0.1}
+    assert side.measure("cpu", precision) == found | {"flop_s": 2 * 64**3, "bytes_s": 2**17, "call_s": 0.1}
