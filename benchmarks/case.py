@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from parity.errors import NotCheckable
 PROBLEMS = ("line_fit", "mlp", "mnist")
 NETS = ("mlp", "mnist")
 """Those with an optimizer, and with products of matrices, which alone have a precision of their own."""
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+"""Their Adam's. Source: Kingma and Ba, Adam, 2015, algorithm 1."""
 PRECISIONS = ("float32", "tf32", "bfloat16")
 DEVICES = ("cpu", "gpu")
 LEARNING_RATES = {"line_fit": 0.05, "mlp": 0.03, "mnist": 0.03}
@@ -23,7 +26,8 @@ class Case:
 
     Attributes:
         problem: one of `PROBLEMS`.
-        precision: of products of matrices, one of `PRECISIONS`. All else is in float32.
+        precision: of products of matrices, one of `PRECISIONS`. In bfloat16, what comes out of a layer is rounded, too;
+            parameters, Adam and the loss are float32's in all.
         device: "cpu" or "gpu".
         width: hidden units of MNIST's classifier.
         batch_size: images in the batch of a step.
@@ -79,3 +83,8 @@ class Case:
     def document(self) -> dict[str, Any]:
         """The case as plain JSON values."""
         return asdict(self)
+
+
+def layers_of(tensors: Iterable[str]) -> list[str]:
+    """The names of the layers that have these parameters, first to last."""
+    return sorted({name.partition(".")[0] for name in tensors})

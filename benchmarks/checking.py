@@ -8,18 +8,21 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from benchmarks.case import BETAS, EPSILON
 from benchmarks.judge import Judge, place
 from benchmarks.prepared import Outcome
+from benchmarks.probe import MANTISSA_BITS
 from parity.judging.difference import difference, exact, fault
 from parity.judging.factors import MINIMUM_POWER
 from parity.judging.limits import float32_limit
 from parity.recording import Array, Arrays, Dtype, Framework, Key, State
+from parity.rounding import BFLOAT16_BITS, rounded
 
 OTHER: dict[Framework, Framework] = {"torch": "jax", "jax": "torch"}
 COARSE_FACTOR = 4.0
-"""Loss and gradients in TF32 or bfloat16 may be this many times as far as the same emulated is at most, at any start.
-Measured on a CPU, MLP and MNIST, bfloat16: 1.8. bfloat16 keeps three bits less than TF32, and is 8 times as far."""
-BETAS, EPSILON = (0.9, 0.999), 1e-8
+"""Loss and first means in TF32 or bfloat16 may be this many times as far as emulated, where that is furthest. Measured
+for bfloat16 on a CPU, MLP and MNIST, three seeds of each: 2.3. Tensor cores may cut TF32's factors off, which is twice
+as far as rounding them. So bfloat16 in TF32's place, only 8 times as far, is for the probe to tell."""
 
 
 class Drive(Protocol):
@@ -69,6 +72,8 @@ def check(judge: Judge, framework: Framework, precision: str, learning_rate: flo
         for start in judge.starts:
             outcome = drive("float32", start, 1, judge.states[start])
             timed = max(timed, _one_step(judge, framework, precision, learning_rate, start, outcome))
+        if precision != "float32" and judge.steps > 1:
+            timed = max(timed, _two_steps(judge, framework, precision, drive))
     except _Differs as found:
         return Check("wrong", str(found), float64, timed, None)
     power = _power(judge, framework) if precision == "float32" and judge.coarse else None
@@ -87,7 +92,7 @@ def _float64(judge: Judge, framework: Framework, outcome: Outcome) -> float:
 
 def _float64_tensors(judge: Judge, outcome: Outcome, last: int) -> Iterator[tuple[str, Array, Array, float, float]]:
     _expect_losses(outcome.losses, judge.steps, "float64")
-    _expect_names(outcome.state, judge.states[judge.steps], "float64")
+    _expect_tensors(outcome.state, judge.states[judge.steps], "float64")
     for step in range(judge.steps):
         at = place(step, "loss")
         yield f"step {step}, loss", outcome.losses[step], judge.losses[step], judge.scales[at], judge.limits[at]
@@ -101,27 +106,29 @@ def _one_step(
 ) -> float:
     where = f"{precision}, one step from step {start}"
     _expect_losses(outcome.losses, 1, where)
-    _expect_names(outcome.state, judge.states[start + 1], where)
+    _expect_tensors(outcome.state, judge.states[start + 1], where)
     found = {"loss": outcome.losses[0]} | _flat(outcome.state)
     expected = {"loss": judge.losses[start]} | _flat(judge.states[start + 1])
-    if precision == "bfloat16" and start == 0:
-        _expect_rounded(judge, framework, found, where)
+    limits = {name: _limit(judge, framework, precision, start, name) for name in expected if name != "step"}
+    own: Arrays = {}
     if precision != "float32":
-        expected |= _of_its_own_gradient(judge.states[start], start + 1, found, learning_rate)
+        _expect_rounded_once(judge, framework, precision, start, found, where)
+        own = _of_its_own_means(judge.states[start], start + 1, found, learning_rate)
+        expected, limits = expected | own, limits | dict.fromkeys(own, float32_limit(0.0, 0.0, None).limit)
     return max(
         _compared(
-            f"{where}, {name}", found[name], array, judge.scales.get(place(start, name), 0.0),
-            _limit(judge, framework, precision, start, name) if name != "step" else 0.0, framework, "float32",
+            f"{where}, {name}{' of its own first mean' if name in own else ''}", found[name], array,
+            judge.scales.get(place(start, name), 0.0), limits.get(name, 0.0), framework, "float32",
         )
         for name, array in expected.items()
     )  # fmt: skip
 
 
-def _of_its_own_gradient(before: State, step: int, found: Arrays, learning_rate: float) -> Arrays:
+def _of_its_own_means(before: State, step: int, found: Arrays, learning_rate: float) -> Arrays:
     """Parameters and second means that Adam makes of a variant's own first means, in float64.
 
     Adam divides a gradient by its size: what a lower precision does to a small one shows at full size in a parameter,
-    and says nothing. But what Adam did with it, it did in float32. Source: Kingma and Ba, Adam, 2015, algorithm 1.
+    and says nothing. But what Adam did with it, it did in float32.
     """
     made: Arrays = {}
     for name, parameter in before.parameters.items():
@@ -134,12 +141,33 @@ def _of_its_own_gradient(before: State, step: int, found: Arrays, learning_rate:
     return made
 
 
-def _expect_rounded(judge: Judge, framework: Framework, found: Arrays, where: str) -> None:
-    """What bfloat16 rounds is nowhere as near to the judge as float32: a loop that forgets to round is no bfloat16."""
+def _expect_rounded_once(
+    judge: Judge, framework: Framework, precision: str, start: int, found: Arrays, where: str
+) -> None:
+    """Products were rounded, and Adam's memory was not: a loop that rounds nothing is no bfloat16."""
     for name in _gradients(judge):
-        scale, limit = judge.scales[place(0, name)], _limit(judge, framework, "float32", 0, name)
-        if difference(found[name], judge.states[1].optimizer[name], scale) <= limit:
-            raise _Differs(f"{where}, {name}: as near to the judge as float32, so nothing was rounded to bfloat16")
+        if np.array_equal(rounded(found[name], MANTISSA_BITS[precision]), found[name]):
+            raise _Differs(
+                f"{where}, {name}: no more than {MANTISSA_BITS[precision]} mantissa bits, expected float32's"
+            )
+        if precision == "bfloat16" and start == 0:
+            apart = difference(found[name], judge.states[1].optimizer[name], judge.scales[place(0, name)])
+            if apart <= _limit(judge, framework, "float32", 0, name):
+                raise _Differs(f"{where}, {name}: as near to the judge as float32, so nothing was rounded to bfloat16")
+
+
+def _two_steps(judge: Judge, framework: Framework, precision: str, drive: Drive) -> float:
+    """Two steps in one run against the same one by one: the second has to round what the first has made."""
+    where = f"{precision}, two steps together"
+    together = drive("float32", 0, 2, judge.states[0])
+    first = drive("float32", 0, 1, judge.states[0])
+    second = drive("float32", 1, 1, first.state)
+    _expect_losses(together.losses, 2, where)
+    limit = _limit(judge, framework, precision, 1, "loss")
+    expected = np.asarray(second.losses[0], float)
+    return _compared(
+        f"{where}, loss", together.losses[1], expected, judge.scales[place(1, "loss")], limit, framework, "float32"
+    )
 
 
 def _limit(judge: Judge, framework: Framework, precision: str, start: int, name: str) -> float:
@@ -153,8 +181,11 @@ def _limit(judge: Judge, framework: Framework, precision: str, start: int, name:
     if precision == "float32" or kind not in ("loss", "exp_avg"):
         return limit
     # The largest at any start: at one of them rounding may cancel by chance.
-    alike = (far for of, far in judge.coarse[precision].items() if of.partition("/")[2].partition(".")[0] == kind)
-    return max(limit, COARSE_FACTOR * max(alike))
+    furthest = max(judge.coarse[precision][place(begun, name)] for begun in judge.starts)
+    if precision == "bfloat16" and name.endswith(".bias"):
+        # Its gradient is a sum over the batch, which XLA rounds as it adds.
+        furthest = max(furthest, 2.0**-BFLOAT16_BITS)
+    return max(limit, COARSE_FACTOR * furthest)
 
 
 def _power(judge: Judge, framework: Framework) -> float:
@@ -176,14 +207,12 @@ def _compared(
     found = np.asarray(found)
     if why := fault(found, framework, dtype):
         raise _Differs(f"{where}: {why}")
-    if found.shape != expected.shape:
-        raise _Differs(f"{where}: shape {found.shape}, expected {expected.shape}")
     if exact(Key("trajectory", 0, where), np.asarray(expected)):
         if not np.array_equal(found, expected):
             raise _Differs(f"{where}: {found}, expected {expected}")
         return 0.0
     apart = difference(found, expected, scale)
-    if apart > limit:
+    if not apart <= limit:
         raise _Differs(f"{where}: {apart:.1e} from the judge, limit {limit:.1e}")
     return apart / limit
 
@@ -193,10 +222,13 @@ def _expect_losses(losses: Array, count: int, where: str) -> None:
         raise _Differs(f"{where}: losses of shape {losses.shape}, expected ({count},): a step left out or one too many")
 
 
-def _expect_names(found: State, expected: State, where: str) -> None:
-    if set(_flat(found)) != set(_flat(expected)):
-        odd = sorted(set(_flat(found)) ^ set(_flat(expected)))
+def _expect_tensors(found: State, expected: State, where: str) -> None:
+    held, wanted = _flat(found), _flat(expected)
+    if odd := sorted(held.keys() ^ wanted.keys()):
         raise _Differs(f"{where}: {odd[0]} is on one side only")
+    for name, array in wanted.items():
+        if np.shape(held[name]) != array.shape:
+            raise _Differs(f"{where}, {name}: shape {np.shape(held[name])}, expected {array.shape}")
 
 
 def _flat(state: State) -> dict[str, Array]:

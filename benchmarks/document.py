@@ -18,7 +18,7 @@ from benchmarks.variants import PAIRS, Variant
 from benchmarks.worker import wrong_precision
 from parity.recording import FRAMEWORKS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised with every change that a reader of older documents would notice."""
 SCHEMA = Path(__file__).parent / "result.schema.json"
 

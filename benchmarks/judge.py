@@ -33,8 +33,8 @@ from parity.runs import engine_step, free_run
 
 WINGS: dict[Framework, str] = {"torch": "torchnet", "jax": "jaxnet"}
 STAGES = ("init", "trajectory")
-LOWER = ("tf32", "bfloat16")
-"""Precisions below float32, which a step in float32 may not be mistaken for."""
+COARSE = ("tf32", "bfloat16")
+"""The precisions that a judge also has emulated."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def make(case: Case) -> Judge:
         noises={framework: noises for framework, (_, noises) in own.items()},
         coarse={
             precision: _coarse(MANTISSA_BITS[precision], judging, case, run, starts, known.of)
-            for precision in LOWER
+            for precision in COARSE
             if case.problem in NETS
         },
     )

@@ -7,9 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from parity.recording import Array
-from parity.rounding import TF32_BITS
-
-BFLOAT16_BITS = 7
+from parity.rounding import BFLOAT16_BITS, TF32_BITS
 
 MANTISSA_BITS = {"float32": 23, "tf32": TF32_BITS, "bfloat16": BFLOAT16_BITS}
 """Mantissa bits that a factor keeps. Sources: IEEE 754; NVIDIA A100 whitepaper, 2020, which has both others."""

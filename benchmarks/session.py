@@ -15,14 +15,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks.caches import environment, remember, user_folder
+from benchmarks.case import STEPS
 from benchmarks.plan import WARM_UPS, Entry, Group
 from benchmarks.process import Process, VariantFailed
 from benchmarks.progress import Teller
 from benchmarks.store import Store
 from benchmarks.variants import PAIRS
 
-JUDGE_S, START_S, RUN_S, AFTER_S = 8.0, 4.0, 0.8, 3.0
-"""About how many seconds each part takes, for the estimate of the time left."""
+JUDGE = "judge-2"
+"""The judge's file, with the version of what is in it: a folder that an older benchmark began gets a new one."""
+JUDGE_S, RUN_S = 8.0, {"line_fit": 0.05, "mlp": 0.05, "mnist": 0.4}
+COLD_S, START_S, AFTER_S = {False: 2.0, True: 12.0}, {False: 2.0, True: 4.0}, {False: 2.0, True: 8.0}
+"""About how many seconds each part takes on two cores, for the estimate of the time left. A run has 100 steps of one
+seed. Starting, and what comes after the rounds, takes longer where torch.compile is at work: True."""
 
 
 def run_name(index: int) -> str:
@@ -52,9 +57,10 @@ class Session:
 
     def weight(self, group: Group) -> float:
         """About how many seconds a group takes."""
-        starts = 1 if self.quick else 2
-        each = starts * START_S + (WARM_UPS + self.rounds) * RUN_S + AFTER_S
-        return JUDGE_S + len(group.entries) * each
+        runs = len(group.entries) * (WARM_UPS + self.rounds) * _run_s(group)
+        compiles = [entry.variant.compiles for entry in group.entries]
+        cold = 0.0 if self.quick else sum(COLD_S[slow] for slow in compiles)
+        return JUDGE_S + runs + cold + sum(START_S[slow] + AFTER_S[slow] for slow in compiles)
 
     def time(self, group: Group) -> None:
         """All of a group that is not finished yet.
@@ -93,7 +99,7 @@ class Session:
         ]  # fmt: skip
 
     def _judge(self, group: Group) -> None:
-        file = self.store.file(group.case.name, "judge", suffix=".safetensors")
+        file = self.store.file(group.case.name, JUDGE, suffix=".safetensors")
         if not file.exists():
             self.teller.tell(f"{group.case.name}: the judge, in float64")
             process = self._process(group, group.entries[0], "judge")
@@ -109,7 +115,7 @@ class Session:
             self.teller.tell(f"{group.case.name}: {entry.name}: starting with empty caches")
             shutil.rmtree(self._caches(group, entry), ignore_errors=True)
             self._started(group, entry, "cold").close()
-        self.teller.done(START_S)
+        self.teller.done(COLD_S[entry.variant.compiles])
 
     def _started(self, group: Group, entry: Entry, part: str) -> Process:
         """A process that has taken its first run. How long that took is kept, unless others started beside it."""
@@ -130,7 +136,7 @@ class Session:
             processes[entry] = self._started(group, entry, "start")
             if self.quick and (group.case.name, entry.name) not in self.failures:
                 remember(user_folder(), group.case, entry.variant)
-            self.teller.done(START_S)
+            self.teller.done(START_S[entry.variant.compiles])
 
         judge = functools.partial(self._judge, group)
         self._all([judge, *(functools.partial(start, entry) for entry in entries)], side_by_side=self.quick)
@@ -139,7 +145,7 @@ class Session:
         for entry, process in self._alive(group, processes):
             self.teller.tell(f"{group.case.name}: {entry.name}: warming up")
             self._try(group, entry, functools.partial(_run_often, process, WARM_UPS - 1))
-            self.teller.done(WARM_UPS * RUN_S)
+            self.teller.done(WARM_UPS * _run_s(group))
 
     def _round(self, group: Group, processes: dict[Entry, Process], index: int) -> None:
         """One run of every entry, in an order drawn for this round, in which pairs stand together."""
@@ -152,7 +158,7 @@ class Session:
                     self.store.put(alive[entry].ask("run"), group.case.name, entry.name, run_name(index))
 
                 self._try(group, entry, run)
-            self.teller.done(RUN_S)
+            self.teller.done(_run_s(group))
 
     def _after(self, group: Group, processes: dict[Entry, Process]) -> None:
         """What needs no clock: descriptions, ceilings, and the check, of several processes side by side."""
@@ -165,7 +171,7 @@ class Session:
                 self._keep(
                     group, entry, process, "ceilings", ("ceilings", f"{case.precision}-{case.device}", framework)
                 )
-        judge = self.store.file(case.name, "judge", suffix=".safetensors")
+        judge = self.store.file(case.name, JUDGE, suffix=".safetensors")
 
         def after(alive: tuple[Entry, Process]) -> None:
             entry, process = alive
@@ -173,7 +179,7 @@ class Session:
             self._keep(group, entry, process, "describe", (case.name, entry.name, "describe"))
             self._keep(group, entry, process, "check", (case.name, entry.name, "check"), judge)
             process.close()
-            self.teller.done(AFTER_S)
+            self.teller.done(AFTER_S[entry.variant.compiles])
 
         self._all([functools.partial(after, one) for one in alive], side_by_side=True)
 
@@ -220,6 +226,13 @@ class Session:
     def _caches(self, group: Group, entry: Entry) -> Path:
         # A twin shares its variant's.
         return self.store.folder / "caches" / group.case.name / Entry(entry.variant).name
+
+
+def _run_s(group: Group) -> float:
+    """About how many seconds a run takes."""
+    case = group.case
+    # A GPU takes many seeds in hardly more than the time of one.
+    return RUN_S[case.problem] * (case.seeds if case.device == "cpu" else 1) * case.steps / STEPS
 
 
 def _run_often(process: Process, times: int) -> None:

@@ -10,7 +10,7 @@ from parity.errors import NotCheckable
 from parity.recording import Framework
 
 OF_FLOAT32 = ("float32", "tf32")
-"""The precisions of what multiplies float32 by itself, and not as the problem's model does."""
+"""The precisions of a variant that writes its products out: it does not take the problem's loss, which rounds them."""
 GRAPHS = "captures a CUDA graph and needs a GPU"
 PADDED = "sizes padded to suit matrix units, biases inside the weights"
 ONEDNN = "chooses between MKL and oneDNN, which torch has for an x86 CPU"
@@ -57,7 +57,7 @@ class Variant:
         if case.problem not in self.problems:
             return f"{self.name} says nothing of its own about {case.problem}, which has no optimizer"
         if case.precision not in self.precisions:
-            return f"{self.name} has products of its own, of float32"
+            return f"{self.name} writes its products out, in float32"
         if self.seeds != (case.seeds > 1):
             return f"{self.name} trains {'several seeds together' if self.seeds else 'one seed'}"
         if self.needs_x86 and (case.device == "gpu" or platform.machine().lower() not in X86):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import judge
-from benchmarks.case import Case
+from benchmarks.case import Case, layers_of
 from benchmarks.checking import check
 from benchmarks.machine import driver_bytes
 from benchmarks.prepared import Outcome, Prepared
@@ -170,7 +170,7 @@ def wrong_precision(precision: str, bits: int, device: str) -> str:
 
 def _share_right(parameters: Arrays, images: Any, labels: Any) -> float:
     """The share of images whose largest logit is the label's, computed in float64 by NumPy."""
-    layers = sorted({name.partition(".")[0] for name in parameters})
+    layers = layers_of(parameters)
     x = images
     for layer in layers:
         x = x @ parameters[f"{layer}.weight"].T.astype(float) + parameters[f"{layer}.bias"]

@@ -8,6 +8,8 @@ from parity.recording import Array, Arrays, Batch
 
 TF32_BITS = 10
 """Mantissa bits of TF32, the precision below float32 (NVIDIA A100 whitepaper, 2020)."""
+BFLOAT16_BITS = 7
+"""Mantissa bits of bfloat16 (the same)."""
 FLOAT32_BITS = 23
 """Mantissa bits of float32, the precision below float64 (IEEE 754)."""
 COARSE_BITS = {"float64": FLOAT32_BITS, "float32": TF32_BITS}

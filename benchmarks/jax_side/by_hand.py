@@ -11,14 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from benchmarks.case import BETAS, EPSILON, layers_of
 from benchmarks.jax_side.problems import Setup
 from benchmarks.prepared import Outcome, Prepared
 from jaxnet.arrays import Arrays, Batch, Moments, moments_from_state, moments_to_arrays, to_device
 from jaxnet.problem import Feed
 from jaxnet.settings import dtype_of
 from parity.recording import State
-
-BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 
 class Carry(NamedTuple):
@@ -33,7 +32,7 @@ class Carry(NamedTuple):
 def loss_of(parameters: dict[str, jax.Array], batch: Batch) -> jax.Array:
     """The loss of the MLP, or of the MNIST classifier where the batch has labels. Weights are (inputs, outputs)."""
     x = batch["images"] if "labels" in batch else batch["x"]
-    layers = sorted({name.partition(".")[0] for name in parameters})
+    layers = layers_of(parameters)
     for layer in layers:
         x = x @ parameters[f"{layer}.weight"] + parameters[f"{layer}.bias"]
         x = jax.nn.relu(x) if layer != layers[-1] else x

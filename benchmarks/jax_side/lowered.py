@@ -10,10 +10,17 @@ import jax.numpy as jnp
 
 
 def lowered(loss: Callable[..., Any]) -> Callable[..., Any]:
-    """The loss whose model multiplies in bfloat16: factors and results are rounded to it, sums are not."""
+    """The loss whose model computes in bfloat16: what its layers take and give is rounded; the loss is float32's."""
 
     def rounded(model: Any, batch: dict[str, jax.Array]) -> Any:
         held = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), model)
-        return loss(lambda x: held(x.astype(jnp.bfloat16)).astype(jnp.float32), batch)
+
+        def model_of(x: jax.Array) -> jax.Array:
+            # What is bfloat16 anyway needs no setting, and with one of float32's XLA leaves out its fastest products.
+            with jax.default_matmul_precision("default"):
+                outputs: jax.Array = held(x.astype(jnp.bfloat16)).astype(jnp.float32)
+                return outputs
+
+        return loss(model_of, batch)
 
     return rounded

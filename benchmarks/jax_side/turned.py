@@ -8,6 +8,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from benchmarks.case import layers_of
 from benchmarks.jax_side.by_hand import Layout, prepared
 from benchmarks.jax_side.problems import Setup
 from benchmarks.prepared import Prepared
@@ -22,7 +23,7 @@ def turned(setup: Setup) -> Prepared:
 def loss_of(parameters: dict[str, jax.Array], batch: Batch) -> jax.Array:
     """The loss of a batch, whose examples become columns."""
     x = (batch["images"] if "labels" in batch else batch["x"]).T
-    layers = sorted({name.partition(".")[0] for name in parameters})
+    layers = layers_of(parameters)
     for layer in layers:
         x = parameters[f"{layer}.weight"] @ x + parameters[f"{layer}.bias"][:, None]
         x = jax.nn.relu(x) if layer != layers[-1] else x

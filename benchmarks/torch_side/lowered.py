@@ -9,11 +9,11 @@ import torch
 
 
 def lowered(loss: Callable[..., Any]) -> Callable[..., Any]:
-    """The loss whose model multiplies in bfloat16: factors and results are rounded to it, sums are not."""
+    """The loss whose model computes in bfloat16: what its layers take and give is rounded; the loss is float32's."""
 
     def rounded(model: Any, batch: dict[str, torch.Tensor]) -> Any:
         place = next(iter(batch.values())).device.type
-        # Without its cache: a recorded step would go on with the factors that it was recorded with.
+        # Without its cache of rounded parameters: a recorded step has to round them each time that it is replayed.
         with torch.autocast(place, torch.bfloat16, cache_enabled=False):
             return loss(model, batch)
 

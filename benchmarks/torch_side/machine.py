@@ -70,7 +70,12 @@ def provenance(device: str) -> dict[str, Any]:
         "device_name": torch.cuda.get_device_name() if device == "gpu" else "cpu",
         "threads": torch.get_num_threads(),
         "flags": {name: os.environ[name] for name in FLAGS if name in os.environ}
-        | {"float32_matmul_precision": torch.get_float32_matmul_precision()},
+        | {
+            "float32_matmul_precision": torch.get_float32_matmul_precision(),
+            "allow_bf16_reduced_precision_reduction": str(
+                torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction
+            ),
+        },
     }
 
 

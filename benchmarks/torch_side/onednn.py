@@ -1,6 +1,6 @@
 """Compiled steps whose products are oneDNN's. On an x86 CPU, torch leaves products in float32 to MKL, without a choice.
 
-On an AMD processor, MKL takes its code for AVX2, whatever the processor can; oneDNN asks the processor.
+On the AMD processor of `results/cpu-2-cores`, MKL uses no AVX-512; oneDNN asks the processor what it has.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import grad_and_value
 
+from benchmarks.case import layers_of
 from torchnet.arrays import Batch
 from torchnet.functional import Parameters
 from torchnet.problem import Problem
@@ -26,7 +27,7 @@ _LIBRARY.define("product(Tensor left, Tensor right) -> Tensor")  # type: ignore[
 
 
 def product(left: Left, right: Right) -> Result:
-    """`left @ right.T`. An operation of its own: torch.compile takes oneDNN's for one whose right never changes."""
+    """`left @ right.T`. An operation of its own: torch.compile takes oneDNN's own for a layer with constant weights."""
     found: Tensor = torch.ops.benchmarks.product(left, right)
     return found
 
@@ -52,7 +53,7 @@ def gradients_of(problem: Problem) -> Callable[[Parameters, Batch], tuple[Parame
     """
 
     def gradients(parameters: Parameters, batch: Batch) -> tuple[Parameters, Tensor]:
-        layers = sorted({name.partition(".")[0] for name in parameters})
+        layers = layers_of(parameters)
         inputs = [batch["images"] if "labels" in batch else batch["x"]]
         for layer in layers:
             x = product(inputs[-1], parameters[f"{layer}.weight"]) + parameters[f"{layer}.bias"]

@@ -49,11 +49,8 @@ class Setup(NamedTuple):
 
 
 @functools.cache
-def problem_of(problem: str, width: int, precision: str = "float32") -> Problem:
-    """The problem at this width, in bfloat16 where asked for; the same object at every call."""
-    if precision == "bfloat16":
-        wide = problem_of(problem, width)
-        return wide._replace(loss=lowered(wide.loss))
+def problem_of(problem: str, width: int) -> Problem:
+    """The problem at this width, the same object at every call."""
     if problem != "mnist" or width == WIDTH:
         found: Problem = import_module(f"torchnet.{problem}").PROBLEM
         return found
@@ -66,6 +63,13 @@ def problem_of(problem: str, width: int, precision: str = "float32") -> Problem:
         return module_from_arrays(functools.partial(WideClassifier, width), parameters, dtype, device)
 
     return mnist.PROBLEM._replace(draw_parameters=draw_parameters, from_arrays=from_arrays, to_arrays=module_to_arrays)
+
+
+@functools.cache
+def lowered_problem_of(problem: str, width: int) -> Problem:
+    """The same with products in bfloat16."""
+    found = problem_of(problem, width)
+    return found._replace(loss=lowered(found.loss))
 
 
 def feeds(case: Case, seeds: Sequence[int], how: Settings) -> list[Feed]:
@@ -92,6 +96,7 @@ def setup(
 ) -> Setup:
     """The case of these seeds from `state`, or from each seed's draws, in steps `start` to `start + count`."""
     how = Settings(case.steps, case.learning_rate, case.device, dtype, case.setting, start, count)
-    problem = problem_of(case.problem, case.width, case.precision)
+    make = lowered_problem_of if case.precision == "bfloat16" else problem_of
+    problem = make(case.problem, case.width)
     states = [State(*(state or (problem.draw_parameters(seed), {}))) for seed in seeds]
     return Setup(case, problem, states, feeds(case, seeds, how), how)

@@ -154,9 +154,8 @@ def compiled(problem: Problem, together: bool, mode: str = "default") -> Advance
 
 
 @functools.cache
-def compiled_onednn(problem: Problem, together: bool) -> Advance:
+def compiled_onednn(problem: Problem) -> Advance:
     """The same of one seed, its products by oneDNN."""
-    assert not together
     return torch.compile(_advance(problem, onednn.gradients_of(problem)), fullgraph=True)
 
 
@@ -207,7 +206,7 @@ PREPARE: dict[str, Callable[[Setup], Prepared]] = {
     "whole_run_fused": functools.partial(_whole_run, with_fused=True),
     "whole_run_compiled": functools.partial(_functions, drive=graph_of_all_steps, inside=compiled),
     "compiled_padded": functools.partial(padded, drive=called),
-    "compiled_onednn": functools.partial(_functions, drive=called, inside=compiled_onednn),
+    "compiled_onednn": functools.partial(_functions, drive=called, inside=lambda problem, _: compiled_onednn(problem)),
     "whole_run_padded": functools.partial(padded, drive=graph_of_all_steps),
     "many_seeds": functools.partial(_functions, drive=called, inside=advance_of),
     "many_seeds_compiled": functools.partial(_compiled, "default"),

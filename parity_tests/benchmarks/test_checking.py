@@ -167,7 +167,7 @@ def test_bfloat16_is_given_what_emulated_bfloat16_shows_and_not_what_float32_is(
     )
 
 
-@pytest.mark.parametrize(("part", "name"), [(0, "w"), (1, "exp_avg_sq.w")])
+@pytest.mark.parametrize(("part", "name"), [(0, "w"), (1, "exp_avg.w"), (1, "exp_avg_sq.w")])
 def test_what_adam_does_with_a_rounded_gradient_it_does_in_float32(part: int, name: str) -> None:
     variant = stepped_by(2)
 
@@ -179,7 +179,18 @@ def test_what_adam_does_with_a_rounded_gradient_it_does_in_float32(part: int, na
 
     found = check(made(), "torch", "tf32", RATE, rounded_twice)
     assert found.outcome == "wrong"
-    assert found.reason.startswith(f"tf32, one step from step 0, {name}: ")
+    assert found.reason.startswith(f"tf32, one step from step 0, {name}")
+
+
+def test_a_second_step_with_what_was_rounded_for_the_first_is_wrong() -> None:
+    def stale(outcome: Outcome, of: str, at: int) -> Outcome:
+        if of != "float32" or len(outcome.losses) != 2:
+            return outcome
+        return outcome._replace(losses=np.array([2.0, 2.0], "float32"))
+
+    found = check(made(), "torch", "tf32", RATE, drive(stale))
+    assert found.outcome == "wrong"
+    assert found.reason.startswith("tf32, two steps together, loss: 5.0e-01 from the judge")
 
 
 def test_a_side_alone_is_measured_against_its_own_step() -> None:

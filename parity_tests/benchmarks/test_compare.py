@@ -88,8 +88,8 @@ def test_results_without_a_case_in_common_are_refused() -> None:
     [
         (None, "cannot be read"),
         ("{", "is no JSON"),
-        ("[]", "has schema version None, expected 1"),
-        ('{"schema_version": 0}', "has schema version 0, expected 1: measure anew"),
+        ("[]", "has schema version None, expected 2"),
+        ('{"schema_version": 0}', "has schema version 0, expected 2: measure anew"),
     ],
 )
 def test_what_is_no_result_is_told(content: str | None, told: str, tmp_path: Path) -> None:

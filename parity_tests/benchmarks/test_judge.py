@@ -12,7 +12,7 @@ import jaxnet.mlp
 import torchnet.mnist
 from benchmarks import judge
 from benchmarks.case import Case
-from benchmarks.judge import LOWER, Judge, place
+from benchmarks.judge import COARSE, Judge, place
 from parity.judging.factors import FLOAT64_CEILING, FLOAT64_FLOOR
 
 MLP = Case("mlp", steps=12)
@@ -78,5 +78,5 @@ def test_every_tensor_that_is_judged_has_its_figures(case: Case) -> None:
         floats = {place(start, name) for name in (*tensors, "loss") if name != "step"}
         assert floats <= found.distances["torch"].keys()
         assert floats <= found.noises["jax"].keys()
-        assert all(floats <= found.coarse[precision].keys() for precision in LOWER)
+        assert all(floats <= found.coarse[precision].keys() for precision in COARSE)
     assert {place(case.steps - 1, name) for name in tensors} <= found.limits.keys()

@@ -37,9 +37,9 @@ def test_the_full_run_has_every_variant_problem_precision_and_size(device: str, 
     told = {variant.full_name for group in found for variant, _ in group.left_out}
     assert {name for group in found for name in names(group)} | told == {variant.full_name for variant in VARIANTS}
     if device == "gpu":
-        # A GPU runs all that there is but what is for CPUs, what a problem has no use for, and in bfloat16 what makes
-        # float32's products itself.
-        reasons = ("no optimizer", "x86 CPU", "products of its own")
+        # A GPU runs all that there is but what is for CPUs, what a problem has no use for, and in bfloat16 what writes
+        # its products out.
+        reasons = ("no optimizer", "x86 CPU", "writes its products out")
         assert all(any(reason in why for reason in reasons) for group in found for _, why in group.left_out)
     assert all(set(names(group)) <= set(SWEPT) for group in found if is_swept(group.case.document()))
 
@@ -59,6 +59,13 @@ def test_a_choice_of_x86_products_is_timed_on_x86(processor: str, runs: bool, mo
     told = {variant.full_name: why for variant, why in mnist.left_out}
     assert ("torch compiled_onednn" in names(mnist)) is runs
     assert ("torch compiled_onednn" in told) is not runs
+
+
+def test_the_line_fit_has_no_lower_precision() -> None:
+    (group,) = groups(Request(device="gpu", problems=("line_fit",), seeds=(1,)))
+    assert group.case.name == "line_fit-float32-gpu"
+    with pytest.raises(NotCheckable, match="line_fit multiplies no matrices"):
+        groups(Request(device="gpu", problems=("line_fit",), precisions=("tf32",)))
 
 
 def test_a_request_is_narrowed_by_each_option() -> None:

@@ -80,6 +80,15 @@ def test_a_cold_start_is_taken_once_with_empty_caches_and_none_if_quick(
     assert case_entry(GROUP, one.store, 3, {})["variants"][0]["startup"] == {"cold": None, "warm": None}
 
 
+@pytest.mark.parametrize("quick", [False, True])
+def test_the_parts_add_up_to_what_the_time_left_is_told_from(
+    quick: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = timed(tmp_path, monkeypatch, quick=quick)
+    assert one.teller._done == pytest.approx(one.weight(GROUP))
+    assert one.teller.left() == "about 0 s left"
+
+
 def test_a_stopped_benchmark_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt):
         timed(tmp_path, monkeypatch, {("jax stepped", "check"): KeyboardInterrupt()})

@@ -87,10 +87,13 @@ def test_many_seeds_do_what_the_judge_does_with_one(name: str, judge_of: Callabl
     [
         (SMALL["mlp"], "torch compiled"), (MNIST, "torch compiled_padded"), (MNIST, "torch compiled_onednn"),
         (BFLOAT16, "torch compiled"), (SEVERAL, "torch many_seeds_compiled"),
+        (dataclasses.replace(SEVERAL, precision="bfloat16"), "torch many_seeds_compiled"),
     ],
-    ids=["one", "padded", "onednn", "bfloat16", "several"],
+    ids=["one", "padded", "onednn", "bfloat16", "several", "several in bfloat16"],
 )  # fmt: skip
 def test_a_compiled_variant_does_too(case: Case, name: str, judge_of: Callable[[Case], Path]) -> None:
+    # A variant has a process of its own; here, they would share the compiler's count of programs for one function.
+    torch.compiler.reset()
     assert worker(case, name).check(judge_of(case))["outcome"] == "right"
 
 
@@ -204,6 +207,37 @@ def test_float32_where_bfloat16_was_asked_is_wrong(
     found = worker(BFLOAT16, f"{framework} {name}").check(judge_of(BFLOAT16))
     assert found["outcome"] == "wrong"
     assert found["reason"].endswith("as near to the judge as float32, so nothing was rounded to bfloat16")
+
+
+@pytest.mark.parametrize("name", ["torch many_seeds", "jax many_seeds"])
+def test_many_seeds_in_bfloat16_do_what_the_judge_does(name: str, judge_of: Callable[[Case], Path]) -> None:
+    case = dataclasses.replace(SEVERAL, precision="bfloat16")
+    assert worker(case, name).check(judge_of(case))["outcome"] == "right"
+
+
+def test_a_run_that_rounds_its_parameters_once_for_all_steps_is_wrong(
+    judge_of: Callable[[Case], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a recorded step does whose rounded parameters were cached."""
+    make = torch_variants.PREPARE["stepped"]
+
+    def prepare(setup: Any) -> Prepared:
+        kept: list[dict[str, torch.Tensor]] = []
+
+        def loss(model: Any, batch: Any) -> Any:
+            held = dict(model.named_parameters())
+            kept.append({name: tensor.detach().clone() for name, tensor in held.items()})
+            stale = {name: tensor + (kept[0][name] - tensor).detach() for name, tensor in held.items()}
+            return setup.problem.loss(lambda x: torch.func.functional_call(model, stale, (x,)), batch)
+
+        if setup.case.precision != "bfloat16":
+            return make(setup)
+        return make(setup._replace(problem=setup.problem._replace(loss=loss)))
+
+    plant(monkeypatch, torch_variants, "stepped", prepare)
+    found = worker(BFLOAT16, "torch stepped").check(judge_of(BFLOAT16))
+    assert found["outcome"] == "wrong"
+    assert found["reason"].startswith("bfloat16, two steps together, loss: ")
 
 
 def test_fewer_bits_where_bfloat16_was_asked_are_wrong(

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmarks import judge
-from benchmarks.case import Case
+from benchmarks.case import PRECISIONS, Case
 from benchmarks.torch_side.graphs import Graph, tensors
 from benchmarks.variants import VARIANTS, Variant
 from benchmarks.worker import Worker
@@ -68,8 +68,11 @@ GRAPHED = [variant for variant in VARIANTS if variant.framework == "torch" and v
     [pytest.param(v, marks=[pytest.mark.compiled] if v.compiles else []) for v in GRAPHED],
     ids=lambda variant: variant.name,
 )
-def test_a_graph_does_what_the_judge_does(variant: Variant, tmp_path: Path) -> None:
-    case = Case("mlp", device="gpu", steps=12, seeds=3 if variant.seeds else 1)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_graph_does_what_the_judge_does(variant: Variant, precision: str, tmp_path: Path) -> None:
+    case = Case("mlp", precision, "gpu", steps=12, seeds=3 if variant.seeds else 1)
+    if why := variant.why_not(case):
+        pytest.skip(why)
     judge.make(Case("mlp", steps=12)).save(tmp_path / "judge.safetensors")
     one = Worker(case, variant)
     found = one.check(tmp_path / "judge.safetensors")

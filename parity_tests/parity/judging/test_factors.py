@@ -23,11 +23,9 @@ from parity.judging.factors import (
 )
 from parity.judging.limits import SMALLEST_NORMAL, float32_limit, float64_limit, underflow
 from parity.recording import Array, Key
-from parity.rounding import COARSE_BITS, held, rounded
+from parity.rounding import BFLOAT16_BITS, COARSE_BITS, held, rounded
 from parity.verdict import EPS
 from parity_tests.parity.made_recordings import recording
-
-BFLOAT16_BITS = 7
 
 
 def operands(inner: int, seed: int = 0) -> tuple[Array, Array]:
