@@ -109,18 +109,21 @@ def _cases(request: Request, asked: Sequence[Variant]) -> list[Case]:
     ]  # fmt: skip
     usual = () if request.quick else SEEDS[request.device]
     several = [seeds for seeds in request.seeds or usual if seeds > 1]
+    # Not bfloat16 unless it is asked for: a GPU's full run is long enough.
+    in_all_sizes = [precision for precision in precisions if precision != "bfloat16" or request.precisions]
     found = cases if not request.seeds or 1 in request.seeds else []
     found = [*found, *(
         Case(case.problem, case.precision, case.device, seeds=seeds, **steps)
-        for case in cases for seeds in several if case.problem == "mnist" or request.seeds
+        for case in cases for seeds in several
+        if case.precision in in_all_sizes and (case.problem == "mnist" or request.seeds)
     )]  # fmt: skip
     if not (request.quick or request.variants or request.seeds) and "mnist" in problems:
         found += [
             Case("mnist", precision, request.device, width=width, steps=request.steps or SWEEP_STEPS)
-            for precision in precisions for width in WIDTHS
+            for precision in in_all_sizes for width in WIDTHS
         ] + [
             Case("mnist", precision, request.device, batch_size=size, steps=request.steps or SWEEP_STEPS)
-            for precision in precisions for size in BATCH_SIZES
+            for precision in in_all_sizes for size in BATCH_SIZES
         ]  # fmt: skip
     return found
 

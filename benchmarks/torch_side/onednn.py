@@ -1,4 +1,4 @@
-"""Compiled steps whose products are oneDNN's. On an x86 CPU, torch leaves products in float32 to MKL, without a choice.
+"""Compiled steps whose products are oneDNN's. On an x86 CPU, torch has MKL make those of float32, whatever is set.
 
 On the AMD processor of `results/cpu-2-cores`, MKL uses no AVX-512; oneDNN asks the processor what it has.
 """

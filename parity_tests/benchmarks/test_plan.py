@@ -30,7 +30,9 @@ def test_the_full_run_has_every_variant_problem_precision_and_size(device: str, 
     usual = [group for group in found if not is_swept(group.case.document())]
     # The line fit multiplies no matrices, and so has one precision.
     assert len([group for group in usual if group.case.seeds == 1]) == 1 + 2 * precisions
-    assert len([group for group in usual if group.case.seeds > 1]) == len(SEEDS[device]) * precisions
+    # bfloat16 comes at the notebook's size, with one seed.
+    assert len([group for group in usual if group.case.seeds > 1]) == len(SEEDS[device]) * min(precisions, 2)
+    assert not [group for group in found if group not in usual and group.case.precision == "bfloat16"]
     swept = [group.case for group in found if is_swept(group.case.document())]
     assert {case.width for case in swept} == {*WIDTHS, 100}
     assert {case.batch_size for case in swept} == {*BATCH_SIZES, 1000}
