@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -88,3 +88,8 @@ class Case:
 def layers_of(tensors: Iterable[str]) -> list[str]:
     """The names of the layers that have these parameters, first to last."""
     return sorted({name.partition(".")[0] for name in tensors})
+
+
+def inputs_of(batch: Container[str]) -> str:
+    """What a batch calls the inputs of its net: "images" of MNIST, "x" of the MLP."""
+    return "images" if "labels" in batch else "x"

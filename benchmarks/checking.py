@@ -68,12 +68,12 @@ def check(judge: Judge, framework: Framework, precision: str, learning_rate: flo
     float64 = timed = None
     try:
         float64 = _float64(judge, framework, drive("float64", 0, judge.steps, None))
-        timed = 0.0
+        timed, taken = 0.0, {}
         for start in judge.starts:
-            outcome = drive("float32", start, 1, judge.states[start])
-            timed = max(timed, _one_step(judge, framework, precision, learning_rate, start, outcome))
+            taken[start] = drive("float32", start, 1, judge.states[start])
+            timed = max(timed, _one_step(judge, framework, precision, learning_rate, start, taken[start]))
         if precision != "float32" and judge.steps > 1:
-            timed = max(timed, _two_steps(judge, framework, precision, drive))
+            timed = max(timed, _two_steps(judge, framework, precision, drive, taken[0]))
     except _Differs as found:
         return Check("wrong", str(found), float64, timed, None)
     power = _power(judge, framework) if precision == "float32" and judge.coarse else None
@@ -109,18 +109,19 @@ def _one_step(
     _expect_tensors(outcome.state, judge.states[start + 1], where)
     found = {"loss": outcome.losses[0]} | _flat(outcome.state)
     expected = {"loss": judge.losses[start]} | _flat(judge.states[start + 1])
-    limits = {name: _limit(judge, framework, precision, start, name) for name in expected if name != "step"}
     own: Arrays = {}
     if precision != "float32":
         _expect_rounded_once(judge, framework, precision, start, found, where)
         own = _of_its_own_means(judge.states[start], start + 1, found, learning_rate)
-        expected, limits = expected | own, limits | dict.fromkeys(own, float32_limit(0.0, 0.0, None).limit)
+    limits = dict.fromkeys(own, float32_limit(0.0, 0.0, None).limit) | {
+        name: _limit(judge, framework, precision, start, name) for name in expected.keys() - own.keys() - {"step"}
+    }
     return max(
         _compared(
             f"{where}, {name}{' of its own first mean' if name in own else ''}", found[name], array,
             judge.scales.get(place(start, name), 0.0), limits.get(name, 0.0), framework, "float32",
         )
-        for name, array in expected.items()
+        for name, array in (expected | own).items()
     )  # fmt: skip
 
 
@@ -156,11 +157,10 @@ def _expect_rounded_once(
                 raise _Differs(f"{where}, {name}: as near to the judge as float32, so nothing was rounded to bfloat16")
 
 
-def _two_steps(judge: Judge, framework: Framework, precision: str, drive: Drive) -> float:
-    """Two steps in one run against the same one by one: the second has to round what the first has made."""
+def _two_steps(judge: Judge, framework: Framework, precision: str, drive: Drive, first: Outcome) -> float:
+    """Two steps in one run against the first and one more: the second has to round what the first has made."""
     where = f"{precision}, two steps together"
     together = drive("float32", 0, 2, judge.states[0])
-    first = drive("float32", 0, 1, judge.states[0])
     second = drive("float32", 1, 1, first.state)
     _expect_losses(together.losses, 2, where)
     limit = _limit(judge, framework, precision, 1, "loss")
@@ -171,14 +171,17 @@ def _two_steps(judge: Judge, framework: Framework, precision: str, drive: Drive)
 
 
 def _limit(judge: Judge, framework: Framework, precision: str, start: int, name: str) -> float:
-    """Of a step in the timed dtype: from what the other framework's own step shows, where there is the other."""
+    """Of a step in the timed dtype: from what the other framework's own step shows, where there is the other.
+
+    In a lower precision, of a loss or a first mean: of nothing else does what emulation shows say anything.
+    """
     other = OTHER[framework] if OTHER[framework] in judge.distances else framework
-    at, kind = place(start, name), name.partition(".")[0]
+    at = place(start, name)
     # Adam's first mean is a tenth of the gradient: what a lower precision does to the gradient, it shows undiminished.
-    capped = precision == "float32" and start == 0 and kind == "exp_avg"
+    capped = precision == "float32" and start == 0 and name.startswith("exp_avg.")
     coarse = judge.coarse["tf32"][at] if capped else None
     limit = float32_limit(judge.distances[other][at], judge.noises[other][at], coarse).limit
-    if precision == "float32" or kind not in ("loss", "exp_avg"):
+    if precision == "float32":
         return limit
     # The largest at any start: at one of them rounding may cancel by chance.
     furthest = max(judge.coarse[precision][place(begun, name)] for begun in judge.starts)

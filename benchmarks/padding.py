@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.case import layers_of
 from parity.recording import Arrays
 
 UNITS = 16
@@ -62,8 +63,8 @@ class Sizes(NamedTuple):
 
 def sizes_of(parameters: Arrays, examples: int) -> Sizes:
     """The sizes of the net that has these parameters, weights (outputs, inputs)."""
-    weights = {name.partition(".")[0]: array.shape for name, array in parameters.items() if name.endswith(".weight")}
-    return Sizes(tuple(Layer(name, inputs, outputs) for name, (outputs, inputs) in sorted(weights.items())), examples)
+    shapes = {layer: parameters[f"{layer}.weight"].shape for layer in layers_of(parameters)}
+    return Sizes(tuple(Layer(name, inputs, outputs) for name, (outputs, inputs) in shapes.items()), examples)
 
 
 def multiple(size: int, unit: int) -> int:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from benchmarks.case import BETAS, EPSILON, layers_of
+from benchmarks.case import BETAS, EPSILON, inputs_of, layers_of
 from benchmarks.jax_side.problems import Setup
 from benchmarks.prepared import Outcome, Prepared
 from jaxnet.arrays import Arrays, Batch, Moments, moments_from_state, moments_to_arrays, to_device
@@ -31,7 +31,7 @@ class Carry(NamedTuple):
 
 def loss_of(parameters: dict[str, jax.Array], batch: Batch) -> jax.Array:
     """The loss of the MLP, or of the MNIST classifier where the batch has labels. Weights are (inputs, outputs)."""
-    x = batch["images"] if "labels" in batch else batch["x"]
+    x = batch[inputs_of(batch)]
     layers = layers_of(parameters)
     for layer in layers:
         x = x @ parameters[f"{layer}.weight"] + parameters[f"{layer}.bias"]

@@ -7,6 +7,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from benchmarks.case import inputs_of
 from benchmarks.jax_side.by_hand import Layout, prepared
 from benchmarks.jax_side.problems import Setup
 from benchmarks.padding import EXAMPLES, Sizes, sizes_of
@@ -24,7 +25,7 @@ def padded(setup: Setup) -> Prepared:
 
 def filled_up(sizes: Sizes, feed: Feed) -> Feed:
     """The data with a 1 behind each example's numbers, and examples of nothing but 0 to fill a batch up."""
-    name = "images" if "labels" in feed.data else "x"
+    name = inputs_of(feed.data)
     count, inputs = feed.data[name].shape
     filling = 1 if feed.rows is not None else -count % EXAMPLES
     data = {key: jnp.pad(array, [(0, filling), *[(0, 0)] * (array.ndim - 1)]) for key, array in feed.data.items()}
@@ -37,7 +38,7 @@ def filled_up(sizes: Sizes, feed: Feed) -> Feed:
 
 def loss_of(sizes: Sizes, carried: dict[str, jax.Array], batch: Batch) -> jax.Array:
     """The loss of a padded batch."""
-    x = batch["images"] if "labels" in batch else batch["x"]
+    x = batch[inputs_of(batch)]
     # The 1 behind an example's numbers; 0 behind those that fill the batch up.
     counts = x[:, sizes.layers[0].inputs]
     for layer in sizes.layers[:-1]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from benchmarks.case import layers_of
+from benchmarks.case import inputs_of, layers_of
 from benchmarks.jax_side.by_hand import Layout, prepared
 from benchmarks.jax_side.problems import Setup
 from benchmarks.prepared import Prepared
@@ -22,7 +22,7 @@ def turned(setup: Setup) -> Prepared:
 
 def loss_of(parameters: dict[str, jax.Array], batch: Batch) -> jax.Array:
     """The loss of a batch, whose examples become columns."""
-    x = (batch["images"] if "labels" in batch else batch["x"]).T
+    x = batch[inputs_of(batch)].T
     layers = layers_of(parameters)
     for layer in layers:
         x = parameters[f"{layer}.weight"] @ x + parameters[f"{layer}.bias"][:, None]

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import grad_and_value
 
-from benchmarks.case import layers_of
+from benchmarks.case import inputs_of, layers_of
 from torchnet.arrays import Batch
 from torchnet.functional import Parameters
 from torchnet.problem import Problem
@@ -54,7 +54,7 @@ def gradients_of(problem: Problem) -> Callable[[Parameters, Batch], tuple[Parame
 
     def gradients(parameters: Parameters, batch: Batch) -> tuple[Parameters, Tensor]:
         layers = layers_of(parameters)
-        inputs = [batch["images"] if "labels" in batch else batch["x"]]
+        inputs = [batch[inputs_of(batch)]]
         for layer in layers:
             x = product(inputs[-1], parameters[f"{layer}.weight"]) + parameters[f"{layer}.bias"]
             inputs.append(torch.relu(x) if layer != layers[-1] else x)

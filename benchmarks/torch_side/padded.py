@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import grad_and_value
 from torch.nn.functional import pad
 
+from benchmarks.case import inputs_of
 from benchmarks.padding import EXAMPLES, Sizes, sizes_of
 from benchmarks.prepared import Outcome, Prepared
 from benchmarks.torch_side.graphs import StartAndRun
@@ -56,7 +57,7 @@ def compiled(sizes: Sizes) -> Callable[..., Any]:
 
 def filled_up(sizes: Sizes, feed: Feed) -> Feed:
     """The data with a 1 behind each example's numbers, and examples of nothing but 0 to fill a batch up."""
-    name = "images" if "labels" in feed.data else "x"
+    name = inputs_of(feed.data)
     count, inputs = feed.data[name].shape
     filling = 1 if feed.rows is not None else -count % EXAMPLES
     data = {key: pad(tensor, (0, 0) * (tensor.ndim - 1) + (0, filling)) for key, tensor in feed.data.items()}
@@ -70,7 +71,7 @@ def filled_up(sizes: Sizes, feed: Feed) -> Feed:
 
 def loss_of(sizes: Sizes, carried: dict[str, Tensor], batch: Batch) -> Tensor:
     """The loss of a padded batch."""
-    x = batch["images"] if "labels" in batch else batch["x"]
+    x = batch[inputs_of(batch)]
     # The 1 behind an example's numbers; 0 behind those that fill the batch up.
     counts = x[:, sizes.layers[0].inputs]
     for layer in sizes.layers[:-1]:

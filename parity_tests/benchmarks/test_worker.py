@@ -76,9 +76,13 @@ def test_a_variant_does_what_the_judge_does(problem: str, name: str, judge_of: C
     assert found["power"] is None if problem in ("line_fit", "bfloat16") else found["power"] >= 2
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", ["torch many_seeds", "jax many_seeds"])
-def test_many_seeds_do_what_the_judge_does_with_one(name: str, judge_of: Callable[[Case], Path]) -> None:
-    assert worker(SEVERAL, name).check(judge_of(SEVERAL))["outcome"] == "right"
+def test_many_seeds_do_what_the_judge_does_with_one(
+    name: str, precision: str, judge_of: Callable[[Case], Path]
+) -> None:
+    case = dataclasses.replace(SEVERAL, precision=precision)
+    assert worker(case, name).check(judge_of(case))["outcome"] == "right"
 
 
 @pytest.mark.compiled
@@ -207,12 +211,6 @@ def test_float32_where_bfloat16_was_asked_is_wrong(
     found = worker(BFLOAT16, f"{framework} {name}").check(judge_of(BFLOAT16))
     assert found["outcome"] == "wrong"
     assert found["reason"].endswith("as near to the judge as float32, so nothing was rounded to bfloat16")
-
-
-@pytest.mark.parametrize("name", ["torch many_seeds", "jax many_seeds"])
-def test_many_seeds_in_bfloat16_do_what_the_judge_does(name: str, judge_of: Callable[[Case], Path]) -> None:
-    case = dataclasses.replace(SEVERAL, precision="bfloat16")
-    assert worker(case, name).check(judge_of(case))["outcome"] == "right"
 
 
 def test_a_run_that_rounds_its_parameters_once_for_all_steps_is_wrong(
