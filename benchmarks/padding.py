@@ -29,15 +29,16 @@ class Layer(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """A net of linear layers, first to last, and how many examples its batch has."""
+    """A net of linear layers, first to last, how many examples its batch has, and what sizes become multiples of."""
 
     layers: tuple[Layer, ...]
     examples: int
+    unit: int = UNITS
 
     @property
     def width(self) -> int:
         """How many numbers an example has, with the 1 behind its own and what pads them."""
-        return multiple(self.layers[0].inputs + 1, UNITS)
+        return multiple(self.layers[0].inputs + 1, self.unit)
 
     def carried(self, arrays: Arrays) -> Arrays:
         """A matrix for each layer: the weight, (inputs, outputs), below it the bias, around both 0."""
@@ -46,7 +47,8 @@ class Sizes(NamedTuple):
             name, inputs, outputs = layer
             # Of a hidden layer's units, one is always 1. It is no output of the matrix: the activation sets it.
             width = outputs if layer == self.layers[-1] else outputs + 1
-            matrix = np.zeros((multiple(inputs + 1, UNITS), multiple(width, UNITS)), arrays[f"{name}.weight"].dtype)
+            shape = multiple(inputs + 1, self.unit), multiple(width, self.unit)
+            matrix = np.zeros(shape, arrays[f"{name}.weight"].dtype)
             matrix[:inputs, :outputs] = arrays[f"{name}.weight"].T
             matrix[inputs, :outputs] = arrays[f"{name}.bias"]
             found[name] = matrix
@@ -61,10 +63,10 @@ class Sizes(NamedTuple):
         return found
 
 
-def sizes_of(parameters: Arrays, examples: int) -> Sizes:
+def sizes_of(parameters: Arrays, examples: int, unit: int = UNITS) -> Sizes:
     """The sizes of the net that has these parameters, weights (outputs, inputs)."""
     shapes = {layer: parameters[f"{layer}.weight"].shape for layer in layers_of(parameters)}
-    return Sizes(tuple(Layer(name, inputs, outputs) for name, (outputs, inputs) in shapes.items()), examples)
+    return Sizes(tuple(Layer(name, inputs, outputs) for name, (outputs, inputs) in shapes.items()), examples, unit)
 
 
 def multiple(size: int, unit: int) -> int:

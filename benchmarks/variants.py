@@ -16,6 +16,7 @@ PADDED = "sizes padded to suit matrix units, biases inside the weights"
 ONEDNN = "chooses between MKL and oneDNN, which torch has for an x86 CPU"
 X86 = ("x86_64", "amd64")
 """What Linux and macOS call it, and Windows."""
+KERNELS = "has kernels of its own and needs a GPU"
 COMMAND_BUFFERS = "sets how XLA uses CUDA graphs and needs a GPU"
 
 
@@ -27,7 +28,7 @@ class Variant:
         framework: "torch" or "jax".
         name: what it is called; the name stands for the same thing in both frameworks.
         what: what it is, in a line.
-        problems: where it says anything of its own: without an optimizer, nothing can be fused.
+        problems: those it is written for: without an optimizer, nothing can be fused.
         needs_gpu: why it cannot run on a CPU; empty where it can.
         needs_x86: why it can run on no other processor; empty where it can.
         precisions: in which it can be timed.
@@ -55,6 +56,8 @@ class Variant:
     def why_not(self, case: Case) -> str:
         """Why the variant cannot be timed on a case; empty where it can."""
         if case.problem not in self.problems:
+            if case.problem in NETS:
+                return f"{self.name} is written for {' and '.join(self.problems)} alone"
             return f"{self.name} says nothing of its own about {case.problem}, which has no optimizer"
         if case.precision not in self.precisions:
             return f"{self.name} writes its products out, in float32"
@@ -96,6 +99,10 @@ VARIANTS = (
         "torch", "whole_run_padded", f"whole_run_compiled, {PADDED}", NETS, GRAPHS,
         precisions=OF_FLOAT32, compiles=True,
     ),
+    Variant(
+        "torch", "whole_run_three_kernels", "a step in three kernels of our own, in Triton; all in one CUDA graph",
+        ("mnist",), KERNELS, precisions=OF_FLOAT32,
+    ),
     Variant("torch", "many_seeds", "vmapped gradient, one Adam over stacked parameters; eager", seeds=True),
     Variant("torch", "many_seeds_compiled", "many_seeds, each step compiled", seeds=True, compiles=True),
     Variant(
@@ -120,6 +127,10 @@ VARIANTS = (
         "jax", "whole_run_turned", "whole_run_by_hand, an example in each column", NETS, precisions=OF_FLOAT32,
     ),
     Variant(
+        "jax", "whole_run_three_kernels", "a step in three kernels of our own, in Pallas; all in one loop",
+        ("mnist",), KERNELS, precisions=OF_FLOAT32,
+    ),
+    Variant(
         "jax", "whole_run_no_command_buffer", "whole_run without CUDA graphs",
         needs_gpu=COMMAND_BUFFERS, environment=_command_buffer(""),
     ),
@@ -139,6 +150,7 @@ PAIRS = (
     (("torch", "whole_run"), ("jax", "whole_run")),
     (("torch", "whole_run_compiled"), ("jax", "whole_run")),
     (("torch", "whole_run_padded"), ("jax", "whole_run_padded")),
+    (("torch", "whole_run_three_kernels"), ("jax", "whole_run_three_kernels")),
     (("torch", "many_seeds"), ("jax", "many_seeds")),
     (("torch", "many_seeds_compiled"), ("jax", "many_seeds")),
     (("torch", "many_seeds_whole_run"), ("jax", "many_seeds")),

@@ -95,24 +95,9 @@ def graph_of_all_steps(how: Settings, feed: Feed, advance: Callable[..., Any], b
     return lambda: None, lambda placed: graph.replay()
 
 
-def graph_of_optimizer(problem: Problem, state: State, feed: Feed, how: Settings, fused: bool) -> StartAndRun:
-    """The same with torch.optim inside, as the wing's `whole_run` captures it."""
-    model, optimizer = begin(problem, state, how, captured=True)
-    memories = [] if optimizer is None else list(optimizer.state.values())
-    if fused:
-        for memory in memories:
-            # The fused kernel reads its counter in float32.
-            memory["step"] = memory["step"].float()
-    held = [*(model.values() if optimizer is None else model.parameters()), *tensors(memories)]
+def graph_in_place(how: Settings, held: Sequence[Tensor], steps: Callable[[range], Any]) -> StartAndRun:
+    """The same of steps that change the tensors they work on. These stand as before the first step."""
     begun = [tensor.detach().clone() for tensor in held]
-
-    def steps(indices: range) -> Any:
-        current, losses = model, []
-        for step in indices:
-            current, loss = take_step(problem, current, optimizer, feed.batch(step), how)
-            losses.append(loss)
-        return current, optimizer, losses
-
     graph = Graph(lambda: steps(how.indices), first=lambda: steps(how.indices[:1]))
 
     def start() -> Any:
@@ -122,6 +107,26 @@ def graph_of_optimizer(problem: Problem, state: State, feed: Feed, how: Settings
         return None
 
     return start, lambda placed: graph.replay()
+
+
+def graph_of_optimizer(problem: Problem, state: State, feed: Feed, how: Settings, fused: bool) -> StartAndRun:
+    """The same with torch.optim inside, as the wing's `whole_run` captures it."""
+    model, optimizer = begin(problem, state, how, captured=True)
+    memories = [] if optimizer is None else list(optimizer.state.values())
+    if fused:
+        for memory in memories:
+            # The fused kernel reads its counter in float32.
+            memory["step"] = memory["step"].float()
+
+    def steps(indices: range) -> Any:
+        current, losses = model, []
+        for step in indices:
+            current, loss = take_step(problem, current, optimizer, feed.batch(step), how)
+            losses.append(loss)
+        return current, optimizer, losses
+
+    held = [*(model.values() if optimizer is None else model.parameters()), *tensors(memories)]
+    return graph_in_place(how, held, steps)
 
 
 def tensors(tree: Any) -> list[Tensor]:

@@ -13,7 +13,13 @@ from torch.func import vmap
 from benchmarks.prepared import Outcome, Prepared
 from benchmarks.torch_side import onednn
 from benchmarks.torch_side.calls import called
-from benchmarks.torch_side.graphs import StartAndRun, graph_of_a_step, graph_of_all_steps, graph_of_optimizer
+from benchmarks.torch_side.graphs import (
+    StartAndRun,
+    graph_in_place,
+    graph_of_a_step,
+    graph_of_all_steps,
+    graph_of_optimizer,
+)
 from benchmarks.torch_side.padded import padded
 from benchmarks.torch_side.problems import Setup
 from parity.recording import State
@@ -193,6 +199,13 @@ def _whole_run(setup: Setup, with_fused: bool = False) -> Prepared:
     return Prepared(start, run, lambda done: [outcome(end(problem, *done))])
 
 
+def _three_kernels(setup: Setup) -> Prepared:
+    # Only here: torch brings Triton along where it is built for a GPU, and not elsewhere.
+    from benchmarks.torch_side.three_kernels import three_kernels
+
+    return three_kernels(setup, graph_in_place)
+
+
 PREPARE: dict[str, Callable[[Setup], Prepared]] = {
     "notebook": _notebook,
     "stepped": _stepped,
@@ -208,6 +221,7 @@ PREPARE: dict[str, Callable[[Setup], Prepared]] = {
     "compiled_padded": functools.partial(padded, drive=called),
     "compiled_onednn": functools.partial(_functions, drive=called, inside=lambda problem, _: compiled_onednn(problem)),
     "whole_run_padded": functools.partial(padded, drive=graph_of_all_steps),
+    "whole_run_three_kernels": _three_kernels,
     "many_seeds": functools.partial(_functions, drive=called, inside=advance_of),
     "many_seeds_compiled": functools.partial(_compiled, "default"),
     "many_seeds_whole_run": functools.partial(_functions, drive=graph_of_all_steps, inside=compiled),
