@@ -70,10 +70,11 @@ GRAPHED = [variant for variant in VARIANTS if variant.framework == "torch" and v
 )
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_graph_does_what_the_judge_does(variant: Variant, precision: str, tmp_path: Path) -> None:
-    case = Case("mlp", precision, "gpu", steps=12, seeds=3 if variant.seeds else 1)
+    problem = "mlp" if "mlp" in variant.problems else "mnist"
+    case = Case(problem, precision, "gpu", steps=12, seeds=3 if variant.seeds else 1)
     if why := variant.why_not(case):
         pytest.skip(why)
-    judge.make(Case("mlp", steps=12)).save(tmp_path / "judge.safetensors")
+    judge.make(Case(problem, steps=12)).save(tmp_path / "judge.safetensors")
     one = Worker(case, variant)
     found = one.check(tmp_path / "judge.safetensors")
     assert (found["outcome"], found["reason"]) == ("right", "")
@@ -82,4 +83,4 @@ def test_a_graph_does_what_the_judge_does(variant: Variant, precision: str, tmp_
     first = one.prepared.read(one.last)[0]
     assert one.run()["settled"]
     assert np.allclose(one.prepared.read(one.last)[0].losses, first.losses, rtol=1e-4)
-    assert one.describe()["kernels_per_step"] > 5
+    assert one.describe()["kernels_per_step"] >= 3

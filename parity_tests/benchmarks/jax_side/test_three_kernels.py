@@ -1,0 +1,103 @@
+"""The kernels in Pallas do what the wing does, and become three kernels a step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks import judge
+from benchmarks.case import Case
+from benchmarks.jax_side import kernels
+from benchmarks.jax_side.kernels import Plan
+from benchmarks.jax_side.problems import Setup, setup
+from benchmarks.jax_side.three_kernels import TOGETHER, Fed, Held, steps, three_kernels
+from benchmarks.jax_side.variants import prepare
+from benchmarks.kernels import WIDTH, stack_of
+from benchmarks.prepared import Outcome
+from benchmarks.variants import by_full_name
+from benchmarks.worker import Worker
+from jaxnet import mnist
+from jaxnet.settings import computing
+
+COUNT = TOGETHER + 2
+"""Steps in one whole iteration of the loop, and two behind it."""
+
+
+def from_the_middle(count: int) -> tuple[Setup, Outcome]:
+    """Steps of MNIST in float64 that begin with a state, and what they come to when driven one by one."""
+    middle = mnist.train(steps=3, dtype="float64").state
+    made = setup(
+        Case("mnist", steps=3 + count, batch_size=20), "float64", seeds=[0], start=3, count=count, state=middle
+    )
+    stepped = prepare("stepped", made)
+    return made, stepped.read(stepped.run(stepped.place()))[0]
+
+
+def apart(made: Setup, expected: Outcome) -> float:
+    """The furthest that the kernels' run, interpreted, is from this one, over the largest entry of each tensor."""
+    prepared = three_kernels(made, interpret=True)
+    found = prepared.read(prepared.run(prepared.place()))[0]
+    assert found.losses.shape == expected.losses.shape
+    pairs = [(found.losses, expected.losses)]
+    for mine, right in zip(found.state, expected.state, strict=True):
+        assert mine.keys() == right.keys()
+        pairs += [(mine[name], right[name]) for name in right]
+    return max(float(np.max(np.abs(mine - right)) / np.max(np.abs(right))) for mine, right in pairs)
+
+
+@pytest.mark.parametrize("count", [1, COUNT])
+def test_the_kernels_do_what_the_wing_does(count: int) -> None:
+    with computing("cpu", "float64"):
+        assert apart(*from_the_middle(count)) < 1e-11
+
+
+def test_a_mistake_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden(z: jax.Array, n: jax.Array, units: int) -> jax.Array:
+        return jnp.where((n == 0)[None, :], 1, jnp.maximum(z, 0))
+
+    jax.clear_caches()  # type: ignore[no-untyped-call]
+    monkeypatch.setattr(kernels, "hidden", hidden)
+    with computing("cpu", "float64"):
+        assert not apart(*from_the_middle(1)) < 1e-6
+    jax.clear_caches()  # type: ignore[no-untyped-call]
+
+
+# Since JAX 0.11, Pallas warns that it will leave Triton one day.
+PALLAS = "ignore:The Pallas Triton backend is deprecated:DeprecationWarning"
+
+
+@pytest.mark.filterwarnings(PALLAS)
+@pytest.mark.parametrize("tf32", [False, True], ids=["float32", "tf32"])
+def test_a_step_for_a_gpu_is_three_kernels(tf32: bool) -> None:
+    def array(*shape: int, dtype: str = "float32") -> Any:
+        return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
+
+    stack = stack_of(mnist.PROBLEM.draw_parameters(0), 1000)
+    matrix = array(stack.height, WIDTH)
+    fed = Fed(
+        array(60001, stack.first), array(60001, dtype="uint8"), array(COUNT, stack.examples, dtype="int32"),
+        array(COUNT, 2),
+    )  # fmt: skip
+    gpu = jax.sharding.AbstractDevice("NVIDIA H100", None, "gpu")
+    with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((1,), ("x",), abstract_device=gpu)):
+        traced = steps.trace(Plan(stack, tf32), COUNT, Held(matrix, matrix, matrix), fed)
+        text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    # Ten steps in the loop, and two behind it.
+    assert text.count("__gpu$xla.gpu.triton") == 3 * COUNT
+    assert text.count("stablehlo.while") == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.filterwarnings(PALLAS)
+@pytest.mark.parametrize("precision", ["float32", "tf32"])
+def test_on_a_gpu_they_do_what_the_judge_does(precision: str, tmp_path: Path) -> None:
+    judge.make(Case("mnist", steps=COUNT)).save(tmp_path / "judge.safetensors")
+    case = Case("mnist", precision, "gpu", steps=COUNT)
+    one = Worker(case, by_full_name("jax whole_run_three_kernels"))
+    found = one.check(tmp_path / "judge.safetensors")
+    assert (found["outcome"], found["reason"]) == ("right", "")
