@@ -15,6 +15,10 @@ SMALL = random_batches(images=(4, 3, 32, 32), labels=(4,), classes=10, steps=STE
 """Four images of a quarter of the size, for ResNet-18: its layers are the same ones, and take a tenth of the time."""
 
 
+LARGE = ("resnet18",)
+"""Ports that `make test` leaves to `make slow`: compiling one takes longer than checking it."""
+
+
 def whole(port: str) -> Pair:
     """The pair of a port, as it is."""
     return load_pair(PAIRS / f"{port}.py")

@@ -8,7 +8,7 @@ from parity.check import check
 from parity.recording import STAGES
 from parity.verdict import Verdict
 from parity_tests.ports.mistakes import MISTAKES
-from parity_tests.ports.quick import quick, whole
+from parity_tests.ports.quick import LARGE, quick, whole
 from parity_tests.proof import ALARM_SEEDS, hand_in
 from parity_tests.test_pairs import alarm_row
 
@@ -25,7 +25,7 @@ def expect_agreement(verdict: Verdict) -> None:
     assert all(c.limit <= CEILING for c in verdict.comparisons if c.dtype == "float64")
 
 
-@pytest.mark.parametrize("port", MISTAKES)
+@pytest.mark.parametrize("port", [pytest.param(p, marks=pytest.mark.slow if p in LARGE else ()) for p in MISTAKES])
 def test_agrees(port: str) -> None:
     expect_agreement(check(quick(port, steps=1), loops=()))
 

@@ -12,15 +12,17 @@ from parity.recording import DTYPES, Dtype
 from parity.verdict import Verdict
 from parity_tests.ports.mistakes import MISTAKES, REPRESENTATIVE
 from parity_tests.ports.planted import Mistake
-from parity_tests.ports.quick import quick
+from parity_tests.ports.quick import LARGE, quick
 from parity_tests.proof import hand_in
 from parity_tests.test_planted import caught
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 ALL = [pytest.param(port, mistake, id=f"{port}: {mistake.name}") for port in MISTAKES for mistake in MISTAKES[port]]
-FEW = [pytest.param(port, m, id=f"{port}: {m.name}") for port in MISTAKES for m in MISTAKES[port]
-       if m.name in REPRESENTATIVE[port]]  # fmt: skip
+FEW = [
+    pytest.param(port, m, id=f"{port}: {m.name}", marks=pytest.mark.slow if port in LARGE else ())
+    for port in MISTAKES for m in MISTAKES[port] if m.name in REPRESENTATIVE[port]
+]  # fmt: skip
 LEAST = 20
 """Mistakes a port."""
 

@@ -226,10 +226,12 @@ def test_gradients_of_several_passes_are_summed_as_torch_does_where_optax_is_tol
             transformation = optax.MultiSteps(
                 to_optax(beside.read), passes, use_grad_mean=mean, accumulator_dtype=dtype
             )
+            # Not compiled, each call would trace both branches anew: that of the last pass and that of the others.
+            update = jax.jit(transformation.update)
             leaves = jax.device_put(drawn())
             state = transformation.init(leaves)
             for slope in slopes:
-                updates, state = transformation.update(jax.device_put(slope), state, leaves)
+                updates, state = update(jax.device_put(slope), state, leaves)
                 leaves = optax.apply_updates(leaves, updates)
             found = apart(expected, [{leaf: np.asarray(array) for leaf, array in leaves.items()}])
         assert (found < BOUND["float64"]) == (not mean and dtype is np.float64)
