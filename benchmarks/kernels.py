@@ -18,8 +18,8 @@ from benchmarks.case import BETAS
 from benchmarks.padding import EXAMPLES, Sizes, multiple, sizes_of
 from parity.recording import Array, Arrays
 
-WIDTH = 128
-"""Columns of the matrix of weights: a layer has at most as many units, with the one that is always 1."""
+COLUMNS = 128
+"""Of the matrix of weights: a layer has at most as many units, with the one that is always 1."""
 EDGE = 32
 """Of a tile of weights. The third layer takes up one column of tiles: so many digits there may be."""
 INPUTS = 64
@@ -47,8 +47,8 @@ class Tiles(NamedTuple):
     update: Tile
 
 
-TF32 = Tiles(Tile(32, INPUTS, 32), Tile(16, INPUTS, WIDTH, stages=3), Tile(64, EDGE, EDGE))
-WHOLE = Tiles(Tile(32, 32, 32), Tile(16, 32, WIDTH, stages=3), Tile(32, EDGE, EDGE))
+TF32 = Tiles(Tile(32, INPUTS, 32), Tile(16, INPUTS, COLUMNS, stages=3), Tile(64, EDGE, EDGE))
+WHOLE = Tiles(Tile(32, 32, 32), Tile(16, 32, COLUMNS, stages=3), Tile(32, EDGE, EDGE))
 """For factors that are rounded, and for those that are not, which take up more registers.
 
 Chosen by what compilers make of them for an H100, with none at hand: no registers spilled, few loads from shared memory
@@ -57,7 +57,7 @@ for each multiplication, and a program for nearly each of its 132 processors.
 
 
 class Stack(NamedTuple):
-    """The weights of the net as one matrix, one layer below the other, each (inputs, WIDTH) with its bias and padding.
+    """The weights of the net as one matrix: a layer below the other, each (inputs, COLUMNS) with its bias and padding.
 
     What goes into the layers stands side by side in a table as wide as the matrix is high, an example in each row.
     """
@@ -72,7 +72,7 @@ class Stack(NamedTuple):
     @property
     def height(self) -> int:
         """Rows of all three layers."""
-        return self.first + 2 * WIDTH
+        return self.first + 2 * COLUMNS
 
     @property
     def examples(self) -> int:
@@ -92,25 +92,32 @@ class Stack(NamedTuple):
     @property
     def tiles(self) -> int:
         """Programs of the update: all columns of the first two layers, and the first of the third."""
-        return (self.first + WIDTH) // EDGE * (WIDTH // EDGE) + WIDTH // EDGE
+        return (self.first + COLUMNS) // EDGE * (COLUMNS // EDGE) + COLUMNS // EDGE
 
     def matrix(self, arrays: Arrays) -> Array:
         """The matrix of these weights and biases."""
         carried = self.sizes.carried(arrays)
-        return np.concatenate([np.pad(held, ((0, 0), (0, WIDTH - held.shape[1]))) for held in carried.values()])
+        return np.concatenate([np.pad(held, ((0, 0), (0, COLUMNS - held.shape[1]))) for held in carried.values()])
 
     def arrays(self, matrix: Array) -> Arrays:
         """What `matrix` was given."""
-        layers = np.split(matrix, [self.first, self.first + WIDTH])
+        layers = np.split(matrix, [self.first, self.first + COLUMNS])
         return self.sizes.arrays({layer.name: held for layer, held in zip(self.sizes.layers, layers, strict=True)})
 
 
 def stack_of(parameters: Arrays, examples: int) -> Stack:
-    """The stack of the net that has these parameters, weights (outputs, inputs), and so many examples in its batch."""
-    return Stack(sizes_of(parameters, examples, INPUTS))
+    """The stack of the net that has these parameters, weights (outputs, inputs), and so many examples in its batch.
+
+    Raises:
+        ValueError: its hidden layers have other units than fit.
+    """
+    stack = Stack(sizes_of(parameters, examples, INPUTS))
+    if multiple(stack.units + 1, INPUTS) != COLUMNS:
+        raise ValueError(f"hidden layers have {stack.units} units: expected {COLUMNS - INPUTS} to {COLUMNS - 1}")
+    return stack
 
 
-def scales(steps_before: int, count: int, learning_rate: float) -> Array:
+def corrections(steps_before: int, count: int, learning_rate: float) -> Array:
     """For each of `count` steps, Adam's step size and the root of its second bias correction, (count, 2).
 
     Source: Kingma and Ba, Adam, 2015, section 2, the order of operations that needs no corrected means.

@@ -16,7 +16,7 @@ from benchmarks.jax_side import kernels
 from benchmarks.jax_side.kernels import Plan
 from benchmarks.jax_side.padded import filled_up
 from benchmarks.jax_side.problems import Setup
-from benchmarks.kernels import TF32, WHOLE, WIDTH, Tile, scales, stack_of
+from benchmarks.kernels import COLUMNS, TF32, WHOLE, Tile, corrections, stack_of
 from benchmarks.prepared import Outcome, Prepared
 from jaxnet.arrays import Moments, moments_from_state, moments_to_arrays
 from jaxnet.settings import dtype_of
@@ -35,12 +35,12 @@ class Held(NamedTuple):
 
 
 class Fed(NamedTuple):
-    """What the steps are fed: data, and for each step its rows and Adam's scales."""
+    """What the steps are fed: data, and for each step its rows and Adam's corrections."""
 
     images: jax.Array
     labels: jax.Array
     rows: jax.Array
-    scales: jax.Array
+    corrections: jax.Array
 
 
 def call(plan: Plan, kernel: Callable[..., None], tile: Tile, grid: tuple[int, ...], **others: Any) -> Any:
@@ -57,10 +57,10 @@ def take(plan: Plan, fed: Fed, step: tuple[Any, Any], held: Held, losses: jax.Ar
     first, net, update = TF32 if plan.tf32 else WHOLE
     inputs, gradients = (
         jax.ShapeDtypeStruct((stack.examples, columns), dtype)  # type: ignore[no-untyped-call]
-        for columns in (stack.height, 3 * WIDTH)
+        for columns in (stack.height, 3 * COLUMNS)
     )
     table = call(
-        plan, kernels.first_layer, first, (stack.examples // first.examples, WIDTH // first.units), out_shape=inputs
+        plan, kernels.first_layer, first, (stack.examples // first.examples, COLUMNS // first.units), out_shape=inputs
     )(*step, fed.images, fed.rows, held.weights)
     table, out, losses = call(
         plan, kernels.there_and_back, net, (stack.examples // net.examples,),
@@ -68,7 +68,7 @@ def take(plan: Plan, fed: Fed, step: tuple[Any, Any], held: Held, losses: jax.Ar
     )(*step, fed.labels, fed.rows, held.weights, table, losses)  # fmt: skip
     held = call(
         plan, kernels.update, update, (stack.tiles,), out_shape=held, input_output_aliases={5: 0, 6: 1, 7: 2}
-    )(*step, table, out, fed.scales, *held)  # fmt: skip
+    )(*step, table, out, fed.corrections, *held)  # fmt: skip
     return held, losses
 
 
@@ -100,7 +100,7 @@ def three_kernels(setup: Setup, interpret: bool = False) -> Prepared:
     assert feed.rows is not None
     fed = Fed(
         feed.data["images"], feed.data["labels"], feed.rows[how.indices.start : how.indices.stop],
-        jax.device_put(floats(scales(moments.step, len(how.indices), how.learning_rate))),
+        jax.device_put(floats(corrections(moments.step, len(how.indices), how.learning_rate))),
     )  # fmt: skip
     plan = Plan(stack, (how.dtype, how.precision) == ("float32", "tf32"), interpret)
 

@@ -96,7 +96,7 @@ def graph_of_all_steps(how: Settings, feed: Feed, advance: Callable[..., Any], b
 
 
 def graph_in_place(how: Settings, held: Sequence[Tensor], steps: Callable[[range], Any]) -> StartAndRun:
-    """The same of steps that change the tensors they work on. These stand as before the first step."""
+    """What puts these tensors back to what they are now, and what takes all steps, which change them: as one graph."""
     begun = [tensor.detach().clone() for tensor in held]
     graph = Graph(lambda: steps(how.indices), first=lambda: steps(how.indices[:1]))
 

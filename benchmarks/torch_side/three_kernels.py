@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.kernels import EDGE, TF32, WHOLE, WIDTH, Stack, Tile, scales, stack_of
+from benchmarks.kernels import COLUMNS, EDGE, TF32, WHOLE, Stack, Tile, corrections, stack_of
 from benchmarks.prepared import Outcome, Prepared
 from benchmarks.torch_side import kernels
 from benchmarks.torch_side.graphs import StartAndRun
@@ -49,13 +49,15 @@ class Steps:
         self._stack, self._held, self._start = stack, held, how.start
         self._feed = filled_up(stack.sizes, setup.feeds[0])
         count = len(how.indices)
-        self._scales = torch.tensor(scales(steps_before, count, how.learning_rate), dtype=torch.float64, device=place)
+        self._corrections = torch.tensor(
+            corrections(steps_before, count, how.learning_rate), dtype=torch.float64, device=place
+        )
 
         def table(*shape: int) -> Tensor:
             return torch.zeros(shape, dtype=dtype_of(how.dtype), device=place)
 
         self._losses = table(count, stack.examples)
-        self._inputs, self._gradients = table(stack.examples, stack.height), table(stack.examples, 3 * WIDTH)
+        self._inputs, self._gradients = table(stack.examples, stack.height), table(stack.examples, 3 * COLUMNS)
         tf32 = (how.dtype, how.precision) == ("float32", "tf32")
         self._precision, self._tiles = ("tf32", TF32) if tf32 else ("ieee", WHOLE)
 
@@ -65,22 +67,22 @@ class Steps:
             self._take(step, step - self._start)
         return self._losses[indices.start - self._start : indices.stop - self._start].sum(1)
 
-    def _take(self, step: int, place: int) -> None:
+    def _take(self, step: int, line: int) -> None:
         stack, weights, data = self._stack, self._held["weights"], self._feed.data
         assert self._feed.rows is not None
-        rows, shape = self._feed.rows[step], {"FIRST": stack.first, "WIDTH": WIDTH, "HEIGHT": stack.height}
+        rows, shape = self._feed.rows[step], {"FIRST": stack.first, "COLUMNS": COLUMNS, "HEIGHT": stack.height}
         first, net, update = self._tiles
-        kernels.first_layer[stack.examples // first.examples, WIDTH // first.units](
+        kernels.first_layer[stack.examples // first.examples, COLUMNS // first.units](
             data["images"], rows, weights, self._inputs,
             UNITS=stack.units, E=first.examples, K=first.inputs, N=first.units, **shape, **self._how(first),
         )  # fmt: skip
         kernels.there_and_back[stack.examples // net.examples,](
-            data["labels"], rows, weights, self._inputs, self._gradients, self._losses[place], stack.sizes.examples,
+            data["labels"], rows, weights, self._inputs, self._gradients, self._losses[line], stack.sizes.examples,
             UNITS=stack.units, DIGITS=stack.digits, E=net.examples, K=net.inputs, OUT=EDGE, **shape, **self._how(net),
         )  # fmt: skip
         kernels.update[stack.tiles,](
-            *self._held.values(), self._inputs, self._gradients, self._scales[place],
-            EXAMPLES=stack.examples, E=update.examples, K=update.inputs, N=update.units, **shape, **self._how(update),
+            *self._held.values(), self._inputs, self._gradients, self._corrections[line],
+            BATCH=stack.examples, E=update.examples, K=update.inputs, N=update.units, **shape, **self._how(update),
         )  # fmt: skip
 
     def _how(self, tile: Tile) -> dict[str, Any]:

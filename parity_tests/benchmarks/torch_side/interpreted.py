@@ -31,10 +31,10 @@ RIGHT = "none"
 MISTAKES = {
     RIGHT: ("", ""),
     "no ReLU on the way back": ("unit & (x3 > 0)", "unit & (x3 > -1)"),
-    "what fills a batch up counts": ("there = e < examples", "there = e >= 0"),
+    "what fills a batch up counts": ("e < examples,", "e >= 0,"),
     "the bias's input is no 1": ("(n == UNITS)", "(n == 0)"),
     "a share of the examples is not copied": ("== tl.program_id(1)", "== 0"),
-    "a gradient of another layer": ("gradients + layer * WIDTH", "gradients + (layer - layer // 2) * WIDTH"),
+    "a gradient of another layer": ("gradients + layer * COLUMNS", "gradients + (layer - layer // 2) * COLUMNS"),
     "the second mean is not corrected": ("/ correction", "/ 1.0"),
 }
 """By what each is called: which text becomes which."""
