@@ -16,7 +16,6 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
-import numpy as np
 from torch import Tensor
 
 from benchmarks.case import Case
@@ -24,6 +23,7 @@ from benchmarks.prepared import Outcome
 from benchmarks.torch_side import kernels, three_kernels
 from benchmarks.torch_side.problems import Setup, setup
 from benchmarks.torch_side.variants import prepare
+from parity_tests.benchmarks.outcomes import apart
 from torchnet import mnist
 from torchnet.settings import Settings, computing
 
@@ -62,16 +62,6 @@ def run(module: ModuleType, made: Setup) -> Outcome:
     with patch.object(three_kernels, "kernels", module):
         prepared = three_kernels.three_kernels(made, in_place)
         return prepared.read(prepared.run(prepared.place()))[0]
-
-
-def apart(found: Outcome, expected: Outcome) -> float:
-    """The furthest that losses, parameters or Adam's memory are from what they should be, over the largest entry."""
-    assert found.losses.shape == expected.losses.shape
-    pairs = [(found.losses, expected.losses)]
-    for mine, right in zip(found.state, expected.state, strict=True):
-        assert mine.keys() == right.keys()
-        pairs += [(mine[name], right[name]) for name in right]
-    return max(float(np.max(np.abs(mine - right)) / np.max(np.abs(right))) for mine, right in pairs)
 
 
 def main() -> None:
