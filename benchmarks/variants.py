@@ -109,6 +109,10 @@ VARIANTS = (
         "torch", "many_seeds_whole_run", "many_seeds, all steps in one CUDA graph; compiled inside",
         needs_gpu=GRAPHS, seeds=True, compiles=True,
     ),
+    Variant(
+        "torch", "many_seeds_padded", f"many_seeds_whole_run, {PADDED}", ("mnist",), GRAPHS,
+        precisions=OF_FLOAT32, seeds=True, compiles=True,
+    ),
     Variant("jax", "nnx_jit", "nnx.jit and nnx.Optimizer, as Flax's documentation has it", NETS),
     Variant("jax", "jit_state", "jax.jit of a step over model and memory as they are"),
     Variant("jax", "stepped", "jax.jit of a step over flat leaves, donated"),
@@ -139,6 +143,10 @@ VARIANTS = (
         needs_gpu=COMMAND_BUFFERS, environment=_command_buffer("+while"),
     ),
     Variant("jax", "many_seeds", "whole_run, vmapped over seeds", seeds=True),
+    Variant(
+        "jax", "many_seeds_padded", "whole_run_padded, vmapped over seeds", ("mnist",),
+        precisions=OF_FLOAT32, seeds=True,
+    ),
 )  # fmt: skip
 
 PAIRS = (
@@ -154,6 +162,7 @@ PAIRS = (
     (("torch", "many_seeds"), ("jax", "many_seeds")),
     (("torch", "many_seeds_compiled"), ("jax", "many_seeds")),
     (("torch", "many_seeds_whole_run"), ("jax", "many_seeds")),
+    (("torch", "many_seeds_padded"), ("jax", "many_seeds_padded")),
     (("jax", "whole_run"), ("jax", "whole_run_by_hand")),
 )
 """Matched pairs: of each, the ratio of the first's time to the second's is told."""

@@ -73,7 +73,18 @@ class Layout(NamedTuple):
 @functools.partial(jax.jit, static_argnames=("count", "layout"), donate_argnames="carry")
 def steps(count: int, layout: Layout, carry: Carry, feed: Feed, start: Any, learning_rate: Any) -> Any:
     """The carry after `count` steps, and the losses."""
+    return _steps(count, layout, carry, feed, start, learning_rate)
 
+
+@functools.partial(jax.jit, static_argnames=("count", "layout"), donate_argnames="carries")
+def steps_together(count: int, layout: Layout, carries: Carry, feed: Feed, start: Any, learning_rate: Any) -> Any:
+    """The same of several runs of MNIST: carries stacked on a first axis, losses (runs, count)."""
+    return jax.vmap(
+        lambda carry, rows: _steps(count, layout, carry, Feed(feed.data, rows), start, learning_rate), in_axes=(0, 1)
+    )(carries, feed.rows)
+
+
+def _steps(count: int, layout: Layout, carry: Carry, feed: Feed, start: Any, learning_rate: Any) -> Any:
     def take(carry: Carry, step: Any) -> Any:
         value, gradients = jax.value_and_grad(layout.loss)(carry.parameters, feed.batch(step))
         return adam(carry, gradients, learning_rate), value
@@ -98,26 +109,39 @@ def flat(setup: Setup) -> Prepared:
 
 
 def prepared(setup: Setup, layout: Layout, feed: Feed) -> Prepared:
-    """The whole run with parameters and memory carried in this layout, fed this."""
-    how, state = setup.how, setup.states[0]
+    """The whole run with parameters and memory carried in this layout, fed this; of MNIST, of several seeds too."""
+    how, seeds = setup.how, range(len(setup.states))
+    several = len(seeds) > 1
 
     def start() -> Carry:
-        moments = moments_from_state(state, how.dtype)
-        trees = [layout.carried(arrays) for arrays in (state.parameters, moments.exp_avg, moments.exp_avg_sq)]
-        held, mu, nu = (jax.device_put(jax.tree.map(dtype_of(how.dtype).type, tree)) for tree in trees)
-        return Carry(held, jnp.array(moments.step, "int32"), mu, nu)
+        carries = [_begun(layout, setup, seed) for seed in seeds]
+        stacked: Carry = jax.tree.map(lambda *leaves: jnp.stack(leaves), *carries)
+        return stacked if several else carries[0]
 
     def run(placed: Carry) -> Any:
-        return steps(len(how.indices), layout, placed, feed, how.start, how.learning_rate)
+        take_all = steps_together if several else steps
+        return take_all(len(how.indices), layout, placed, feed, how.start, how.learning_rate)
 
     def read(done: Any) -> list[Outcome]:
-        carry, losses = done
-        trees = jax.device_get((carry.parameters, carry.exp_avg, carry.exp_avg_sq))
-        found = ({name: arrays[name] for name in state.parameters} for arrays in map(layout.arrays, trees))
-        held, mu, nu = found
-        return [Outcome(np.array(losses), State(held, moments_to_arrays(Moments(int(carry.step), mu, nu))))]
+        done = jax.device_get(done)
+        if not several:
+            return [_outcome(layout, *done)]
+        return [_outcome(layout, *jax.tree.map(lambda leaf, seed=seed: leaf[seed], done)) for seed in seeds]
 
     return Prepared(start, run, read)
+
+
+def _begun(layout: Layout, setup: Setup, seed: int) -> Carry:
+    state, dtype = setup.states[seed], setup.how.dtype
+    moments = moments_from_state(state, dtype)
+    trees = [layout.carried(arrays) for arrays in (state.parameters, moments.exp_avg, moments.exp_avg_sq)]
+    held, mu, nu = (jax.device_put(jax.tree.map(dtype_of(dtype).type, tree)) for tree in trees)
+    return Carry(held, jnp.array(moments.step, "int32"), mu, nu)
+
+
+def _outcome(layout: Layout, carry: Carry, losses: Any) -> Outcome:
+    held, mu, nu = map(layout.arrays, (carry.parameters, carry.exp_avg, carry.exp_avg_sq))
+    return Outcome(np.array(losses), State(held, moments_to_arrays(Moments(int(carry.step), mu, nu))))
 
 
 def _turned(arrays: Arrays) -> Arrays:

@@ -13,14 +13,15 @@ from benchmarks.jax_side.problems import Setup
 from benchmarks.padding import EXAMPLES, Sizes, sizes_of
 from benchmarks.prepared import Prepared
 from jaxnet.arrays import Batch
-from jaxnet.problem import Feed
+from jaxnet.problem import Feed, stack_feeds
 
 
 def padded(setup: Setup) -> Prepared:
-    """The run of the MLP or the MNIST classifier."""
+    """The run of the MLP or the MNIST classifier; of several seeds' classifiers too."""
     sizes = sizes_of(setup.states[0].parameters, setup.case.batch_size)
     layout = Layout(sizes.carried, sizes.arrays, functools.partial(loss_of, sizes))
-    return prepared(setup, layout, filled_up(sizes, setup.feeds[0]))
+    feed = stack_feeds(setup.feeds) if len(setup.feeds) > 1 else setup.feeds[0]
+    return prepared(setup, layout, filled_up(sizes, feed))
 
 
 def filled_up(sizes: Sizes, feed: Feed) -> Feed:
@@ -32,8 +33,9 @@ def filled_up(sizes: Sizes, feed: Feed) -> Feed:
     data[name] = jnp.pad(data[name], ((0, 0), (0, sizes.width - inputs))).at[:count, inputs].set(1)
     if feed.rows is None:
         return Feed(data)
-    missing = -feed.rows.shape[1] % EXAMPLES
-    return Feed(data, jnp.pad(feed.rows, ((0, 0), (0, missing)), constant_values=count))
+    missing = -feed.rows.shape[-1] % EXAMPLES
+    fill = [(0, 0)] * (feed.rows.ndim - 1) + [(0, missing)]
+    return Feed(data, jnp.pad(feed.rows, fill, constant_values=count))
 
 
 def loss_of(sizes: Sizes, carried: dict[str, jax.Array], batch: Batch) -> jax.Array:

@@ -200,4 +200,5 @@ PREPARE: dict[str, Callable[[Setup], Prepared]] = {
     "whole_run_no_command_buffer": _whole_run,
     "whole_run_while_command_buffer": _whole_run,
     "many_seeds": _many_seeds,
+    "many_seeds_padded": padded,
 }

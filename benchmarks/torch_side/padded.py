@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import grad_and_value
+from torch.func import grad_and_value, vmap
 from torch.nn.functional import pad
 
 from benchmarks.case import inputs_of
@@ -19,34 +19,49 @@ from benchmarks.torch_side.problems import Setup
 from parity.recording import State
 from torchnet import functional
 from torchnet.arrays import Batch, Moments, moments_from_state, moments_to_arrays, to_device, to_host
-from torchnet.problem import Feed, take
+from torchnet.problem import Feed, stack_feeds, take
 from torchnet.settings import device_of
 
 
 def padded(setup: Setup, drive: Callable[..., StartAndRun]) -> Prepared:
-    """The run of the MLP or the MNIST classifier, its steps driven so."""
-    how, state = setup.how, setup.states[0]
-    sizes = sizes_of(state.parameters, setup.case.batch_size)
-    moments = moments_from_state(state, how.dtype)
-    trees = (state.parameters, moments.exp_avg, moments.exp_avg_sq)
-    parameters, *averages = (to_device(sizes.carried(tree), how.dtype, how.device) for tree in trees)
-    step = torch.tensor(moments.step, dtype=torch.float64, device=device_of(how.device))
-    begun = parameters, functional.Memory(step, *averages)
-    start, run = drive(how, filled_up(sizes, setup.feeds[0]), compiled(sizes), begun)
+    """The run of the MLP or the MNIST classifier, its steps driven so; of several seeds' classifiers too."""
+    several = len(setup.states) > 1
+    sizes = sizes_of(setup.states[0].parameters, setup.case.batch_size)
+    runs = [_begun(sizes, setup, seed) for seed in range(len(setup.states))]
+    begun = functional.stack(runs) if several else runs[0]
+    feed = stack_feeds(setup.feeds) if several else setup.feeds[0]
+    start, run = drive(setup.how, filled_up(sizes, feed), compiled(sizes, several), begun)
 
     def read(done: Any) -> list[Outcome]:
         parameters, memory, losses = done
-        held, mu, nu = (sizes.arrays(to_host(tree)) for tree in (parameters, memory.exp_avg, memory.exp_avg_sq))
-        found = State(held, moments_to_arrays(Moments(int(memory.step), mu, nu)))
-        return [Outcome(torch.stack(list(losses)).cpu().numpy(), found)]
+        table = torch.stack(list(losses))
+        if not several:
+            return [_outcome(sizes, parameters, memory, table)]
+        picked = [functional.pick(seed, parameters, memory) for seed in range(len(runs))]
+        return [_outcome(sizes, *after, table[:, seed]) for seed, after in enumerate(picked)]
 
     return Prepared(start, run, read)
 
 
+def _begun(sizes: Sizes, setup: Setup, seed: int) -> tuple[Any, functional.Memory]:
+    how, state = setup.how, setup.states[seed]
+    moments = moments_from_state(state, how.dtype)
+    trees = (state.parameters, moments.exp_avg, moments.exp_avg_sq)
+    parameters, *averages = (to_device(sizes.carried(tree), how.dtype, how.device) for tree in trees)
+    step = torch.tensor(moments.step, dtype=torch.float64, device=device_of(how.device))
+    return parameters, functional.Memory(step, *averages)
+
+
+def _outcome(sizes: Sizes, parameters: Any, memory: Any, losses: Tensor) -> Outcome:
+    held, mu, nu = (sizes.arrays(to_host(tree)) for tree in (parameters, memory.exp_avg, memory.exp_avg_sq))
+    return Outcome(losses.cpu().numpy(), State(held, moments_to_arrays(Moments(int(memory.step), mu, nu))))
+
+
 @functools.cache
-def compiled(sizes: Sizes) -> Callable[..., Any]:
-    """A step, as one program of torch.compile."""
-    gradients_of = grad_and_value(functools.partial(loss_of, sizes))
+def compiled(sizes: Sizes, together: bool) -> Callable[..., Any]:
+    """A step of one seed, or of several at once, as one program of torch.compile."""
+    one = grad_and_value(functools.partial(loss_of, sizes))
+    gradients_of = vmap(one) if together else one
 
     def advance(parameters: Any, memory: Any, data: Batch, rows: Tensor | None, learning_rate: Tensor) -> Any:
         gradients, loss = gradients_of(parameters, take(data, rows))
@@ -65,7 +80,7 @@ def filled_up(sizes: Sizes, feed: Feed) -> Feed:
     data[name][:count, inputs] = 1
     if feed.rows is None:
         return Feed(data)
-    missing = -feed.rows.shape[1] % EXAMPLES
+    missing = -feed.rows.shape[-1] % EXAMPLES
     return Feed(data, pad(feed.rows, (0, missing), value=count))
 
 

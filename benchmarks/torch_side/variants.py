@@ -225,4 +225,5 @@ PREPARE: dict[str, Callable[[Setup], Prepared]] = {
     "many_seeds": functools.partial(_functions, drive=called, inside=advance_of),
     "many_seeds_compiled": functools.partial(_compiled, "default"),
     "many_seeds_whole_run": functools.partial(_functions, drive=graph_of_all_steps, inside=compiled),
+    "many_seeds_padded": functools.partial(padded, drive=graph_of_all_steps),
 }

@@ -22,6 +22,8 @@ from benchmarks.prepared import Prepared
 from benchmarks.torch_side import machine as torch_machine
 from benchmarks.torch_side import problems as torch_problems
 from benchmarks.torch_side import variants as torch_variants
+from benchmarks.torch_side.calls import called
+from benchmarks.torch_side.padded import padded
 from benchmarks.variants import by_full_name
 from benchmarks.worker import Worker, wrong_precision
 from parity.rounding import splitter
@@ -83,6 +85,18 @@ def test_many_seeds_do_what_the_judge_does_with_one(
 ) -> None:
     case = dataclasses.replace(SEVERAL, precision=precision)
     assert worker(case, name).check(judge_of(case))["outcome"] == "right"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param("torch many_seeds_padded", marks=pytest.mark.compiled), "jax many_seeds_padded"]
+)
+def test_padded_they_do_too(name: str, judge_of: Callable[[Case], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    # torch's needs a GPU for its graph; here its steps are called.
+    monkeypatch.setitem(torch_variants.PREPARE, "many_seeds_padded", functools.partial(padded, drive=called))
+    torch.compiler.reset()
+    case = dataclasses.replace(MNIST, seeds=3)
+    found = worker(case, name).check(judge_of(case))
+    assert (found["outcome"], found["reason"]) == ("right", "")
 
 
 @pytest.mark.compiled
