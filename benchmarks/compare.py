@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.document import SCHEMA_VERSION
 from benchmarks.machine import IDENTITY
+from benchmarks.noise import noise_at
 from parity.errors import NotCheckable
 
 
@@ -60,15 +61,14 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any], other_machine: bool 
     before = {entry["case"]["name"]: entry for entry in old["cases"]}
     found = [
         change for entry in new["cases"] if (earlier := before.get(entry["case"]["name"]))
-        for change in _changes(earlier, entry)
+        for change in _changes(earlier, entry, max(noise_at(old, earlier) or 1.0, noise_at(new, entry) or 1.0))
     ]  # fmt: skip
     if not found:
         raise NotCheckable("the results have no variant of a case in common: nothing is compared")
     return found
 
 
-def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
-    noise = max(old["noise"] or 1.0, new["noise"] or 1.0)
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any], noise: float) -> list[Change]:
     before = {(found["framework"], found["name"]): found for found in old["variants"] if not found["twin"]}
     changes = []
     for found in new["variants"]:

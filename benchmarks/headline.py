@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compare import read
-from benchmarks.tables import figure, is_swept, with_interval
+from benchmarks.noise import is_swept
+from benchmarks.tables import figure, with_interval
 
 RESULTS = Path(__file__).parent / "results"
 ROWS = ("torch notebook", "jax nnx_jit")

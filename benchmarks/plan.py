@@ -21,6 +21,10 @@ SWEPT = (
     "jax stepped", "jax whole_run", "jax whole_run_turned",
 )  # fmt: skip
 SWEEP_STEPS = 20
+CROWD = 256
+"""Seeds from which on only the fastest kinds of each side are timed: all processes of a case are alive at once, and
+with 1024 seeds a batch alone has 3.2 GB."""
+FOR_FEWER = ("torch many_seeds", "torch many_seeds_compiled")
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,8 @@ def groups(request: Request) -> list[Group]:
     asked = [variant for name in request.variants for variant in named(name)]
     if not asked:
         asked = [by_full_name(name) for name in QUICK] if request.quick else list(VARIANTS)
-    found = [_group(case, asked, request.quick and not request.variants) for case in _cases(request, asked)]
+    usual = not request.variants
+    found = [_group(case, asked, request.quick and usual, usual) for case in _cases(request, asked)]
     found = [group for group in found if group.entries]
     if not found:
         why = next(
@@ -87,14 +92,21 @@ def groups(request: Request) -> list[Group]:
     return found
 
 
-def _group(case: Case, asked: Sequence[Variant], quick: bool) -> Group:
+def _group(case: Case, asked: Sequence[Variant], quick: bool, usual: bool) -> Group:
     swept = case.width != WIDTH or case.batch_size != BATCH_SIZE
     chosen = [variant for variant in asked if not swept or variant.full_name in SWEPT]
-    entries = [Entry(variant) for variant in chosen if not variant.why_not(case)]
+    why = {variant: variant.why_not(case) or (usual and _crowded(case, variant)) or "" for variant in chosen}
+    entries = [Entry(variant) for variant in chosen if not why[variant]]
     twins = [name for name in TWINS if name == "jax whole_run" or not quick]
     entries += [Entry(entry.variant, twin=True) for entry in entries if entry.variant.full_name in twins and not swept]
-    left_out = [(variant, variant.why_not(case)) for variant in chosen if variant.seeds == (case.seeds > 1)]
-    return Group(case, tuple(entries), tuple((variant, why) for variant, why in left_out if why))
+    left_out = [(variant, why[variant]) for variant in chosen if variant.seeds == (case.seeds > 1) and why[variant]]
+    return Group(case, tuple(entries), tuple(left_out))
+
+
+def _crowded(case: Case, variant: Variant) -> str:
+    if case.seeds < CROWD or variant.full_name not in FOR_FEWER:
+        return ""
+    return f"{variant.name} is timed with fewer than {CROWD} seeds unless it is asked for: memory is for faster ones"
 
 
 def _cases(request: Request, asked: Sequence[Variant]) -> list[Case]:

@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from benchmarks.noise import is_swept
 from benchmarks.tables import figure as shown
-from benchmarks.tables import is_swept
 
 COLORS = {"torch": "#c2410c", "jax": "#1d4ed8"}
 NAMES = {"torch": "PyTorch", "jax": "JAX"}
@@ -34,9 +34,11 @@ def plots(document: Document, folder: Path) -> list[Path]:
         if case["seeds"] == 1 and not is_swept(case):
             for name, draw in (("levers", levers), ("startup", startup)):
                 files += _drawn(folder / f"{name}-{case['name']}", draw, entry)
-    for size in ("width", "batch_size"):
-        files += _drawn(folder / size, sweep, document, size)
-    return files + _drawn(folder / "seeds", seeds, document)
+    for precision in dict.fromkeys(entry["case"]["precision"] for entry in document["cases"]):
+        for size in ("width", "batch_size"):
+            files += _drawn(folder / f"{size}-{precision}", sweep, document, size, precision)
+        files += _drawn(folder / f"seeds-{precision}", seeds, document, precision)
+    return files
 
 
 def _drawn(stem: Path, draw: Callable[..., bool], *found: Any) -> list[Path]:
@@ -112,32 +114,36 @@ def startup(axes: Axes, entry: Found) -> bool:
     return True
 
 
-def sweep(axes: Axes, document: Document, size: str) -> bool:
+def _of_mnist(document: Document, precision: str) -> list[Found]:
+    return [
+        entry for entry in document["cases"]
+        if (entry["case"]["problem"], entry["case"]["precision"]) == ("mnist", precision)
+    ]  # fmt: skip
+
+
+def sweep(axes: Axes, document: Document, size: str, precision: str) -> bool:
     """Microseconds a step against width or batch size: where the lines cross, the order of the variants changes."""
     other = "batch_size" if size == "width" else "width"
-    swept = [
-        entry for entry in document["cases"] if entry["case"]["seeds"] == 1 and entry["case"]["problem"] == "mnist"
-    ]
+    swept = [entry for entry in _of_mnist(document, precision) if entry["case"]["seeds"] == 1]
     usual = next((entry["case"] for entry in swept if not is_swept(entry["case"])), None)
     if usual is None:
         return False
-    kept = [e for e in swept if e["case"][other] == usual[other] and e["case"]["precision"] == usual["precision"]]
-    if len(kept) < 2:
+    kept = [entry for entry in swept if entry["case"][other] == usual[other]]
+    if len(kept) < 2 or not any(map(_timed, kept)):
         return False
     _lines(axes, kept, size, lambda found: found["step_us"]["median"])
-    axes.set(xlabel=size.replace("_", " "), ylabel="microseconds a step")
+    axes.set(xlabel=size.replace("_", " "), ylabel=f"microseconds a step, {precision}")
     axes.legend(frameon=False, fontsize=8)
     return True
 
 
-def seeds(axes: Axes, document: Document) -> bool:
+def seeds(axes: Axes, document: Document, precision: str) -> bool:
     """Steps of all seeds together a second, against how many seeds are trained together."""
-    found = [entry for entry in document["cases"] if entry["case"]["seeds"] > 1 and entry["case"]["problem"] == "mnist"]
-    kept = [entry for entry in found if entry["case"]["precision"] == found[0]["case"]["precision"]]
+    kept = [entry for entry in _of_mnist(document, precision) if entry["case"]["seeds"] > 1]
     if not any(_timed(entry) for entry in kept):
         return False
     _lines(axes, kept, "seeds", lambda one: 1e6 / one["step_us"]["median"])
-    axes.set(xlabel="seeds trained together", ylabel="steps a second, of all seeds")
+    axes.set(xlabel="seeds trained together", ylabel=f"steps a second, of all seeds, {precision}")
     axes.legend(frameon=False, fontsize=8)
     return True
 

@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.case import BATCH_SIZE, WIDTH
+from benchmarks.case import Case
 from benchmarks.compare import Change
 from benchmarks.goals import Goal, goals
+from benchmarks.noise import is_swept, noise_at
 
 STYLES = {"right": "green", "wrong": "bold red", "inconclusive": "bold yellow", "not run": "dim"}
 NONE = "-"
@@ -32,15 +33,13 @@ def tables(document: Mapping[str, Any]) -> list[Rows]:
     swept = [entry for entry in document["cases"] if is_swept(entry["case"])]
     found = []
     for entry in usual:
-        found += [_variants(entry), *([_pairs(entry)] if entry["pairs"] or entry["twins"] else [])]
+        found += [
+            _variants(entry, _notebook_us(document, entry)),
+            *([_pairs(entry)] if entry["pairs"] or entry["twins"] else []),
+        ]
         found += [_starting(entry)] if any(map(_cold, entry["variants"])) else []
     wanted = goals(document)
-    return found + ([_sizes(swept)] if swept else []) + ([_goals(wanted)] if wanted else [])
-
-
-def is_swept(case: Mapping[str, Any]) -> bool:
-    """Whether a case has another size than the notebook's."""
-    return bool(case["width"] != WIDTH or case["batch_size"] != BATCH_SIZE)
+    return found + ([_sizes(document, swept)] if swept else []) + ([_goals(wanted)] if wanted else [])
 
 
 def figure(value: float | None, digits: int = 3) -> str:
@@ -57,7 +56,19 @@ def with_interval(found: Mapping[str, float] | None, digits: int = 3) -> str:
     return f"{figure(found['median'], digits)} [{figure(found['low'], digits)}, {figure(found['high'], digits)}]"
 
 
-def _variants(entry: Mapping[str, Any]) -> Rows:
+def _notebook_us(document: Mapping[str, Any], entry: Mapping[str, Any]) -> float | None:
+    """The step of the notebook's loop in the case of one seed, where this case has several; None where it has one."""
+    case = entry["case"]
+    one = Case(case["problem"], case["precision"], case["device"], steps=case["steps"]).name
+    steps = [
+        found["step_us"]["median"]
+        for other in document["cases"] if other["case"]["name"] == one and case["seeds"] > 1
+        for found in other["variants"] if found["name"] == "notebook" and found["step_us"]
+    ]  # fmt: skip
+    return next(iter(steps), None)
+
+
+def _variants(entry: Mapping[str, Any], notebook_us: float | None) -> Rows:
     columns = (
         "side",
         "variant",
@@ -70,12 +81,15 @@ def _variants(entry: Mapping[str, Any]) -> Rows:
         "accuracy",
         "verdict",
     )
-    rows = [_variant(found) for found in entry["variants"] if not found["twin"]]
+    rows = [_variant(found, notebook_us) for found in entry["variants"] if not found["twin"]]
     notes = [
         f"{found['framework']} {found['name']}: {found['reason']}" for found in entry["variants"] if found["reason"]
     ]
     if entry["case"]["seeds"] > 1:
-        notes.insert(0, f"a step is that of one of the {entry['case']['seeds']} seeds")
+        beside = (
+            "" if notebook_us is None else "; `x notebook` is beside the notebook's loop of one seed, in its own rounds"
+        )
+        notes.insert(0, f"a step is that of one of the {entry['case']['seeds']} seeds{beside}")
     if ceilings := entry["ceilings"]:
         reached = [found for found in entry["variants"] if found["step_us"]]
         notes.insert(0, _ceilings(ceilings))
@@ -96,15 +110,17 @@ def _ceilings(ceilings: Mapping[str, Any]) -> str:
     return told
 
 
-def _variant(found: Mapping[str, Any]) -> list[str]:
+def _variant(found: Mapping[str, Any], notebook_us: float | None) -> list[str]:
     accuracy = (found["accuracy"] or {}).get("test") if found["step_us"] else None
     memory = found["memory"] or {}
     held = memory.get("peak_bytes") or memory.get("resident_bytes")
-    times = found["times_notebook"]
+    times = found["times_notebook"] and found["times_notebook"]["median"]
+    if notebook_us is not None and found["step_us"]:
+        times = notebook_us / found["step_us"]["median"]
     return [
         found["framework"], found["name"], with_interval(found["step_us"]),
         NONE if found["run_ms"] is None else figure(found["run_ms"]["median"]),
-        NONE if times is None else figure(times["median"]), figure(found["times_floor"]),
+        figure(times), figure(found["times_floor"]),
         figure(_compiling(found)), figure(None if held is None else held / 1e6), figure(accuracy), found["verdict"],
     ]  # fmt: skip
 
@@ -157,7 +173,7 @@ def _said(differs: bool | None, median: float) -> str:
     )
 
 
-def _sizes(entries: Sequence[Mapping[str, Any]]) -> Rows:
+def _sizes(document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Rows:
     names = dict.fromkeys(
         f"{found['framework']} {found['name']}"
         for entry in entries for found in entry["variants"] if not found["twin"] and found["step_us"]
@@ -169,11 +185,23 @@ def _sizes(entries: Sequence[Mapping[str, Any]]) -> Rows:
             for found in entry["variants"]
             if not found["twin"]
         }
-        cells = [figure(steps[name]["median"]) if steps.get(name) else NONE for name in names]
-        fastest = min((name for name in names if steps.get(name)), key=lambda name: steps[name]["median"], default=NONE)
+        medians = {name: steps[name]["median"] for name in names if steps.get(name)}
+        cells = [figure(medians.get(name)) for name in names]
         case = entry["case"]
+        fastest = _fastest(medians, noise_at(document, entry))
         rows.append([case["precision"], str(case["width"]), str(case["batch_size"]), *cells, fastest])
-    return Rows("sizes: us a step", ("precision", "width", "batch", *names, "fastest"), rows, ())
+    note = "nothing is timed twice here: what is within the notebook's size's noise of the fastest stands beside it"
+    return Rows("sizes: us a step", ("precision", "width", "batch", *names, "fastest"), rows, (note,))
+
+
+def _fastest(medians: Mapping[str, float], noise: float | None) -> str:
+    """The fastest, and what cannot be told from it."""
+    if not medians or noise is None:
+        return "noise not measured" if medians else NONE
+    best = min(medians.values())
+    return ", ".join(
+        sorted((name for name in medians if medians[name] <= best * noise), key=lambda name: medians[name])
+    )
 
 
 def _goals(wanted: Sequence[Goal]) -> Rows:

@@ -167,7 +167,7 @@ PAIRS = (
 )
 """Matched pairs: of each, the ratio of the first's time to the second's is told."""
 
-QUICK = ("torch notebook", "torch stepped", "torch compiled", "jax stepped", "jax whole_run")
+QUICK = ("torch notebook", "torch stepped", "torch compiled", "torch whole_run", "jax stepped", "jax whole_run")
 TWINS = ("torch stepped", "jax whole_run", "torch many_seeds", "jax many_seeds")
 """Timed twice, each time in a process of its own: what differs between the two is noise."""
 BASELINE = "torch notebook"

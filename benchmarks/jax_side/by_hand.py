@@ -109,14 +109,16 @@ def flat(setup: Setup) -> Prepared:
 
 
 def prepared(setup: Setup, layout: Layout, feed: Feed) -> Prepared:
-    """The whole run with parameters and memory carried in this layout, fed this; of MNIST, of several seeds too."""
+    """The whole run with parameters and memory carried in this layout, fed this. MNIST's may be of several seeds."""
     how, seeds = setup.how, range(len(setup.states))
     several = len(seeds) > 1
 
     def start() -> Carry:
         carries = [_begun(layout, setup, seed) for seed in seeds]
+        if not several:
+            return carries[0]
         stacked: Carry = jax.tree.map(lambda *leaves: jnp.stack(leaves), *carries)
-        return stacked if several else carries[0]
+        return stacked
 
     def run(placed: Carry) -> Any:
         take_all = steps_together if several else steps

@@ -96,7 +96,7 @@ def graph_of_all_steps(how: Settings, feed: Feed, advance: Callable[..., Any], b
 
 
 def graph_in_place(how: Settings, held: Sequence[Tensor], steps: Callable[[range], Any]) -> StartAndRun:
-    """What puts these tensors back to what they are now, and what takes all steps, which change them: as one graph."""
+    """What puts these tensors back to what they are now, and a graph of all steps, which change them."""
     begun = [tensor.detach().clone() for tensor in held]
     graph = Graph(lambda: steps(how.indices), first=lambda: steps(how.indices[:1]))
 
@@ -149,3 +149,5 @@ def warmed_up(work: Callable[[], Any]) -> None:
     with torch.cuda.stream(stream):
         work()
     torch.cuda.current_stream().wait_stream(stream)
+    # What the work has allocated is kept for the next one, and a recording allocates in a pool of its own.
+    torch.cuda.empty_cache()

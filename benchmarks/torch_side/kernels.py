@@ -43,7 +43,7 @@ def first_layer(
 
 @triton.jit
 def factor(x, PRECISION: tl.constexpr):
-    """A number as a product takes it: rounded to TF32, from which the matrix units cut off the bits it has none for."""
+    """Numbers as a product takes them: rounded to TF32, since the matrix units would cut the low bits off."""
     if PRECISION == "tf32":
         x = tl.inline_asm_elementwise("cvt.rna.tf32.f32 $0, $1;", "=r, r", [x], dtype=tl.float32, is_pure=True, pack=1)
     return x

@@ -25,22 +25,26 @@ from torchnet.settings import device_of
 
 def padded(setup: Setup, drive: Callable[..., StartAndRun]) -> Prepared:
     """The run of the MLP or the MNIST classifier, its steps driven so; of several seeds' classifiers too."""
-    several = len(setup.states) > 1
+    seeds = range(len(setup.states))
+    several = len(seeds) > 1
     sizes = sizes_of(setup.states[0].parameters, setup.case.batch_size)
-    runs = [_begun(sizes, setup, seed) for seed in range(len(setup.states))]
-    begun = functional.stack(runs) if several else runs[0]
     feed = stack_feeds(setup.feeds) if several else setup.feeds[0]
-    start, run = drive(setup.how, filled_up(sizes, feed), compiled(sizes, several), begun)
+    start, run = drive(setup.how, filled_up(sizes, feed), compiled(sizes, several), _begin_all(sizes, setup))
 
     def read(done: Any) -> list[Outcome]:
         parameters, memory, losses = done
         table = torch.stack(list(losses))
         if not several:
             return [_outcome(sizes, parameters, memory, table)]
-        picked = [functional.pick(seed, parameters, memory) for seed in range(len(runs))]
+        picked = [functional.pick(seed, parameters, memory) for seed in seeds]
         return [_outcome(sizes, *after, table[:, seed]) for seed, after in enumerate(picked)]
 
     return Prepared(start, run, read)
+
+
+def _begin_all(sizes: Sizes, setup: Setup) -> Any:
+    runs = [_begun(sizes, setup, seed) for seed in range(len(setup.states))]
+    return functional.stack(runs) if len(runs) > 1 else runs[0]
 
 
 def _begun(sizes: Sizes, setup: Setup, seed: int) -> tuple[Any, functional.Memory]:

@@ -55,6 +55,21 @@ def test_a_change_within_the_noise_of_either_result_is_none() -> None:
     assert says(changed(1.3), old=noisy(OLD, 1.5)) == "same"
 
 
+def test_in_a_sweep_the_noise_is_that_of_the_notebooks_size() -> None:
+    def said(noise: float) -> str:
+        new = copy.deepcopy(OLD)
+        new["cases"][0]["noise"] = noise
+        swept = next(entry for entry in new["cases"] if entry["case"]["width"] == 200)
+        assert swept["noise"] is None
+        found = next(one for one in swept["variants"] if (one["framework"], one["name"]) == ("jax", "stepped"))
+        found["step_us"] = {part: value * 1.3 for part, value in found["step_us"].items()}
+        changes = [change for change in compare(OLD, new) if change.case == swept["case"]["name"]]
+        return next(change.says for change in changes if change.variant == "jax stepped")
+
+    assert said(1.0) == "slower"
+    assert said(1.5) == "same"
+
+
 def test_a_variant_that_is_no_longer_right_is_lost_and_one_that_is_now_is_gained() -> None:
     new = copy.deepcopy(OLD)
     next(one for one in new["cases"][0]["variants"] if one["name"] == "nnx_jit")["step_us"] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ def made(cases: dict[str, dict[str, float]], device: str = "gpu") -> dict[str, A
                     "times_notebook": times,
                 }
             )
-        entries.append({"case": {"name": name}, "variants": variants})
+        entries.append({"case": {"name": name}, "variants": variants, "pairs": []})
     return {"request": {"device": device, "quick": False, "variants": []}, "cases": entries}
 
 
@@ -61,8 +62,19 @@ def test_the_goals_of_a_gpu() -> None:
     assert told["best step in TF32"] == (66.0, "enough")
     assert told["best step in float32"] == (79.0, "enough")
     assert told["a seed's step"] == (9.5, "missed")
-    assert told["NNX and Optax"] == (80 / 79, "enough")
+    assert told["NNX and Optax"] == (None, "not measured")
     assert goals(GPU)[0].value == 7000 / 79
+
+
+@pytest.mark.parametrize(
+    ("median", "low", "says"),
+    [(1.003, 0.99, "reached"), (0.97, 0.96, "reached"), (1.02, 1.01, "enough"), (1.06, 0.99, "missed")],
+)
+def test_what_the_libraries_cost_is_told_round_by_round(median: float, low: float, says: str) -> None:
+    found = copy.deepcopy(GPU)
+    ratio = {"median": median, "low": low, "high": 2 * median - low}
+    found["cases"][0]["pairs"] = [{"first": "jax whole_run", "second": "jax whole_run_by_hand", "ratio": ratio}]
+    assert (goals(found)[-1].value, goals(found)[-1].says) == (median, says)
 
 
 @pytest.mark.parametrize(

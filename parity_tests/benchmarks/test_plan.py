@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.noise import is_swept
 from benchmarks.plan import BATCH_SIZES, SEEDS, SWEPT, WIDTHS, Group, Request, groups, rounds_of
-from benchmarks.tables import is_swept
 from benchmarks.variants import VARIANTS
 from parity.errors import NotCheckable
 
@@ -41,7 +41,7 @@ def test_the_full_run_has_every_variant_problem_precision_and_size(device: str, 
     if device == "gpu":
         # A GPU runs all but what is for CPUs, what a problem has no use for, and in bfloat16 what writes
         # its products out.
-        reasons = ("no optimizer", "for mnist alone", "x86 CPU", "writes its products out")
+        reasons = ("no optimizer", "for mnist alone", "x86 CPU", "writes its products out", "with fewer than 256 seeds")
         assert all(any(reason in why for reason in reasons) for group in found for _, why in group.left_out)
     assert all(set(names(group)) <= set(SWEPT) for group in found if is_swept(group.case.document()))
 
@@ -95,3 +95,13 @@ def test_a_request_is_narrowed_by_each_option() -> None:
 def test_what_cannot_be_is_told_before_any_work(request_: dict[str, Any], told: str) -> None:
     with pytest.raises(NotCheckable, match=told):
         groups(Request(**request_))
+
+
+def test_with_many_seeds_only_the_fastest_are_timed_unless_others_are_asked_for() -> None:
+    (crowd,) = groups(Request(device="gpu", problems=("mnist",), precisions=("tf32",), seeds=(1024,)))
+    assert names(crowd) == [
+        "torch many_seeds_whole_run", "torch many_seeds_padded", "jax many_seeds", "jax many_seeds_padded",
+    ]  # fmt: skip
+    assert [variant.full_name for variant, _ in crowd.left_out] == ["torch many_seeds", "torch many_seeds_compiled"]
+    request = Request(device="gpu", problems=("mnist",), variants=("torch many_seeds",), seeds=(1024,))
+    assert names(groups(request)[0]) == ["torch many_seeds"]

@@ -91,6 +91,43 @@ def test_sizes_stand_in_one_table_with_the_fastest() -> None:
     assert [row[1] for row in sizes.rows[:5]] == ["25", "50", "200", "400", "800"]
 
 
+def test_what_is_within_the_noise_of_the_fastest_stands_beside_it() -> None:
+    def fastest(noise: float | None) -> set[str]:
+        found = copy.deepcopy(FULL)
+        for entry in found["cases"]:
+            entry["noise"] = noise if entry["noise"] else None
+        return {row[-1] for row in tables(found)[-2].rows}
+
+    assert fastest(1.01) == {"jax whole_run"}
+    # The next one takes three times as long.
+    assert fastest(3.1) == {"jax whole_run, jax whole_run_turned"}
+    assert fastest(None) == {"noise not measured"}
+
+
+def test_several_seeds_stand_beside_the_notebooks_loop_of_one() -> None:
+    one, several = (
+        next(table for table in tables(FULL) if table.title == name)
+        for name in ("mnist-float32-cpu", "mnist-float32-cpu-s4")
+    )
+    column = one.columns.index("x notebook")
+    notebook = next(row for row in one.rows if row[1] == "notebook")
+    for row in several.rows:
+        if row[2] != "-":
+            expected = float(notebook[2].split()[0].replace(",", "")) / float(row[2].split()[0])
+            assert float(row[column]) == pytest.approx(expected, rel=0.01)
+    assert any("`x notebook` is beside the notebook's loop of one seed" in note for note in several.notes)
+
+
+def test_a_seeds_plot_for_each_precision(tmp_path: Path) -> None:
+    found = copy.deepcopy(FULL)
+    rounded = [entry for entry in copy.deepcopy(found["cases"]) if entry["case"]["problem"] == "mnist"]
+    for entry in rounded:
+        entry["case"]["precision"] = "bfloat16"
+    found["cases"] += rounded
+    names = {file.stem for file in plots(found, tmp_path)}
+    assert {f"{kind}-{precision}" for kind in ("seeds", "width") for precision in ("float32", "bfloat16")} <= names
+
+
 def test_the_terminal_and_the_page_have_the_same_cells() -> None:
     printed, written = shown(RESULT), page(RESULT, [])
     for table in tables(RESULT):
@@ -110,15 +147,15 @@ def test_changes_are_printed_a_line_each() -> None:
 def test_every_plot_is_drawn_as_png_and_svg(tmp_path: Path) -> None:
     files = plots(FULL, tmp_path)
     names = {file.stem for file in files}
-    assert {"levers-mnist-float32-cpu", "startup-mnist-float32-cpu", "levers-mlp-float32-cpu", "width", "batch_size",
-            "seeds"} <= names  # fmt: skip
+    assert {"levers-mnist-float32-cpu", "startup-mnist-float32-cpu", "levers-mlp-float32-cpu", "width-float32",
+            "batch_size-float32", "seeds-float32"} <= names  # fmt: skip
     assert sorted(files) == sorted(tmp_path / f"{name}{suffix}" for name in names for suffix in (".png", ".svg"))
     assert all(file.stat().st_size > 1000 for file in files)
     drawn = (tmp_path / "levers-mnist-float32-cpu.svg").read_text()
     assert "<!-- JAX whole_run -->" in drawn
     # Only what the page links is an image on it.
-    assert "![width](width.svg)" in page(FULL, files)
-    assert "width.png" not in page(FULL, files)
+    assert "![width-float32](width-float32.svg)" in page(FULL, files)
+    assert "width-float32.png" not in page(FULL, files)
 
 
 def test_there_is_no_plot_where_there_are_no_figures(tmp_path: Path) -> None:

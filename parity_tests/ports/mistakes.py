@@ -1,4 +1,4 @@
-"""All mistakes that are planted into the ports, and the three a port that every run of the tests plants."""
+"""All mistakes that are planted into the ports, and the three a port that tests plant outside of `make proof`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The ports agree with what they are ports of: one seed and few steps in every run, 20 whole ones in `make proof`."""
+"""The ports agree with what they are ports of: one seed and few steps in every run (ResNet-18: in
+`make slow`), 20 whole ones in `make proof`.
+"""
 
 from __future__ import annotations
 

@@ -100,15 +100,47 @@ def test_a_kernel_compiles_for_an_h100(name: str, kind: str, tmp_path: Path, mon
     if kind != "float64":
         # That is for checking and not timed.
         assert spilled(ptx, tmp_path) == ["0", "0"]
-    # The products are those of the precision that was asked for. Triton alone would cut factors off to TF32.
+    # The products are those of the precision that was asked for.
     assert ("mma.sync" in ptx and ".tf32" in ptx) == (kind == "tf32")
-    assert ("cvt.rna.tf32" in ptx) == (kind == "tf32")
     if kind == "float32":
         assert "fma.rn.f32" in ptx
     if kind == "float64":
         assert "mma.sync" in ptx or "fma.rn.f64" in ptx
     # Loads of a product are under way while the one before is made.
     assert "cp.async" in ptx
+
+
+def unrounded(name: str, text: str, folder: Path) -> list[str]:
+    """The registers that a product takes and that were not rounded to TF32: of those it cuts the low bits off."""
+    ptx = compiled(name, *KINDS["tf32"], of=interpreted.read(text, folder)).asm["ptx"]
+    rounded = set(re.findall(r"cvt\.rna\.tf32\.f32 (%\w+),", ptx))
+    factors = re.findall(r"mma\.sync[^{]*\{[^}]*\}, \{([^}]*)\}, \{([^}]*)\}", ptx)
+    assert factors
+    return [
+        register
+        for pair in factors
+        for part in pair
+        for register in part.split(", ")
+        if register.strip() not in rounded
+    ]
+
+
+TEXT = Path(str(kernels.__file__)).read_text(encoding="utf-8")
+ROUNDED = {
+    "first_layer": ("factor(x, PRECISION)", "factor(w, PRECISION)"),
+    "update": ("factor(tl.load(left + i[:, None] * LEFT_I + k[None, :] * LEFT_K), PRECISION)",
+               "factor(tl.load(right + k[:, None] * RIGHT_K + j[None, :] * RIGHT_J), PRECISION)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", Tiles._fields)
+def test_every_factor_is_rounded_to_tf32(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
+    assert not unrounded(name, TEXT, tmp_path)
+    for right in ROUNDED.get(name, ()):
+        assert right in TEXT
+        as_it_is = right.removeprefix("factor(").removesuffix(", PRECISION)")
+        assert unrounded(name, TEXT.replace(right, as_it_is), tmp_path)
 
 
 BARRIER = "    tl.debug_barrier()\n"
@@ -127,9 +159,8 @@ def unguarded(text: str, folder: Path) -> int:
 
 def test_threads_meet_before_they_read_what_others_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
-    text = Path(str(kernels.__file__)).read_text(encoding="utf-8")
-    places = [found.start() for found in re.finditer(re.escape(BARRIER), text)]
+    places = [found.start() for found in re.finditer(re.escape(BARRIER), TEXT)]
     assert len(places) == 3
-    assert not unguarded(text, tmp_path)
+    assert not unguarded(TEXT, tmp_path)
     for place in places:
-        assert unguarded(text[:place] + text[place + len(BARRIER) :], tmp_path)
+        assert unguarded(TEXT[:place] + TEXT[place + len(BARRIER) :], tmp_path)

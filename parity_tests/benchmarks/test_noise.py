@@ -1,0 +1,36 @@
+"""The noise of a case is its own, or in a sweep that of the notebook's size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks.noise import is_swept, noise_at
+
+
+def entry(noise: float | None, **changed: Any) -> dict[str, Any]:
+    usual = {
+        "problem": "mnist", "precision": "float32", "device": "cpu", "seeds": 1, "width": 100, "batch_size": 1000
+    }  # fmt: skip
+    return {"case": usual | changed, "noise": noise}
+
+
+@pytest.mark.parametrize(("changed", "swept"), [({}, False), ({"width": 50}, True), ({"batch_size": 10}, True)])
+def test_another_size_than_the_notebooks_is_swept(changed: dict[str, int], swept: bool) -> None:
+    assert is_swept(entry(None, **changed)["case"]) == swept
+
+
+def test_a_case_has_its_own_noise() -> None:
+    document = {"cases": [entry(1.1), entry(1.5, width=50)]}
+    assert noise_at(document, document["cases"][0]) == 1.1
+    assert noise_at(document, document["cases"][1]) == 1.5
+
+
+@pytest.mark.parametrize(
+    "other", [{"precision": "tf32"}, {"problem": "mlp"}, {"seeds": 4}, {"device": "gpu"}, {"width": 25}]
+)
+def test_a_sweep_has_that_of_the_notebooks_size_and_of_nothing_else(other: dict[str, Any]) -> None:
+    swept = entry(None, width=50)
+    assert noise_at({"cases": [entry(1.3, **other), swept]}, swept) is None
+    assert noise_at({"cases": [entry(1.3, **other), entry(1.2), swept]}, swept) == 1.2
