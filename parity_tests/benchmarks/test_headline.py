@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
+from benchmarks.compare import read
 from benchmarks.document import SCHEMA
 from benchmarks.headline import RESULTS, headline
 from benchmarks.tables import with_interval
@@ -45,6 +47,24 @@ def test_every_result_has_its_table(tmp_path: Path) -> None:
 
 def test_the_results_that_are_kept_are_as_the_schema_says() -> None:
     validator = Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
-    for file in RESULTS.glob("*/result.json"):
+    for file in RESULTS.rglob("result.json"):
         validator.validate(json.loads(file.read_text(encoding="utf-8")))
     assert headline().count("| MNIST |") == len(list(RESULTS.glob("*/result.json")))
+
+
+def beyond_noise(document: dict[str, Any]) -> dict[tuple[str, str, str], bool]:
+    """Of every matched pair of which the result tells a difference: whether the second is the faster one."""
+    return {
+        (entry["case"]["name"], pair["first"], pair["second"]): pair["ratio"]["median"] > 1
+        for entry in document["cases"] for pair in entry["pairs"] if pair["differs"]
+    }  # fmt: skip
+
+
+def test_run_twice_no_matched_pair_changes_sides_beyond_the_noise() -> None:
+    twice = list(RESULTS.glob("*/again/result.json"))
+    assert twice
+    for file in twice:
+        first, again = beyond_noise(read(file.parent.parent / "result.json")), beyond_noise(read(file))
+        both = first.keys() & again.keys()
+        assert len(both) >= 10
+        assert {pair: first[pair] for pair in both} == {pair: again[pair] for pair in both}
