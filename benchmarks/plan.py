@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.case import BATCH_SIZE, NETS, PRECISIONS, PROBLEMS, WIDTH, Case
+from benchmarks.case import NETS, PRECISIONS, PROBLEMS, Case
+from benchmarks.noise import is_swept
 from benchmarks.variants import BASELINE, QUICK, TWINS, VARIANTS, Variant, by_full_name, named
 from parity.errors import NotCheckable
 
@@ -93,7 +94,7 @@ def groups(request: Request) -> list[Group]:
 
 
 def _group(case: Case, asked: Sequence[Variant], quick: bool, usual: bool) -> Group:
-    swept = case.width != WIDTH or case.batch_size != BATCH_SIZE
+    swept = is_swept(case.document())
     chosen = [variant for variant in asked if not swept or variant.full_name in SWEPT]
     why = {variant: variant.why_not(case) or (usual and _crowded(case, variant)) or "" for variant in chosen}
     entries = [Entry(variant) for variant in chosen if not why[variant]]

@@ -102,7 +102,7 @@ def three_kernels(setup: Setup, interpret: bool = False) -> Prepared:
         feed.data["images"], feed.data["labels"], feed.rows[how.indices.start : how.indices.stop],
         jax.device_put(floats(corrections(moments.step, len(how.indices), how.learning_rate))),
     )  # fmt: skip
-    plan = Plan(stack, (how.dtype, how.precision) == ("float32", "tf32"), interpret)
+    plan = Plan(stack, how.precision == "tf32", interpret)
 
     def start() -> Held:
         trees = state.parameters, moments.exp_avg, moments.exp_avg_sq

@@ -58,8 +58,7 @@ class Steps:
 
         self._losses = table(count, stack.examples)
         self._inputs, self._gradients = table(stack.examples, stack.height), table(stack.examples, 3 * COLUMNS)
-        tf32 = (how.dtype, how.precision) == ("float32", "tf32")
-        self._precision, self._tiles = ("tf32", TF32) if tf32 else ("ieee", WHOLE)
+        self._precision, self._tiles = ("tf32", TF32) if how.precision == "tf32" else ("ieee", WHOLE)
 
     def __call__(self, indices: range) -> Tensor:
         """The losses of these steps, (steps,)."""
