@@ -16,35 +16,21 @@ from benchmarks.padding import EXAMPLES, Sizes, sizes_of
 from benchmarks.prepared import Outcome, Prepared
 from benchmarks.torch_side.graphs import StartAndRun
 from benchmarks.torch_side.problems import Setup
+from benchmarks.torch_side.seeds import begin_all, end_all, feed_all
 from parity.recording import State
 from torchnet import functional
 from torchnet.arrays import Batch, Moments, moments_from_state, moments_to_arrays, to_device, to_host
-from torchnet.problem import Feed, stack_feeds, take
+from torchnet.problem import Feed, take
 from torchnet.settings import device_of
 
 
 def padded(setup: Setup, drive: Callable[..., StartAndRun]) -> Prepared:
     """The run of the MLP or the MNIST classifier, its steps driven so; of several seeds' classifiers too."""
-    seeds = range(len(setup.states))
-    several = len(seeds) > 1
     sizes = sizes_of(setup.states[0].parameters, setup.case.batch_size)
-    feed = stack_feeds(setup.feeds) if several else setup.feeds[0]
-    start, run = drive(setup.how, filled_up(sizes, feed), compiled(sizes, several), _begin_all(sizes, setup))
-
-    def read(done: Any) -> list[Outcome]:
-        parameters, memory, losses = done
-        table = torch.stack(list(losses))
-        if not several:
-            return [_outcome(sizes, parameters, memory, table)]
-        picked = [functional.pick(seed, parameters, memory) for seed in seeds]
-        return [_outcome(sizes, *after, table[:, seed]) for seed, after in enumerate(picked)]
-
-    return Prepared(start, run, read)
-
-
-def _begin_all(sizes: Sizes, setup: Setup) -> Any:
-    runs = [_begun(sizes, setup, seed) for seed in range(len(setup.states))]
-    return functional.stack(runs) if len(runs) > 1 else runs[0]
+    step = compiled(sizes, len(setup.states) > 1)
+    begun = begin_all(_begun(sizes, setup, seed) for seed in range(len(setup.states)))
+    start, run = drive(setup.how, filled_up(sizes, feed_all(setup)), step, begun)
+    return Prepared(start, run, lambda done: end_all(setup, functools.partial(_outcome, sizes), *done))
 
 
 def _begun(sizes: Sizes, setup: Setup, seed: int) -> tuple[Any, functional.Memory]:

@@ -22,6 +22,7 @@ from benchmarks.torch_side.graphs import (
 )
 from benchmarks.torch_side.padded import padded
 from benchmarks.torch_side.problems import Setup
+from benchmarks.torch_side.seeds import begin_all, end_all, feed_all
 from parity.recording import State
 from torchnet import functional
 from torchnet.arrays import Run
@@ -29,7 +30,7 @@ from torchnet.data import read_mnist
 from torchnet.draws import DATA, generator
 from torchnet.loops import begin, end, take_step
 from torchnet.minibatches import scale
-from torchnet.problem import Problem, stack_feeds, take
+from torchnet.problem import Problem, take
 from torchnet.settings import device_of, dtype_of
 
 Advance = Callable[..., Any]
@@ -165,27 +166,16 @@ def compiled_onednn(problem: Problem) -> Advance:
     return torch.compile(_advance(problem, onednn.gradients_of(problem)), fullgraph=True)
 
 
-def begin_all(setup: Setup) -> Any:
-    """Parameters and memory of all seeds on the device, stacked where there are several."""
-    runs = [functional.begin(setup.problem, state, setup.how) for state in setup.states]
-    return functional.stack(runs) if len(runs) > 1 else runs[0]
-
-
-def end_all(setup: Setup, parameters: Any, memory: Any, losses: Any) -> list[Outcome]:
-    """The outcome of every seed. `losses` has an entry for each step, (seeds,) where there are several."""
-    table = torch.stack(list(losses))
-    if len(setup.states) == 1:
-        return [outcome(functional.end(parameters, memory, table))]
-    runs = range(len(setup.states))
-    return [outcome(functional.end(*functional.pick(run, parameters, memory), table[:, run])) for run in runs]
+def _outcome(parameters: Any, memory: Any, losses: Tensor) -> Outcome:
+    return outcome(functional.end(parameters, memory, losses))
 
 
 def _functions(setup: Setup, drive: Callable[..., StartAndRun], inside: Callable[[Problem, bool], Advance]) -> Prepared:
     """Steps as functions, of one seed or of several together: each called, or recorded in a CUDA graph."""
-    together = len(setup.states) > 1
-    feed = stack_feeds(setup.feeds) if together else setup.feeds[0]
-    start, run = drive(setup.how, feed, inside(setup.problem, together), begin_all(setup))
-    return Prepared(start, run, lambda done: end_all(setup, *done))
+    step = inside(setup.problem, len(setup.states) > 1)
+    begun = begin_all(functional.begin(setup.problem, state, setup.how) for state in setup.states)
+    start, run = drive(setup.how, feed_all(setup), step, begun)
+    return Prepared(start, run, lambda done: end_all(setup, _outcome, *done))
 
 
 def _compiled(mode: str, setup: Setup) -> Prepared:
