@@ -61,6 +61,15 @@ def test_what_is_otherwise_in_a_form_of_optax_is_named(stock: Stock) -> None:
     assert stock.form in said_of_stock(stock)
 
 
+@pytest.mark.slow
+def test_what_is_nearly_a_form_is_not_taken_for_it() -> None:
+    # A thousandth of epsilon, which is a thousandth of the difference: rounding leaves 2e-6 of it.
+    (stock,) = (one for one in STOCK if one.case.name == "RAdam")
+    nearly = said_of_stock(stock._replace(make=lambda: optax.radam(RATE, eps=1.001e-8)))
+    assert nearly
+    assert stock.form not in nearly
+
+
 @pytest.mark.parametrize("stock", list(rows(one for one in STOCK if not one.why)))
 def test_what_of_optax_is_the_same_agrees_in_both_dtypes(stock: Stock) -> None:
     verdict = check(beside(stock.case, RATE, stock.make, 4), loops=())

@@ -26,6 +26,9 @@ NEAR = 1e-14
 """Two values of the secant method that are as near as this are one."""
 PLAIN = 3
 """A value of so many digits is one that somebody wrote; one that needs more is told where there is no other."""
+IN_FORM = 1e-4
+"""A form may leave this share of a difference: it has no value to fit, and RAdam's factor is a difference of lengths,
+which rounding reaches sooner."""
 TOLD = 2
 """So many explanations that no step tells apart are told."""
 
@@ -133,27 +136,36 @@ class Search:
         left = self.left(lambda number: self.ran.modelled(guess, number), near, int(one.solved))
         return None if left is None else Fits(value, left)
 
-    def left(self, model_of: Callable[[int], Arrays], others: Iterable[int], unknowns: int = 0) -> float | None:
-        """The share of the difference that models of the steps leave; None where they do not explain all of them."""
+    def left(
+        self, model_of: Callable[[int], Arrays], others: Iterable[int], unknowns: int = 0, share: float = UNEXPLAINED
+    ) -> float | None:
+        """The share of the difference that models of the steps leave; None where they do not explain all of them.
+
+        Args:
+            model_of: what a model has after a step.
+            others: steps that have to bear it out.
+            unknowns: how many values were chosen so that it fits.
+            share: how much of each difference it may leave.
+        """
         at, model = self.at, model_of(self.at.number)
         apart = {name: both for name, both in at.apart.items() if name in model}
-        share = max((largest(model[name] - both.there) / both.far for name, both in apart.items()), default=np.inf)
-        if not share <= AT_MOST or contradicted(at, model):
+        left = max((largest(model[name] - both.there) / both.far for name, both in apart.items()), default=np.inf)
+        if not left <= AT_MOST or contradicted(at, model, share):
             return None
         # A value that one number tells may be any; further steps are further numbers.
         told, needed = sum(both.told_by for both in apart.values()), 1 + unknowns
         for number in others:
-            if contradicted(there := self.seen(number), model_of(number)):
+            if contradicted(there := self.seen(number), model_of(number), share):
                 return None
             told += bool(there.apart)
-        return share if told >= (needed if share <= UNEXPLAINED else BLURRED * needed) else None
+        return left if told >= (needed if left <= UNEXPLAINED else BLURRED * needed) else None
 
     def forms(self) -> Iterator[Explained]:
         """The forms of Optax that are taken for torch's."""
         ran, right = self.ran, self.ran.right.optimizer
         near = [number for number in self.others if number <= LONGEST]
         for form in ran.optax.forms(right.kind, right.groups[0].options) if self.at.number <= LONGEST else ():
-            left = self.left(partial(ran.in_form, form), near)
+            left = self.left(partial(ran.in_form, form), near, share=IN_FORM)
             if left is not None:
                 yield Explained(f"{right.kind}: {form.words} on the jax side, not on the torch side", left)
 
@@ -208,11 +220,11 @@ def seen(ran: Ran, number: int) -> Seen:
     return Seen(number, ran.after(number), ran.modelled(ran.right, number))
 
 
-def contradicted(at: Seen, model: Arrays) -> bool:
-    """Whether something in a step is neither what a model of it has nor left to rounding."""
+def contradicted(at: Seen, model: Arrays, share: float) -> bool:
+    """Whether something in a step is further from a model of it than this share of a difference, and than rounding."""
     for name in model.keys() & at.found.keys():
         apart = Apart(at.right.get(name, model[name]), at.found[name], EPS["float64"])
-        if not largest(model[name] - apart.there) <= apart.within:
+        if not largest(model[name] - apart.there) <= max(share * apart.far, apart.rounding):
             return True
     return False
 
