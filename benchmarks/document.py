@@ -103,7 +103,7 @@ def _verdict(case: Case, check: Found, described: Found, runs: Sequence[Found]) 
     """Right, or not counted and why: the clock first, then the precision, then what the run came to."""
     if not all(run["settled"] for run in runs):
         return "wrong", "the clock stopped before the device was done"
-    if why := wrong_precision(case.precision, described["mantissa_bits"], case.device) or described["fault"]:
+    if why := wrong_precision(case, described["mantissa_bits"]) or described["fault"]:
         return "wrong", why
     return check["outcome"], check["reason"]
 

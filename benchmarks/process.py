@@ -17,6 +17,8 @@ from benchmarks.variants import by_full_name
 
 FAREWELL_S = 20
 """How long a process may take to end by itself."""
+ANSWER_S = 3600
+"""How long it may take to answer: a GPU that hangs says nothing."""
 
 
 class VariantFailed(Exception):  # noqa: N818 -- named for what it says of the variant
@@ -41,10 +43,13 @@ class Process:
         """What the worker's method of this name gives back.
 
         Raises:
-            VariantFailed: it raised, or the process ended.
+            VariantFailed: it raised, the process ended, or there is no answer.
         """
         try:
             self._here.send((task, arguments))
+            if not self._here.poll(ANSWER_S):
+                self.kill()
+                raise VariantFailed(f"no answer to {task} in {ANSWER_S} s; its log is {self._log}")
             kind, content = self._here.recv()
         except (EOFError, OSError) as error:
             self._process.join(FAREWELL_S)
@@ -65,7 +70,7 @@ class Process:
         self._process.join(FAREWELL_S)
         if self._process.is_alive():
             self._process.kill()
-            self._process.join()
+            self._process.join(FAREWELL_S)
 
 
 def _serve(connection: Connection, case: Case, variant: str, environment: dict[str, str], log: str) -> None:

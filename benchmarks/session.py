@@ -16,7 +16,8 @@ import numpy as np
 
 from benchmarks.caches import environment, remember, user_folder
 from benchmarks.case import STEPS
-from benchmarks.plan import WARM_UPS, Entry, Group
+from benchmarks.noise import is_swept
+from benchmarks.plan import CROWD, WARM_UPS, Entry, Group
 from benchmarks.process import Process, VariantFailed
 from benchmarks.progress import Teller
 from benchmarks.store import Store
@@ -59,7 +60,7 @@ class Session:
         """About how many seconds a group takes."""
         runs = len(group.entries) * (WARM_UPS + self.rounds) * _run_s(group)
         compiles = [entry.variant.compiles for entry in group.entries]
-        cold = 0.0 if self.quick else sum(COLD_S[slow] for slow in compiles)
+        cold = sum(COLD_S[slow] for slow in compiles) if self._starts_cold(group) else 0.0
         return JUDGE_S + runs + cold + sum(START_S[slow] + AFTER_S[slow] for slow in compiles)
 
     def time(self, group: Group) -> None:
@@ -75,9 +76,10 @@ class Session:
             return
         processes: dict[Entry, Process] = {}
         try:
-            for entry in [] if self.quick else pending:
+            self._ceilings(group, pending)
+            for entry in pending if self._starts_cold(group) else []:
                 self._cold(group, entry)
-            self._start(group, pending, processes)
+            self._start(group, [entry for entry in pending if self._alive(group, entry)], processes)
             self._warm_up(group, processes)
             for index in range(self.rounds):
                 self._round(group, processes, index)
@@ -98,8 +100,34 @@ class Session:
             if any(self.store.get(group.case.name, entry.name, part) is None for part in parts)
         ]  # fmt: skip
 
+    def _starts_cold(self, group: Group) -> bool:
+        """Whether starting is timed: not side by side, and not in a sweep, where nobody is told of it."""
+        return not self.quick and not is_swept(group.case.document())
+
+    def _ceilings(self, group: Group, entries: Sequence[Entry]) -> None:
+        """What each framework can make the machine do, in a process of its own: it takes memory, and may fail."""
+        case = group.case
+        for framework in dict.fromkeys(entry.variant.framework for entry in entries):
+            names = ("ceilings", f"{case.precision}-{case.device}", framework)
+            if self.store.get(*names) is not None:
+                continue
+            self.teller.tell(f"{case.name}: what {framework} can make the machine do")
+            entry = next(entry for entry in entries if entry.variant.framework == framework)
+            process = self._process(group, entry, f"ceilings-{framework}")
+            try:
+                self.store.put(process.ask("ceilings"), *names)
+            except VariantFailed as failure:
+                self.teller.tell(f"{case.name}: no floor by {framework}: {failure}")
+            finally:
+                process.close()
+
+    def _judge_file(self, group: Group) -> Path:
+        """The judge's. It is the same one in every precision, for one seed and for many."""
+        case = dataclasses.replace(group.case, precision="float32", device="cpu", seeds=1)
+        return self.store.file(case.name, JUDGE, suffix=".safetensors")
+
     def _judge(self, group: Group) -> None:
-        file = self.store.file(group.case.name, JUDGE, suffix=".safetensors")
+        file = self._judge_file(group)
         if not file.exists():
             self.teller.tell(f"{group.case.name}: the judge, in float64")
             process = self._process(group, group.entries[0], "judge")
@@ -118,23 +146,23 @@ class Session:
         self.teller.done(COLD_S[entry.variant.compiles])
 
     def _started(self, group: Group, entry: Entry, part: str) -> Process:
-        """A process that has taken its first run. How long that took is kept, unless others started beside it."""
+        """A process that has taken its first run, and how long that took, where starting is timed."""
         begun = time.monotonic()
         process = self._process(group, entry, entry.name)
 
         def start() -> None:
             found = process.ask("start")
-            known = {} if self.quick else found | {"process_s": time.monotonic() - begun}
+            known = found | {"process_s": time.monotonic() - begun} if self._starts_cold(group) else {}
             self.store.put(known, group.case.name, entry.name, part)
 
-        self._try(group, entry, start)
+        self._try(group, entry, process, start)
         return process
 
     def _start(self, group: Group, entries: Sequence[Entry], processes: dict[Entry, Process]) -> None:
         def start(entry: Entry) -> None:
             self.teller.tell(f"{group.case.name}: {entry.name}: starting")
             processes[entry] = self._started(group, entry, "start")
-            if self.quick and (group.case.name, entry.name) not in self.failures:
+            if self.quick and self._alive(group, entry):
                 remember(user_folder(), group.case, entry.variant)
             self.teller.done(START_S[entry.variant.compiles])
 
@@ -142,46 +170,43 @@ class Session:
         self._all([judge, *(functools.partial(start, entry) for entry in entries)], side_by_side=self.quick)
 
     def _warm_up(self, group: Group, processes: dict[Entry, Process]) -> None:
-        for entry, process in self._alive(group, processes):
-            self.teller.tell(f"{group.case.name}: {entry.name}: warming up")
-            self._try(group, entry, functools.partial(_run_often, process, WARM_UPS - 1))
-            self.teller.done(WARM_UPS * _run_s(group))
+        for entry, process in processes.items():
+            if self._alive(group, entry):
+                self.teller.tell(f"{group.case.name}: {entry.name}: warming up")
+                self._try(group, entry, process, functools.partial(_run_often, process, WARM_UPS - 1))
+                self.teller.done(WARM_UPS * _run_s(group))
 
     def _round(self, group: Group, processes: dict[Entry, Process], index: int) -> None:
         """One run of every entry, in an order drawn for this round, in which pairs stand together."""
-        alive = dict(self._alive(group, processes))
-        for entry in in_order(list(alive), index):
+        alive = [entry for entry in processes if self._alive(group, entry)]
+        for entry in in_order(alive, index):
             if self.store.get(group.case.name, entry.name, run_name(index)) is None:
                 self.teller.tell(f"{group.case.name}: round {index + 1} of {self.rounds}")
 
                 def run(entry: Entry = entry) -> None:
-                    self.store.put(alive[entry].ask("run"), group.case.name, entry.name, run_name(index))
+                    self.store.put(processes[entry].ask("run"), group.case.name, entry.name, run_name(index))
 
-                self._try(group, entry, run)
+                self._try(group, entry, processes[entry], run)
             self.teller.done(_run_s(group))
 
     def _after(self, group: Group, processes: dict[Entry, Process]) -> None:
-        """What needs no clock: descriptions, ceilings, and the check, of several processes side by side."""
-        alive = list(self._alive(group, processes))
-        case = group.case
-        for framework in dict.fromkeys(entry.variant.framework for entry, _ in alive):
-            if self.store.get("ceilings", f"{case.precision}-{case.device}", framework) is None:
-                entry, process = next((e, p) for e, p in alive if e.variant.framework == framework)
-                self.teller.tell(f"{case.name}: what {framework} can make the machine do")
-                self._keep(
-                    group, entry, process, "ceilings", ("ceilings", f"{case.precision}-{case.device}", framework)
-                )
-        judge = self.store.file(case.name, JUDGE, suffix=".safetensors")
+        """What needs no clock: descriptions and the check, of several processes side by side."""
+        case, judge = group.case, self._judge_file(group)
 
-        def after(alive: tuple[Entry, Process]) -> None:
-            entry, process = alive
+        def after(entry: Entry, process: Process) -> None:
             self.teller.tell(f"{case.name}: {entry.name}: right or not counted")
-            self._keep(group, entry, process, "describe", (case.name, entry.name, "describe"))
-            self._keep(group, entry, process, "check", (case.name, entry.name, "check"), judge)
+
+            def keep() -> None:
+                self.store.put(process.ask("describe"), case.name, entry.name, "describe")
+                self.store.put(process.ask("check", judge), case.name, entry.name, "check")
+
+            self._try(group, entry, process, keep)
             process.close()
             self.teller.done(AFTER_S[entry.variant.compiles])
 
-        self._all([functools.partial(after, one) for one in alive], side_by_side=True)
+        alive = [functools.partial(after, *item) for item in processes.items() if self._alive(group, item[0])]
+        # A crowd of seeds is checked in as many: the next check needs the memory of the one before.
+        self._all(alive, side_by_side=case.seeds < CROWD)
 
     def _all(self, tasks: Sequence[Callable[[], None]], side_by_side: bool) -> None:
         """Do all of the tasks, one a core or one after the other. Whoever interrupts need not wait for them."""
@@ -198,21 +223,16 @@ class Session:
         for process in self.running:
             process.kill()
 
-    def _keep(
-        self, group: Group, entry: Entry, process: Process, task: str, names: tuple[str, ...], *arguments: Any
-    ) -> None:
-        if (group.case.name, entry.name) not in self.failures:
-            self._try(group, entry, lambda: self.store.put(process.ask(task, *arguments), *names))
+    def _alive(self, group: Group, entry: Entry) -> bool:
+        return (group.case.name, entry.name) not in self.failures
 
-    def _alive(self, group: Group, processes: dict[Entry, Process]) -> list[tuple[Entry, Process]]:
-        return [(entry, p) for entry, p in processes.items() if (group.case.name, entry.name) not in self.failures]
-
-    def _try(self, group: Group, entry: Entry, task: Callable[[], Any]) -> None:
-        """Do it; a variant that fails is left out from then on, and the others go on."""
+    def _try(self, group: Group, entry: Entry, process: Process, task: Callable[[], Any]) -> None:
+        """Do it; a variant that fails is left out from then on, its memory with it, and the others go on."""
         try:
             task()
         except VariantFailed as failure:
             self.failures[group.case.name, entry.name] = str(failure)
+            process.close()
 
     def _process(self, group: Group, entry: Entry, log: str) -> Process:
         variables = environment(user_folder() if self.quick else self._caches(group, entry)) | dict(

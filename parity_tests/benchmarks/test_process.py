@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import benchmarks.process
 from benchmarks.case import Case
 from benchmarks.process import Process, VariantFailed
 
@@ -44,3 +45,12 @@ def test_a_process_that_ends_by_itself_is_told_with_its_status(tmp_path: Path) -
         process.ask("start")
     process.close()
     assert "xla_there_is_no_such_flag" in (tmp_path / "jax.log").read_text()
+
+
+def test_a_process_that_does_not_answer_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmarks.process, "ANSWER_S", 0)
+    process = Process(MLP, "jax stepped", {}, tmp_path / "jax.log")
+    with pytest.raises(VariantFailed, match=r"no answer to start in 0 s; its log is .*jax\.log"):
+        process.ask("start")
+    process.close()
+    assert not process._process.is_alive()

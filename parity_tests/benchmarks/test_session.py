@@ -12,7 +12,7 @@ from rich.console import Console
 import benchmarks.session
 from benchmarks.case import Case
 from benchmarks.document import case_entry
-from benchmarks.plan import WARM_UPS, Entry, Group
+from benchmarks.plan import CROWD, WARM_UPS, Entry, Group
 from benchmarks.process import VariantFailed
 from benchmarks.progress import Teller
 from benchmarks.session import Session, in_order
@@ -38,13 +38,17 @@ def session(folder: Path, rounds: int = 3, quick: bool = False) -> Session:
 
 
 def timed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, answers: dict[tuple[str, str], Any] | None = None, **others: Any
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: dict[tuple[str, str], Any] | None = None,
+    group: Group = GROUP,
+    **others: Any,
 ) -> tuple[Session, Asked]:
     """A session that has timed the group, and what its processes were asked."""
     asked: Asked = []
     monkeypatch.setattr(benchmarks.session, "Process", processes(asked, answers))
     one = session(folder, **others)
-    one.time(GROUP)
+    one.time(group)
     return one, asked
 
 
@@ -61,8 +65,42 @@ def test_every_entry_is_started_warmed_up_and_timed(tmp_path: Path, monkeypatch:
         assert runs_of(asked, name) == entries * (WARM_UPS - 1 + 3)
         assert asked.count((name, "check")) == asked.count((name, "describe")) == entries
     assert asked.count(("torch notebook", "make_judge")) == 1
-    assert asked.count(("torch notebook", "begins")) == asked.count(("torch notebook", "ends")) == 3
+    # For the ceilings, the judge, a cold start, and to be timed.
+    assert asked.count(("torch notebook", "begins")) == asked.count(("torch notebook", "ends")) == 4
     assert sum(task == "ceilings" for _, task in asked) == 2
+
+
+def test_ceilings_have_a_process_of_their_own_and_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, asked = timed(tmp_path / "one", monkeypatch, {("torch notebook", "ceilings"): FAILED})
+    at = asked.index(("torch notebook", "ceilings"))
+    assert asked[at - 1 : at + 2] == [("torch notebook", task) for task in ("begins", "ceilings", "ends")]
+    assert not one.failures
+    found = case_entry(GROUP, one.store, 3, {})
+    assert {variant["verdict"] for variant in found["variants"]} == {"right"}
+    assert found["ceilings"]["call_s"].keys() == {"jax"}
+    both = {(name, "ceilings"): FAILED for name in NAMES}
+    one, _ = timed(tmp_path / "both", monkeypatch, both)
+    assert case_entry(GROUP, one.store, 3, {})["ceilings"] is None
+
+
+def test_no_cold_start_in_a_sweep_and_one_judge_for_all_precisions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = tuple(Entry(by_full_name(name)) for name in ("torch stepped", "jax stepped"))
+    first, second = (Group(Case("mnist", p, "gpu", width=50), entries, ()) for p in ("float32", "tf32"))
+    one, asked = timed(tmp_path, monkeypatch, group=first)
+    assert asked.count(("torch stepped", "start")) == 1
+    assert case_entry(first, one.store, 3, {})["variants"][0]["startup"] == {"cold": None, "warm": None}
+    assert asked.count(("torch stepped", "make_judge")) == 1
+    _, asked = timed(tmp_path, monkeypatch, group=second)
+    assert ("torch stepped", "make_judge") not in asked
+
+
+def test_a_crowd_of_seeds_is_checked_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("torch many_seeds", "jax many_seeds")
+    entries = tuple(Entry(by_full_name(name)) for name in names)
+    _, asked = timed(tmp_path, monkeypatch, group=Group(Case("mnist", seeds=CROWD), entries, ()))
+    assert asked[-6:] == [(name, task) for name in names for task in ("describe", "check", "ends")]
 
 
 def test_a_cold_start_is_taken_once_with_empty_caches_and_none_if_quick(
@@ -125,7 +163,11 @@ def test_more_rounds_are_added_to_those_that_are_there(tmp_path: Path, monkeypat
 def test_a_variant_that_fails_is_left_out_and_the_others_go_on(
     task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, _ = timed(tmp_path, monkeypatch, {("torch stepped", task): FAILED})
+    one, asked = timed(tmp_path, monkeypatch, {("torch stepped", task): FAILED})
+    # Not started once more where the cold start failed; and whatever failed gives its memory back at once.
+    assert asked.count(("torch stepped", "start")) == (1 if task == "start" else 2)
+    last = max(place for place, item in enumerate(asked) if item == ("torch stepped", task))
+    assert task in ("describe", "check") or asked[last + 1] == ("torch stepped", "ends")
     assert one.failures == {("mlp-float32-cpu", "torch-stepped"): str(FAILED)}
     found = case_entry(GROUP, one.store, 3, one.failures)["variants"]
     assert [variant["verdict"] for variant in found] == ["right", "not run", "right", "right", "right"]

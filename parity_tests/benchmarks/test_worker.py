@@ -323,9 +323,33 @@ def test_a_loss_that_is_not_finite_is_a_fault(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_probe_that_shows_another_precision_is_told() -> None:
-    assert wrong_precision("float32", 23, "gpu") == ""
-    assert wrong_precision("tf32", 10, "gpu") == ""
-    assert (
-        wrong_precision("float32", 10, "gpu") == "float32 was asked for on the gpu, and products keep 10 mantissa bits"
-    )
-    assert wrong_precision("tf32", 23, "gpu")
+    float32, tf32 = (Case("mnist", precision, "gpu") for precision in ("float32", "tf32"))
+    assert wrong_precision(float32, 23) == ""
+    assert wrong_precision(tf32, 10) == ""
+    assert wrong_precision(float32, 10) == "float32 was asked for on the gpu, and products keep 10 mantissa bits"
+    assert wrong_precision(tf32, 23)
+
+
+def test_a_library_need_not_use_tf32_for_every_size_of_a_sweep() -> None:
+    swept = Case("mnist", "tf32", "gpu", width=25)
+    assert wrong_precision(swept, 23) == ""
+    assert wrong_precision(swept, 7)
+    assert wrong_precision(dataclasses.replace(swept, precision="bfloat16"), 23)
+    assert wrong_precision(dataclasses.replace(swept, precision="float32"), 10)
+
+
+@pytest.mark.parametrize("counts", [lambda run, device: 0, lambda run, device: next(iter(()))], ids=["none", "fails"])
+def test_a_run_is_none_the_worse_for_a_profiler_that_cannot_count(counts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_machine, "kernels", counts)
+    one = worker(SMALL["mlp"], "torch stepped")
+    one.start()
+    found = one.describe()
+    assert (found["fault"], found["kernels_per_step"]) == ("", None)
+
+
+def test_what_was_timed_is_given_up_before_it_is_checked(judge_of: Callable[[Case], Path]) -> None:
+    one = worker(SMALL["mlp"], "torch stepped")
+    one.start()
+    assert one.prepared is not None
+    assert one.check(judge_of(SMALL["mlp"]))["outcome"] == "right"
+    assert one.prepared is one.last is None
