@@ -12,6 +12,7 @@ pytest := $(bin)/pytest -n 2 --dist loadfile
 # A stamp says that the environment holds what pyproject.toml asks for. It is written last, so a failed install leaves none.
 test_stamp := $(VENV)/.one-network-twice-test
 dev_stamp := $(VENV)/.one-network-twice-dev
+gpu_stamp := $(VENV)/.one-network-twice-gpu
 
 .PHONY: help parity test slow proof bench lint types clean
 .DELETE_ON_ERROR:
@@ -34,7 +35,7 @@ proof: $(test_stamp)  ## all planted mistakes, seeds and loops; writes the table
 	$(bin)/python -m parity_tests.proof
 	$(bin)/python -m parity_tests.optimizers
 
-bench: $(test_stamp)  ## time the variants of both frameworks (BENCH=--quick: only the main ones)
+bench: $(test_stamp) $(if $(shell command -v nvidia-smi),$(gpu_stamp))  ## time the variants of both frameworks (BENCH=--quick: only the main ones)
 	$(bin)/python -m benchmarks $(BENCH)
 
 lint: $(dev_stamp)  ## ruff
@@ -45,7 +46,7 @@ types: $(dev_stamp)  ## mypy --strict
 
 # Another environment than .venv is somebody's own: it only loses the stamps.
 clean:  ## remove what make and the tools made
-	rm -f $(test_stamp)* $(dev_stamp)*
+	rm -f $(test_stamp)* $(dev_stamp)* $(gpu_stamp)*
 	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find jaxnet torchnet parity benchmarks parity_tests -name __pycache__ -prune -exec rm -rf {} +
 
@@ -63,6 +64,11 @@ endef
 $(test_stamp): pyproject.toml | $(bin)/pip
 	@echo "Installing into $(VENV): PyTorch, JAX and what the suite needs (3.2 GB to download and 6.2 GB on disk where nothing is there yet)."
 	$(call install,test)
+	@touch $@
+
+$(gpu_stamp): pyproject.toml | $(test_stamp)
+	@echo "Installing into $(VENV): JAX's part for an NVIDIA GPU with CUDA 13."
+	$(call install,cuda13)
 	@touch $@
 
 $(dev_stamp): pyproject.toml | $(bin)/pip

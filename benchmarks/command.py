@@ -64,10 +64,11 @@ def measure(
     if context.invoked_subcommand is not None:
         return DONE
     # Here and not above: what --help does not need is not loaded.
+    from benchmarks.machine import best_device
     from benchmarks.measure import measured
     from benchmarks.plan import Request
 
-    where = device.value if device else _best_device()
+    where = device.value if device else best_device()
     asked = (tuple(problem or ()), tuple(variant or ()), tuple(precision or ()), tuple(seeds or ()))
     request = Request(quick, where, *asked, rounds=rounds, steps=steps)
     folder = output or Path("build", "benchmarks", f"{'quick' if quick else 'full'}-{where}")
@@ -96,12 +97,6 @@ def compare(
     changes = compared(read(old), read(new), other_machine)
     show_changes(consoles()[0], changes)
     return RED if any(change.says in ("slower", "lost") for change in changes) else DONE
-
-
-def _best_device() -> str:
-    from benchmarks.machine import machine
-
-    return "gpu" if machine()["gpus"] else "cpu"
 
 
 def consoles() -> tuple[Console, Console]:

@@ -34,11 +34,20 @@ def condition() -> dict[str, Any]:
     return {"load": os.getloadavg()[0], "processor_mhz": _processor_mhz(), "gpus": _nvidia_smi(_CHANGING)}
 
 
+def best_device() -> str:
+    """Where to compute unless somebody says otherwise: "gpu" where there is one, whatever nvidia-smi knows of it."""
+    return "gpu" if _nvidia_smi(_FIXED) or any(Path("/dev").glob("nvidia[0-9]*")) else "cpu"
+
+
 def driver_bytes(process: int) -> int | None:
-    """The GPU memory that the driver sees a process hold; None where there is no GPU, or it does not tell."""
-    found = _table(["--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"])
-    held = [int(used) * 2**20 for pid, used in found if pid == str(process) and used.isdigit()]
-    return sum(held) if held else None
+    """The GPU memory that the driver sees a process hold; None where there is no GPU, or it does not tell.
+
+    In a container it knows processes by other numbers, and tells nothing.
+    """
+    found = _table("compute-apps", ("pid", "used_memory"))
+    held = [used.removesuffix(" MiB") for pid, used in found if pid == str(process)]
+    known = [int(used) * 2**20 for used in held if used.isdigit()]
+    return sum(known) if known else None
 
 
 def _version(package: str) -> str:
@@ -66,13 +75,16 @@ def _processor_mhz() -> float | None:
 
 def _nvidia_smi(fields: tuple[str, ...]) -> list[dict[str, str]]:
     """One entry a GPU; none where there is no driver."""
-    rows = _table([f"--query-gpu={','.join(fields)}", "--format=csv,noheader"])
-    return [dict(zip(fields, row, strict=True)) for row in rows]
+    return [dict(zip(fields, row, strict=True)) for row in _table("gpu", fields)]
 
 
-def _table(options: list[str]) -> list[list[str]]:
+def _table(what: str, fields: tuple[str, ...]) -> list[list[str]]:
+    """What nvidia-smi has of these fields, a row each. Its status counts for nothing: a GPU that works may have one."""
+    command = ["nvidia-smi", f"--query-{what}={','.join(fields)}", "--format=csv,noheader"]
     try:
-        told = subprocess.run(["nvidia-smi", *options], capture_output=True, text=True, check=True, timeout=30).stdout
+        told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    return [[entry.strip() for entry in line.split(",")] for line in told.splitlines()]
+    rows = [[entry.strip() for entry in line.split(",")] for line in told.splitlines()]
+    # Warnings stand among them.
+    return [row for row in rows if len(row) == len(fields)]

@@ -235,9 +235,9 @@ class Session:
             process.close()
 
     def _process(self, group: Group, entry: Entry, log: str) -> Process:
-        variables = environment(user_folder() if self.quick else self._caches(group, entry)) | dict(
-            entry.variant.environment
-        )
+        variables = environment(user_folder() if self.quick else self._caches(group, entry))
+        for name, value in entry.variant.environment:
+            variables[name] = f"{os.environ.get(name, '')} {value}".strip()
         file = self.store.folder / "logs" / group.case.name / f"{log}.log"
         process = Process(group.case, entry.variant.full_name, variables, file)
         self.running.append(process)

@@ -34,7 +34,7 @@ class Variant:
         precisions: in which it can be timed.
         seeds: whether it trains several seeds together; it is timed where a case has several, and only there.
         compiles: whether torch.compile is at work: slow to start, and on a CPU in need of a C++ compiler.
-        environment: variables that its process starts with.
+        environment: variables that its process starts with, each behind what it has already.
     """
 
     framework: Framework

@@ -20,9 +20,13 @@ def called(
     """What places the start state, which the steps only read, and what takes all steps.
 
     `copies`: each step's results are copied, since the next call of a program with a CUDA graph of its own writes over
-    them. The rest is as in `graph_of_a_step`.
+    them. Such a program also copies what it is given, but for what it is told stays where it is: here, all of MNIST.
+    The rest is as in `graph_of_a_step`.
     """
     learning_rate = torch.tensor(how.learning_rate, dtype=torch.float64, device=device_of(how.device))
+    if copies:
+        for tensor in (*feed.data.values(), learning_rate):
+            torch._dynamo.mark_static_address(tensor)
 
     def run(placed: Any) -> Any:
         parameters, memory = placed

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from benchmarks.document import SCHEMA
-from benchmarks.machine import IDENTITY, condition, driver_bytes, machine
+from benchmarks.machine import IDENTITY, best_device, condition, driver_bytes, machine
 
 TOLD = {
     "--query-gpu=name,driver_version,memory.total": "NVIDIA H100, 580.1, 81559 MiB\n",
     "--query-gpu=clocks.sm,clocks.mem,power.draw,power.limit,temperature.gpu,utilization.gpu": (
         "1980 MHz, 2619 MHz, 120.00 W, 700.00 W, 35, 0 %\n"
     ),
-    "--query-compute-apps=pid,used_memory": "12, 500\n34, 7\n12, 24\n56, [N/A]\n",
+    "--query-compute-apps=pid,used_memory": "12, 500 MiB\n34, 7 MiB\n12, 24 MiB\n56, [N/A]\n",
 }
 
 
@@ -63,3 +64,27 @@ def test_a_machine_with_one() -> None:
     assert valid(condition(), "condition")
     assert driver_bytes(12) == 524 * 2**20
     assert driver_bytes(56) is None
+
+
+@pytest.mark.usefixtures("with_gpu")
+def test_warnings_among_what_nvidia_smi_tells_and_its_status_hide_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet = machine()["gpus"]
+
+    def run(command: list[str], **_: Any) -> Any:
+        told = f"WARNING: infoROM is corrupted at gpu 0000:65:00.0\n\n{TOLD[command[1]]}"
+        return subprocess.CompletedProcess(command, 14, told, "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert machine()["gpus"] == quiet
+    assert driver_bytes(12) == 524 * 2**20
+    assert best_device() == "gpu"
+
+
+@pytest.mark.usefixtures("without_gpu")
+@pytest.mark.parametrize(("files", "device"), [([], "cpu"), (["nvidiactl"], "cpu"), (["nvidiactl", "nvidia0"], "gpu")])
+def test_a_gpu_without_nvidia_smi_is_one(files: list[str], device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def glob(_: Path, pattern: str) -> list[Path]:
+        return [Path(name) for name in files if Path(name).match(pattern)]
+
+    monkeypatch.setattr(Path, "glob", glob)
+    assert best_device() == device

@@ -6,11 +6,14 @@ from types import ModuleType
 
 import pytest
 
+from benchmarks.case import PRECISIONS
 from benchmarks.jax_side import ceilings as jax_ceilings
 from benchmarks.torch_side import ceilings as torch_ceilings
 
+SIDES = pytest.mark.parametrize("side", [torch_ceilings, jax_ceilings], ids=["torch", "jax"])
 
-@pytest.mark.parametrize("side", [torch_ceilings, jax_ceilings], ids=["torch", "jax"])
+
+@SIDES
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_ceilings_of_a_cpu(side: ModuleType, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("PRODUCT", {"cpu": 64}), ("COPIED", {"cpu": 2**16}), ("CALLS", 10)):
@@ -22,3 +25,12 @@ def test_the_ceilings_of_a_cpu(side: ModuleType, precision: str, monkeypatch: py
     # The best of several: 2 n**3 operations and two ways of the bytes in the shortest time seen.
     monkeypatch.setattr(side, "_best", lambda *_: 1.0)
     assert side.measure("cpu", precision) == found | {"flop_s": 2 * 64**3, "bytes_s": 2**17, "call_s": 0.1}
+
+
+@pytest.mark.gpu
+@SIDES
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_ceilings_of_a_gpu(side: ModuleType, precision: str) -> None:
+    found = side.measure("gpu", precision)
+    assert all(found[name] > 0 for name in ("flop_s", "bytes_s", "call_s"))
+    assert (found["launch_s"] is None) == (found["graph_s"] is None) == (side is jax_ceilings)

@@ -1,0 +1,52 @@
+"""On a GPU, every variant does what the judge does, from the first process to the table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.case import Case
+from benchmarks.process import Process
+from benchmarks.variants import VARIANTS, Variant
+
+HERE = {"torch stepped", "jax stepped"}
+"""Those that show what is asked of the others, where there is no GPU."""
+
+
+def right(variant: Variant, device: str, folder: Path) -> None:
+    """Make the judge, start, run, describe and check, in a process as the benchmark has it."""
+    problem = "mlp" if "mlp" in variant.problems else "mnist"
+    case = Case(problem, device=device, steps=12, seeds=3 if variant.seeds else 1)
+    process = Process(case, variant.full_name, dict(variant.environment), folder / "variant.log")
+    try:
+        process.ask("make_judge", folder / "judge.safetensors")
+        process.ask("start")
+        assert process.ask("run")["settled"]
+        described = process.ask("describe")
+        assert (described["fault"], described["mantissa_bits"]) == ("", 23)
+        assert bool(described["kernels_per_step"]) == (device == "gpu")
+        found = process.ask("check", folder / "judge.safetensors")
+        assert (found["outcome"], found["reason"]) == ("right", "")
+    finally:
+        process.close()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    "variant",
+    [pytest.param(v, marks=[pytest.mark.compiled] if v.compiles else []) for v in VARIANTS if not v.needs_x86],
+    ids=lambda variant: variant.full_name,
+)
+def test_a_variant_is_right_on_a_gpu(variant: Variant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]), prepend=":")
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    right(variant, "gpu", tmp_path)
+
+
+@pytest.mark.parametrize("variant", [v for v in VARIANTS if v.full_name in HERE], ids=lambda v: v.full_name)
+def test_what_is_asked_of_them_holds_on_a_cpu(
+    variant: Variant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    right(variant, "cpu", tmp_path)
