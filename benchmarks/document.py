@@ -23,7 +23,10 @@ SCHEMA_VERSION = 2
 SCHEMA = Path(__file__).parent / "result.schema.json"
 
 Found = dict[str, Any]
-Seconds = dict[int, float]
+Seconds = dict[tuple[int, int], float]
+"""Of runs, by the session that took them and the round in it: only what was timed in turns may be set side by side."""
+IMPOSSIBLE = 0.5
+"""A run is wrong in less than this share of its floor, which a machine that others use may have shown too high."""
 
 
 def case_entry(group: Group, store: Store, rounds: int, failures: Mapping[tuple[str, str], str]) -> Found:
@@ -31,12 +34,13 @@ def case_entry(group: Group, store: Store, rounds: int, failures: Mapping[tuple[
     case = group.case
     ceilings = _ceilings(case, store)
     work = work_of(case)
+    least = 1e-6 * max(floor_us(work, ceilings, None).values()) * case.steps * case.seeds if ceilings else 0.0
     found = {
-        entry: _variant(case, entry, store, rounds, failures.get((case.name, entry.name), ""))
+        entry: _variant(case, entry, store, rounds, failures.get((case.name, entry.name), ""), least)
         for entry in group.entries
     }
     seconds = {
-        entry: {run["round"]: run["seconds"] for run in found[entry]["runs"]}
+        entry: {(run.get("session", 0), run["round"]): run["seconds"] for run in found[entry]["runs"]}
         for entry in group.entries if found[entry]["verdict"] == "right"
     }  # fmt: skip
     for entry, runs in seconds.items():
@@ -79,18 +83,24 @@ def _ceilings(case: Case, store: Store) -> Ceilings | None:
     )
 
 
-def _variant(case: Case, entry: Entry, store: Store, rounds: int, failure: str) -> Found:
-    """What was found of one entry, and its verdict, without anything that is derived from its times."""
+def _variant(case: Case, entry: Entry, store: Store, rounds: int, failure: str, least: float) -> Found:
+    """What was found of one entry, and its verdict, without anything that is derived from its times.
+
+    `least`: seconds that the arithmetic and the memory traffic of a run take.
+    """
     parts = {part: store.get(case.name, entry.name, part) for part in ("cold", "start", "describe", "check")}
     runs = [store.get(case.name, entry.name, run_name(index)) for index in range(rounds)]
     if failure or any(parts[part] is None for part in ("start", "describe", "check")) or None in runs:
         return _entry(entry.variant, entry.twin, "not run", failure or "stopped before it was finished")
     described = parts["describe"]
-    verdict, reason = _verdict(case, parts["check"], described, runs)
+    verdict, reason = _verdict(case, parts["check"], described, runs, least)
     return _entry(entry.variant, entry.twin, verdict, reason) | {
         "check": parts["check"],
         "mantissa_bits": described["mantissa_bits"],
-        "runs": [{"round": index, "seconds": run["seconds"]} for index, run in enumerate(runs) if verdict == "right"],
+        "runs": [
+            {"round": index} | {name: run[name] for name in ("session", "seconds") if name in run}
+            for index, run in enumerate(runs) if verdict == "right"
+        ],
         "startup": {"cold": parts["cold"] or None, "warm": parts["start"] or None} if verdict == "right" else None,
         "memory": {name: described[name] for name in ("peak_bytes", "resident_bytes", "driver_bytes")},
         "kernels_per_step": described["kernels_per_step"],
@@ -99,10 +109,13 @@ def _variant(case: Case, entry: Entry, store: Store, rounds: int, failure: str) 
     }  # fmt: skip
 
 
-def _verdict(case: Case, check: Found, described: Found, runs: Sequence[Found]) -> tuple[str, str]:
+def _verdict(case: Case, check: Found, described: Found, runs: Sequence[Found], least: float) -> tuple[str, str]:
     """Right, or not counted and why: the clock first, then the precision, then what the run came to."""
+    fastest = min(run["seconds"] for run in runs)
+    if fastest < IMPOSSIBLE * least:
+        return "wrong", f"a run took {fastest:.1e} s, and its arithmetic and memory traffic take {least:.1e} s here"
     if not all(run["settled"] for run in runs):
-        return "wrong", "the clock stopped before the device was done"
+        return "wrong", "the clock stopped before there was a result and all of it was done"
     if why := wrong_precision(case, described["mantissa_bits"]) or described["fault"]:
         return "wrong", why
     return check["outcome"], check["reason"]
@@ -139,6 +152,7 @@ def _beside_notebook(
     notebook = first.get(baseline())
     if notebook is None:
         return {}
+    beside = ratio(notebook, runs)
     others = {e.variant: found[e] for e in found if not e.twin}
     starts = [entry_found["startup"] for entry_found in (found[entry], others[baseline()])]
     paid: float | None = None
@@ -148,7 +162,7 @@ def _beside_notebook(
         # The first run is part of starting: what is asked is when the head start of the notebook is used up.
         ahead, gain = late[0] - late[1] + (a_step[1] - a_step[0]) * case.steps, a_step[1] - a_step[0]
         paid = max(ahead / gain, 0.0) if gain > 0 else None
-    return {"times_notebook": ratio(notebook, runs)._asdict(), "paid_after_steps": paid}
+    return {"times_notebook": beside and beside._asdict(), "paid_after_steps": paid}
 
 
 def _twins(seconds: Mapping[Entry, Seconds], first: Mapping[Variant, Seconds]) -> list[Found]:
@@ -156,7 +170,8 @@ def _twins(seconds: Mapping[Entry, Seconds], first: Mapping[Variant, Seconds]) -
     for entry, runs in seconds.items():
         if entry.twin and entry.variant in first:
             told = ratio(first[entry.variant], runs)
-            found.append({"framework": entry.variant.framework, "name": entry.variant.name, "ratio": told._asdict()})
+            name = {"framework": entry.variant.framework, "name": entry.variant.name}
+            found += [name | {"ratio": told._asdict()}] if told else []
     return found
 
 
@@ -164,8 +179,7 @@ def _pairs(first: Mapping[Variant, Seconds], noise: float, known: bool) -> list[
     runs = {(variant.framework, variant.name): found for variant, found in first.items()}
     found = []
     for left, right in PAIRS:
-        if left in runs and right in runs:
-            told = ratio(runs[left], runs[right])
+        if left in runs and right in runs and (told := ratio(runs[left], runs[right])):
             differs = beyond(told, noise) if known else None
             found.append(
                 {"first": " ".join(left), "second": " ".join(right), "ratio": told._asdict(), "differs": differs}

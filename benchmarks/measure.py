@@ -80,6 +80,8 @@ def _same_machine(store: Store) -> dict[str, Any]:
 def _time(session: Session, found: Sequence[Group]) -> None:
     """Time all groups, and keep when, how long, and how the machine was doing before and after."""
     store, begun = session.store, time.monotonic()
+    session.number = store.get("sessions") or 0
+    store.put(session.number + 1, "sessions")
     store.put_once({"begun_at": datetime.now(UTC).isoformat(timespec="seconds")}, "begun")
     store.put_once(condition(), "condition-before")
     try:

@@ -83,7 +83,7 @@ def groups(request: Request) -> list[Group]:
     if not asked:
         asked = [by_full_name(name) for name in QUICK] if request.quick else list(VARIANTS)
     usual = not request.variants
-    found = [_group(case, asked, request.quick and usual, usual) for case in _cases(request, asked)]
+    found = [_group(case, asked, usual) for case in _cases(request, asked)]
     found = [group for group in found if group.entries]
     if not found:
         why = next(
@@ -93,13 +93,12 @@ def groups(request: Request) -> list[Group]:
     return found
 
 
-def _group(case: Case, asked: Sequence[Variant], quick: bool, usual: bool) -> Group:
+def _group(case: Case, asked: Sequence[Variant], usual: bool) -> Group:
     swept = is_swept(case.document())
     chosen = [variant for variant in asked if not swept or variant.full_name in SWEPT]
     why = {variant: variant.why_not(case) or (usual and _crowded(case, variant)) or "" for variant in chosen}
     entries = [Entry(variant) for variant in chosen if not why[variant]]
-    twins = [name for name in TWINS if name == "jax whole_run" or not quick]
-    entries += [Entry(entry.variant, twin=True) for entry in entries if entry.variant.full_name in twins and not swept]
+    entries += [Entry(entry.variant, twin=True) for entry in entries if entry.variant.full_name in TWINS and not swept]
     left_out = [(variant, why[variant]) for variant in chosen if variant.seeds == (case.seeds > 1) and why[variant]]
     return Group(case, tuple(entries), tuple(left_out))
 

@@ -45,6 +45,7 @@ class Session:
         rounds: how many.
         quick: whether processes start side by side, from caches that are there, so that starting is not timed.
         teller: tells of progress.
+        number: how many others there were in this store before: rounds of different sessions are no pairs.
         failures: by case and entry, why it could not be timed.
         running: the processes of the group under way, some of which may have ended.
     """
@@ -53,6 +54,7 @@ class Session:
     rounds: int
     quick: bool
     teller: Teller
+    number: int = 0
     failures: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     running: list[Process] = dataclasses.field(default_factory=list)
 
@@ -184,7 +186,8 @@ class Session:
                 self.teller.tell(f"{group.case.name}: round {index + 1} of {self.rounds}")
 
                 def run(entry: Entry = entry) -> None:
-                    self.store.put(processes[entry].ask("run"), group.case.name, entry.name, run_name(index))
+                    found = processes[entry].ask("run") | {"session": self.number}
+                    self.store.put(found, group.case.name, entry.name, run_name(index))
 
                 self._try(group, entry, processes[entry], run)
             self.teller.done(_run_s(group))

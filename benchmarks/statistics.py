@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import bootstrap  # type: ignore[import-untyped]
@@ -37,9 +37,10 @@ def interval(values: Sequence[float]) -> Interval:
     return Interval(float(np.median(values)), float(found.low), float(found.high))
 
 
-def ratio(first: dict[int, float], second: dict[int, float]) -> Interval:
-    """The first's time over the second's, both by round, round by round."""
-    return interval([first[index] / second[index] for index in sorted(first.keys() & second.keys())])
+def ratio(first: Mapping[Any, float], second: Mapping[Any, float]) -> Interval | None:
+    """The first's time over the second's, both by round, round by round; None where two rounds are not of both."""
+    both = sorted(first.keys() & second.keys())
+    return interval([first[index] / second[index] for index in both]) if len(both) > 1 else None
 
 
 def noise_of(twins: Sequence[Interval]) -> float:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import judge
+from benchmarks import judge, timed
 from benchmarks.case import Case, layers_of
 from benchmarks.checking import check
 from benchmarks.machine import driver_bytes
@@ -109,11 +109,17 @@ class Worker:
         judge.make(self.case).save(file)
 
     def check(self, file: Path) -> dict[str, Any]:
-        """The variant against the judge in a file. What was timed is given up: both together need not fit."""
+        """The variant against the judge in a file, driven anew, and the run that was timed last, where there is one."""
+        case, judged = self.case, judge.load(file)
+        outcomes = [] if self.prepared is None else self.prepared.read(self.last)
+        # What was timed and what is driven now need not fit together.
         self.prepared = self.last = None
         gc.collect()
-        case, framework = self.case, self.variant.framework
-        return dataclasses.asdict(check(judge.load(file), framework, case.precision, case.learning_rate, self._drive))
+        found = check(judged, self.variant.framework, case.precision, case.learning_rate, self._drive)
+        if outcomes and found.outcome == "right":
+            why = self._fault(outcomes) or timed.fault(judged, case.precision, outcomes)
+            found = dataclasses.replace(found, outcome="wrong", reason=why) if why else found
+        return dataclasses.asdict(found)
 
     def ceilings(self) -> Mapping[str, Any]:
         """What this framework can make the machine do."""
@@ -143,20 +149,20 @@ class Worker:
         return {name: _share_right(parameters, batch["images"], batch["labels"]) for name, batch in scored.items()}
 
     def _drive(self, dtype: Dtype, start: int, count: int, state: State | None) -> Outcome:
-        """A run of the judge's seed. Where seeds go together, it is the last of them, and others stand before it."""
+        """A run of the judge's seed. Where seeds go together and begin apart, others stand before and behind it."""
         case, seed = self.case, self.case.seed
         if dtype == "float64":
             case = dataclasses.replace(case, precision="float32")
         seeds = [seed]
         if case.seeds > 1:
-            seeds = [seed + 1, seed] if state is None else [seed] * case.seeds
+            seeds = [seed + 1, seed, seed + 2] if state is None else [seed] * case.seeds
         with self._machine.computing(case.device, dtype, case.setting):
             prepared = self._prepare(
                 self._problems.setup(case, dtype, seeds=seeds, start=start, count=count, state=state)
             )
             done = prepared.run(prepared.place())
             self._machine.wait(done, case.device)
-            return prepared.read(done)[-1]
+            return prepared.read(done)[seeds.index(seed)]
 
     def _computing(self) -> Any:
         return self._machine.computing(self.case.device, "float32", self.case.setting)

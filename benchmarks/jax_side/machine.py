@@ -32,8 +32,9 @@ def wait(result: Any, device: str) -> None:
 
 
 def settled(result: Any, device: str) -> bool:
-    """Whether all of the result is done, without waiting for it. JAX comes back before, on a CPU too."""
-    return all(leaf.is_ready() for leaf in jax.tree.leaves(result) if isinstance(leaf, jax.Array))  # type: ignore[attr-defined]
+    """Whether there is a result and all of it is done, without waiting for it. JAX comes back before, on a CPU too."""
+    arrays = [leaf for leaf in jax.tree.leaves(result) if isinstance(leaf, jax.Array)]
+    return bool(arrays) and all(array.is_ready() for array in arrays)  # type: ignore[attr-defined]
 
 
 def probe(rows: int, inner: int, columns: int, device: str, precision: str) -> int:

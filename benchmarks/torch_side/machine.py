@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 from benchmarks.probe import bits_kept
 from benchmarks.torch_side.lowered import lowered
@@ -29,8 +30,9 @@ def wait(result: Any, device: str) -> None:
 
 
 def settled(result: Any, device: str) -> bool:
-    """Whether all that was submitted is done, without waiting for it. On a CPU, torch comes back with its results."""
-    return device == "cpu" or torch.cuda.current_stream().query()
+    """Whether there is a result and all of it is done, without waiting. On a CPU, torch comes back with its results."""
+    held = any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves(result))
+    return held and (device == "cpu" or torch.cuda.current_stream().query())
 
 
 def probe(rows: int, inner: int, columns: int, device: str, precision: str) -> int:

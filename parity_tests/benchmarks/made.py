@@ -20,8 +20,8 @@ STEP_US = {
 }
 RIGHT = {"outcome": "right", "reason": "", "float64": 0.1, "timed": 0.2, "power": 3.0}
 CEILINGS = {
-    "torch": {"flop_s": 1e11, "bytes_s": 1e10, "call_s": 1e-6, "launch_s": None, "graph_s": None},
-    "jax": {"flop_s": 2e11, "bytes_s": 5e9, "call_s": 9e-6, "launch_s": None, "graph_s": None},
+    "torch": {"flop_s": 1e15, "bytes_s": 1e12, "call_s": 1e-6, "launch_s": None, "graph_s": None},
+    "jax": {"flop_s": 2e15, "bytes_s": 5e11, "call_s": 9e-6, "launch_s": None, "graph_s": None},
 }
 DESCRIBED = {
     "fault": "", "mantissa_bits": 23, "peak_bytes": None, "driver_bytes": None, "resident_bytes": 500_000_000,

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from rich.console import Console
 
-from benchmarks.document import SCHEMA, SCHEMA_VERSION, write
+import benchmarks.session
+from benchmarks.document import SCHEMA, SCHEMA_VERSION, case_entry, write
 from benchmarks.plan import Request, groups
-from parity_tests.benchmarks.made import DESCRIBED, FAILED, RIGHT
+from benchmarks.progress import Teller
+from benchmarks.session import Session
+from benchmarks.store import Store
+from parity_tests.benchmarks.made import DESCRIBED, FAILED, RIGHT, processes
 from parity_tests.benchmarks.made_results import ROUNDS, entries_of, result
 
 VALIDATOR = Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
@@ -64,15 +70,17 @@ def test_every_timing_is_there_and_figures_come_from_them() -> None:
     assert found["run_ms"]["median"] == pytest.approx(sorted(seconds)[1] * 1e3)
     assert found["times_notebook"]["median"] == pytest.approx(2.0, rel=0.05)
     # The faster product of the two, and the faster copy.
-    assert found["floor_us"] == pytest.approx({"arithmetic": 379.6e6 / 2e11 * 1e6, "memory": 5_294_640 / 1e10 * 1e6})
-    assert found["times_floor"] == pytest.approx(found["step_us"]["median"] / 1898)
+    assert found["floor_us"] == pytest.approx({"arithmetic": 379.6e6 / 2e15 * 1e6, "memory": 5_294_640 / 1e12 * 1e6})
+    assert found["times_floor"] == pytest.approx(found["step_us"]["median"] / 5.29464)
 
 
 def test_pairs_and_twins_are_told_with_the_noise() -> None:
     entry = quick()
-    (twin,) = entry["twins"]
-    assert (twin["framework"], twin["name"]) == ("jax", "whole_run")
-    assert twin["ratio"]["median"] == 1.0
+    assert [(twin["framework"], twin["name"]) for twin in entry["twins"]] == [
+        ("torch", "stepped"),
+        ("jax", "whole_run"),
+    ]
+    assert {twin["ratio"]["median"] for twin in entry["twins"]} == {1.0}
     assert entry["noise"] == 1.0
     stepped = next(pair for pair in entry["pairs"] if pair["first"] == "torch stepped")
     assert stepped["second"] == "jax stepped"
@@ -85,6 +93,26 @@ def test_pairs_and_twins_are_told_with_the_noise() -> None:
     assert (none["twins"], none["noise"], none["pairs"]) == ([], None, [])
 
 
+def test_rounds_of_two_sessions_are_no_pairs() -> None:
+    """What is timed later, alone, is not set beside what was timed before."""
+    (group,) = groups(Request(quick=True, variants=("notebook", "stepped")))
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setenv("XDG_CACHE_HOME", folder)
+        patch.setattr(benchmarks.session, "Process", processes([], {("jax stepped", "run"): FAILED}))
+        store = Store(Path(folder), {})
+        Session(store, ROUNDS, True, Teller(Console(quiet=True), 1.0)).time(group)
+        patch.setattr(benchmarks.session, "Process", processes([]))
+        later = Session(store, ROUNDS, True, Teller(Console(quiet=True), 1.0), number=1)
+        later.time(group)
+        entry = case_entry(group, store, ROUNDS, {})
+    found = variant(entry, "jax stepped")
+    assert [run["session"] for run in found["runs"]] == [1] * ROUNDS
+    assert found["step_us"] is not None
+    assert (found["times_notebook"], entry["pairs"]) == (None, [])
+    assert [run["session"] for run in variant(entry, "torch stepped")["runs"]] == [0] * ROUNDS
+    assert variant(entry, "torch stepped")["times_notebook"] is not None
+
+
 SPOILED = {
     "wrong": ({("jax stepped", "check"): WRONG}, WRONG["reason"]),
     "no power": (
@@ -92,8 +120,12 @@ SPOILED = {
         "TF32 would be only 1.2 limits away",
     ),
     "clock": (
-        {("jax stepped", "run"): {"seconds": 1e-9, "settled": False}},
-        "the clock stopped before the device was done",
+        {("jax stepped", "run"): {"seconds": 1e-3, "settled": False}},
+        "the clock stopped before there was a result and all of it was done",
+    ),
+    "impossible": (
+        {("jax stepped", "run"): {"seconds": 2e-4, "settled": True}},
+        "a run took 2.0e-04 s, and its arithmetic and memory traffic take 5.3e-04 s here",
     ),
     "precision": (
         {("jax stepped", "describe"): DESCRIBED | {"mantissa_bits": 10}},

@@ -16,11 +16,11 @@ def names(group: Group) -> list[str]:
     return [entry.variant.full_name for entry in group.entries if not entry.twin]
 
 
-def test_quick_is_mnist_in_float32_with_a_twin() -> None:
+def test_quick_is_mnist_in_float32_with_twins() -> None:
     (group,) = groups(Request(quick=True))
     assert group.case.name == "mnist-float32-cpu"
     assert names(group) == ["torch notebook", "torch stepped", "torch compiled", "jax stepped", "jax whole_run"]
-    assert [entry.name for entry in group.entries if entry.twin] == ["jax-whole_run-twin"]
+    assert [entry.name for entry in group.entries if entry.twin] == ["torch-stepped-twin", "jax-whole_run-twin"]
     assert (rounds_of(Request(quick=True)), rounds_of(Request()), rounds_of(Request(rounds=4))) == (3, 10, 4)
 
 

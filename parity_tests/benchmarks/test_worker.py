@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import judge
 from benchmarks.case import Case
 from benchmarks.jax_side import machine as jax_machine
 from benchmarks.jax_side import problems as jax_problems
@@ -33,19 +32,6 @@ MNIST = Case("mnist", steps=12, batch_size=60)
 SEVERAL = Case("mlp", steps=12, seeds=3)
 BFLOAT16 = Case("mnist", "bfloat16", steps=12, batch_size=60)
 CASES = {"line_fit": SMALL["line_fit"], "mlp": SMALL["mlp"], "mnist": MNIST, "bfloat16": BFLOAT16}
-
-
-@pytest.fixture(scope="session")
-def judge_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Case], Path]:
-    """The file of a case's judge, made once for the session."""
-
-    @functools.cache
-    def made(case: Case) -> Path:
-        file = tmp_path_factory.mktemp("judge") / "judge.safetensors"
-        judge.make(case).save(file)
-        return file
-
-    return lambda case: made(dataclasses.replace(case, precision="float32", seeds=1))
 
 
 def worker(case: Case, name: str) -> Worker:

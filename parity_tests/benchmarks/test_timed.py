@@ -1,0 +1,169 @@
+"""The run that was timed: mistakes that a variant driven anew does not make are seen in it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import timed
+from benchmarks.case import Case
+from benchmarks.jax_side import machine as jax_machine
+from benchmarks.jax_side import variants as jax_variants
+from benchmarks.judge import Judge
+from benchmarks.prepared import Outcome, Prepared
+from benchmarks.torch_side import machine as torch_machine
+from benchmarks.torch_side import variants as torch_variants
+from benchmarks.variants import by_full_name
+from benchmarks.worker import Worker
+from parity.recording import State
+from parity_tests.benchmarks.test_worker import plant
+
+SIDES = {"torch": torch_variants, "jax": jax_variants}
+MNIST = Case("mnist", steps=12, batch_size=60)
+LINE = Case("line_fit", steps=12)
+SEVERAL = Case("mlp", steps=12, seeds=3)
+Make = Callable[[Any], Prepared]
+
+
+def after_runs(case: Case, name: str, judge_of: Callable[[Case], Any]) -> dict[str, Any]:
+    """What the check finds after two runs."""
+    one = Worker(case, by_full_name(name))
+    one.start()
+    one.run()
+    return one.check(judge_of(case))
+
+
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [
+        (MNIST, "torch stepped"), (MNIST, "jax whole_run"), (LINE, "torch notebook"),
+        (SEVERAL, "torch many_seeds"), (SEVERAL, "jax many_seeds"),
+        (Case("line_fit", steps=12, seeds=3), "jax many_seeds"),
+        (dataclasses.replace(MNIST, precision="bfloat16"), "jax whole_run"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else given.name,
+)  # fmt: skip
+def test_a_run_that_was_right_is(case: Case, name: str, judge_of: Callable[[Case], Any]) -> None:
+    found = after_runs(case, name, judge_of)
+    assert (found["outcome"], found["reason"]) == ("right", "")
+
+
+def goes_on(make: Make) -> Make:
+    """The second run begins where the first has ended, as a graph does whose start is not put back."""
+
+    def prepare(setup: Any) -> Prepared:
+        made = make(setup)
+        ended: list[Any] = []
+
+        def place() -> Any:
+            return ended[-1] if ended else made.place()
+
+        def run(placed: Any) -> Any:
+            done = made.run(placed)
+            # torch's stepped gives model, optimizer and losses; jax's whole_run the carry and losses.
+            ended.append(done[:2] if len(done) == 3 else jax.tree.map(lambda leaf: leaf.copy(), done[0]))
+            return done
+
+        return Prepared(place, run, made.read)
+
+    return prepare
+
+
+def one_batch(make: Make) -> Make:
+    """A whole run whose every step is fed the first batch, as a graph is that keeps a row index."""
+
+    def prepare(setup: Any) -> Prepared:
+        if setup.how.count is not None or setup.how.dtype == "float64":
+            return make(setup)
+        feed = setup.feeds[0]
+        return make(setup._replace(feeds=[feed._replace(rows=feed.rows[:1].repeat(len(feed.rows), 1))]))
+
+    return prepare
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "change", "reason"),
+    [
+        (MNIST, "torch stepped", goes_on, " took 24 steps, expected 12"),
+        # The line fit counts no steps.
+        (LINE, "torch stepped", goes_on, ", step 0, loss: "),
+        (LINE, "jax whole_run", goes_on, ", step 0, loss: "),
+        (MNIST, "torch stepped", one_batch, ", step 1, loss: "),
+    ],
+    ids=["counted", "torch goes on", "jax goes on", "one batch"],
+)
+def test_a_mistake_of_the_timed_run_alone_is_seen(
+    case: Case, name: str, change: Callable[[Make], Make], reason: str, judge_of: Callable[[Case], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    framework, variant = name.split()
+    plant(monkeypatch, SIDES[framework], variant, change(SIDES[framework].PREPARE[variant]))
+    found = after_runs(case, name, judge_of)
+    assert found["outcome"] == "wrong"
+    assert found["reason"].startswith(f"the timed run{reason}")
+
+
+def only_the_last_trained(make: Make) -> Make:
+    return lambda setup: make(setup)._replace(read=lambda done: [make(setup).read(done)[-1]] * len(setup.states))
+
+
+def fed_the_last_ones_batches(make: Make) -> Make:
+    return lambda setup: make(setup._replace(feeds=[setup.feeds[-1]] * len(setup.feeds)))
+
+
+def begun_with_the_last_ones_draws(make: Make) -> Make:
+    return lambda setup: make(setup._replace(states=[setup.states[-1]] * len(setup.states)))
+
+
+@pytest.mark.parametrize("name", ["torch many_seeds", "jax many_seeds"])
+@pytest.mark.parametrize("change", [only_the_last_trained, fed_the_last_ones_batches, begun_with_the_last_ones_draws])
+def test_one_seeds_part_in_anothers_place_is_wrong(
+    name: str, change: Callable[[Make], Make], judge_of: Callable[[Case], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    framework, variant = name.split()
+    plant(monkeypatch, SIDES[framework], variant, change(SIDES[framework].PREPARE[variant]))
+    case = dataclasses.replace(MNIST, seeds=3)
+    found = Worker(case, by_full_name(name)).check(judge_of(case))
+    assert found["outcome"] == "wrong"
+    assert found["reason"].startswith("float64, step ")
+
+
+def made(losses: Any, weight: float) -> Outcome:
+    return Outcome(np.asarray(losses, np.float32), State({"weight": np.full(2, weight)}, {}))
+
+
+def test_seeds_that_end_alike_were_not_trained_apart() -> None:
+    judged = Judge(np.array([2.0, 1.0]), {}, {}, {}, {}, {}, {})
+    right = [made([2, 1], 0.1), made([2.5, 1.5], 0.2)]
+    assert timed.fault(judged, "float32", right) == ""
+    same = [right[0], right[1]._replace(losses=right[0].losses)]
+    assert timed.fault(judged, "float32", same) == "the timed run has the same losses for two of its seeds"
+    same = [right[0], right[1]._replace(state=right[0].state)]
+    assert timed.fault(judged, "float32", same) == "the timed run has the same parameters for two of its seeds"
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_a_free_run_may_part_from_the_judge_as_rounding_grows_and_no_further(precision: str) -> None:
+    limits = timed.allowed(precision, 100)
+    assert limits.shape == (100,)
+    assert limits[0] == timed.FIRST[precision]
+    assert (np.diff(limits[1:]) >= 0).all()
+    assert limits[-1] == 1
+    judged = Judge(np.array([2.0, 1.0, 0.5]), {}, {}, {}, {}, {}, {})
+    assert timed.fault(judged, precision, [made([2.0, 1.0, 0.5], 0)]) == ""
+    for wrong in ([2.01, 1.0, 0.5], [2.0, 3.1, 0.5], [2.0, 1.0, float("nan")]):
+        assert timed.fault(judged, precision, [made(wrong, 0)]).startswith("the timed run, step ")
+
+
+def test_what_holds_no_array_is_no_result() -> None:
+    hidden = [lambda: torch.ones(2), None, 3.0]
+    assert not torch_machine.settled(hidden, "cpu")
+    assert not jax_machine.settled(hidden, "cpu")
+    assert torch_machine.settled([None, torch.ones(2)], "cpu")
+    assert jax_machine.settled([None, jax.block_until_ready(jax.numpy.ones(2))], "cpu")  # type: ignore[no-untyped-call]
