@@ -16,7 +16,7 @@ from benchmarks.case import PRECISIONS
 from parity.errors import NotCheckable
 
 DONE, RED, CANNOT, INTERRUPTED = 0, 1, 2, 130
-"""Exit status: all that was to be timed was right (comparing: nothing is slower); something is wrong (slower); bad
+"""Exit status: all that was to be timed was right (comparing: nothing is worse); something is wrong (worse); bad
 usage, or nothing could be timed; stopped by the user."""
 HELP = (
     "Which side is faster, by how much, and how far from the machine: times variants of the three problems in PyTorch "
@@ -24,8 +24,8 @@ HELP = (
     "folder, and the same command goes on from there."
 )
 EPILOG = (
-    "Exit status: 0 everything timed was right; 1 a variant was wrong or failed, or (compare) something became slower; "
-    "2 it could not be done."
+    "Exit status: 0 everything timed was right; 1 a variant was wrong or failed, or (compare) something became slower, "
+    "is right no longer or is missing; 2 it could not be done."
 )
 WIDTH = 150
 """Columns of the tables where the output is no terminal."""
@@ -89,14 +89,14 @@ def compare(
     new: Annotated[Path, typer.Argument(metavar="NEW", help="A later result.json.")],
     other_machine: Annotated[bool, typer.Option("--other-machine", help="Also if the machines differ.")] = False,
 ) -> int:
-    """What became slower beyond noise: exit status 1 where something did, or is no longer right."""
+    """What became slower beyond noise: exit status 1 where something did, is no longer right, or is missing."""
+    from benchmarks.compare import WORSE, read
     from benchmarks.compare import compare as compared
-    from benchmarks.compare import read
     from benchmarks.tables import show_changes
 
-    changes = compared(read(old), read(new), other_machine)
-    show_changes(consoles()[0], changes)
-    return RED if any(change.says in ("slower", "lost") for change in changes) else DONE
+    found = compared(read(old), read(new), other_machine)
+    show_changes(consoles()[0], found)
+    return RED if any(change.says in WORSE for change in found.changes) else DONE
 
 
 def consoles() -> tuple[Console, Console]:

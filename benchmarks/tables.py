@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.case import Case
-from benchmarks.compare import Change
+from benchmarks.compare import WORSE, Comparison
 from benchmarks.goals import Goal, goals
 from benchmarks.noise import is_swept, noise_at
 
@@ -227,16 +227,19 @@ def show(console: Console, document: Mapping[str, Any]) -> None:
         console.print()
 
 
-def show_changes(console: Console, changes: Sequence[Change]) -> None:
-    """Print what two results have in common, and what became of it."""
+def show_changes(console: Console, found: Comparison) -> None:
+    """Print what became of each variant; below, why some have no time, and what both results were measured under."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for place, column in enumerate(("case", "variant", "old, us", "new, us", "new / old", "says")):
-        shown.add_column(column, justify="left" if place in (0, 1, 5) else "right")
-    for change in changes:
-        figures = (figure(change.old_us), figure(change.new_us), figure(change.ratio))
-        style = "bold red" if change.says in ("slower", "lost") else ""
-        shown.add_row(change.case, change.variant, *figures, Text(change.says, style=style))
+    for place, column in enumerate(("case", "variant", "old, us", "new, us", "new / old", "over drift", "says")):
+        shown.add_column(column, justify="left" if place in (0, 1, 6) else "right")
+    for change in found.changes:
+        figures = map(figure, (change.old_us, change.new_us, change.ratio, change.beside))
+        style = "bold red" if change.says in WORSE else ""
+        shown.add_row(*map(Text, (change.case, change.variant, *figures)), Text(change.says, style=style))
     console.print(shown)
+    reasons = [f"{change.case}, {change.variant}: {change.why}" for change in found.changes if change.why]
+    for note in (*reasons, *found.notes):
+        console.print(Text(f"  {note}", style="dim"), soft_wrap=not console.is_terminal)
 
 
 def markdown(table: Rows) -> str:

@@ -161,3 +161,24 @@ def test_compare_ends_with_1_where_something_became_slower(tmp_path: Path, capsy
     (tmp_path / "new.json").write_text(json.dumps(new))
     assert main(["compare", "old.json", "new.json"]) == CANNOT
     assert main(["compare", "old.json", "new.json", "--other-machine"]) == RED
+
+
+@pytest.mark.parametrize(("verdict", "status"), [("wrong", RED), ("not run", DONE)])
+def test_compare_ends_with_1_where_something_is_wrong_now_and_not_where_it_was_not_run(
+    verdict: str, status: int, tmp_path: Path, capsys: Capture
+) -> None:
+    old, new = result(), result()
+    new["cases"][0]["variants"][1].update(verdict=verdict, reason="for a reason", step_us=None)
+    for name, document in (("old.json", old), ("new.json", new)):
+        (tmp_path / name).write_text(json.dumps(document))
+    assert main(["compare", "old.json", "new.json"]) == status
+    assert "torch stepped: for a reason" in capsys.readouterr().out
+
+
+def test_compare_ends_with_1_where_something_is_missing(tmp_path: Path, capsys: Capture) -> None:
+    old, new = result(), result()
+    new["cases"].pop()
+    for name, document in (("old.json", old), ("new.json", new)):
+        (tmp_path / name).write_text(json.dumps(document))
+    assert main(["compare", "old.json", "new.json"]) == RED
+    assert "missing" in capsys.readouterr().out

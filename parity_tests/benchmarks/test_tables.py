@@ -137,11 +137,16 @@ def test_the_terminal_and_the_page_have_the_same_cells() -> None:
     assert "`python -m benchmarks --problem mnist` on 2026-01-02, 123 s: a processor, 2 cores, no GPU" in written
 
 
-def test_changes_are_printed_a_line_each() -> None:
+def test_changes_are_printed_a_line_each_and_then_what_is_to_be_said_of_them() -> None:
     out = StringIO()
-    show_changes(Console(file=out, width=150), compare(RESULT, result()))
+    new = result(WRONG)
+    new["condition"]["before"] = new["condition"]["before"] | {"load": 1.7}
+    show_changes(Console(file=out, width=150), compare(result(), new))
     lines = out.getvalue().splitlines()
-    assert any(line.split()[1:3] == ["jax", "stepped"] and line.split()[-1] == "gained" for line in lines)
+    assert lines[0].split("  ")[-1].strip() == "says"
+    assert any(line.split()[1:3] == ["jax", "stepped"] and line.split()[-1] == "lost" for line in lines)
+    assert "  mnist-float32-cpu, jax stepped: step 1 differs" in lines
+    assert lines[-1] == "  load before: old 0.1, new 1.7, of 2 cores"
 
 
 def test_every_plot_is_drawn_as_png_and_svg(tmp_path: Path) -> None:
