@@ -90,8 +90,9 @@ def compare(
     other_machine: Annotated[bool, typer.Option("--other-machine", help="Also if the machines differ.")] = False,
 ) -> int:
     """What became slower beyond noise: exit status 1 where something did, is no longer right, or is missing."""
-    from benchmarks.compare import WORSE, read
+    from benchmarks.compare import WORSE
     from benchmarks.compare import compare as compared
+    from benchmarks.reading import read
     from benchmarks.tables import show_changes
 
     found = compared(read(old), read(new), other_machine)

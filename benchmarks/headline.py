@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare import read
 from benchmarks.noise import is_swept
+from benchmarks.reading import read
 from benchmarks.tables import figure, with_interval
 
 RESULTS = Path(__file__).parent / "results"

@@ -8,9 +8,9 @@ from typing import Any
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from benchmarks.compare import read
 from benchmarks.document import SCHEMA
 from benchmarks.headline import RESULTS, headline
+from benchmarks.reading import read
 from benchmarks.tables import with_interval
 from parity_tests.benchmarks.made import MACHINE
 from parity_tests.benchmarks.made_results import result

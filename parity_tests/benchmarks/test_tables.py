@@ -57,7 +57,7 @@ def test_a_case_has_a_table_of_variants_and_one_of_pairs() -> None:
     assert rows["torch", "stepped"][-3:] == ["500", "0.95", "right"]
     assert "jax stepped: step 1 differs" in first.notes
     assert "torch whole_run: whole_run captures a CUDA graph and needs a GPU" in first.notes
-    assert any("a large product 2,000 TFLOP/s, a copy 1,000 GB/s" in note for note in first.notes)
+    assert any("a large product 2,000,000 GFLOP/s, a copy 1,000 GB/s" in note for note in first.notes)
 
 
 def test_starting_is_told_by_its_parts() -> None:
