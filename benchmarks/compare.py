@@ -182,10 +182,9 @@ def _changes(case: _Both, drift: _Drift | None) -> list[Change]:
 
 
 def _verdict(found: Mapping[str, Any]) -> str:
-    """Right, wrong or not run. A result says "not run" of what failed, too, but the reason then names a log."""
-    if found["step_us"]:
-        return "right"
-    return "not run" if found["verdict"] == "not run" and "; its log is " not in found["reason"] else "wrong"
+    """Right, wrong or not run. What failed or was inconclusive is wrong here."""
+    verdict = found["verdict"]
+    return verdict if verdict in ("right", "not run") else "wrong"
 
 
 def _says(old: Mapping[str, Any], new: Mapping[str, Any], noise: float | None, drift: _Drift | None) -> str:

@@ -91,7 +91,8 @@ def _variant(case: Case, entry: Entry, store: Store, rounds: int, failure: str, 
     parts = {part: store.get(case.name, entry.name, part) for part in ("cold", "start", "describe", "check")}
     runs = [store.get(case.name, entry.name, run_name(index)) for index in range(rounds)]
     if failure or any(parts[part] is None for part in ("start", "describe", "check")) or None in runs:
-        return _entry(entry.variant, entry.twin, "not run", failure or "stopped before it was finished")
+        verdict = "failed" if failure else "not run"
+        return _entry(entry.variant, entry.twin, verdict, failure or "stopped before it was finished")
     described = parts["describe"]
     verdict, reason = _verdict(case, parts["check"], described, runs, least)
     return _entry(entry.variant, entry.twin, verdict, reason) | {

@@ -14,7 +14,7 @@ from benchmarks.compare import WORSE, Comparison
 from benchmarks.goals import Goal, goals
 from benchmarks.noise import is_swept, noise_at
 
-STYLES = {"right": "green", "wrong": "bold red", "inconclusive": "bold yellow", "not run": "dim"}
+STYLES = {"right": "green", "wrong": "bold red", "inconclusive": "bold yellow", "failed": "bold red", "not run": "dim"}
 NONE = "-"
 
 

@@ -216,7 +216,7 @@ def test_a_busy_machine_is_told() -> None:
 def test_what_is_not_right_in_both_is_told(before: str, now: str, expected: str) -> None:
     results = {
         "right": OLD, "wrong": verdict("wrong", "step 1 differs"), "inconclusive": verdict("inconclusive", "no power"),
-        "failed": verdict("not run", str(FAILED)), "not run": verdict("not run", "not compiled yet"),
+        "failed": verdict("failed", str(FAILED)), "not run": verdict("not run", "not compiled yet"),
     }  # fmt: skip
     found = change(results[now], results[before])
     assert found.says == expected

@@ -170,7 +170,7 @@ def test_a_variant_that_fails_is_left_out_and_the_others_go_on(
     assert task in ("describe", "check") or asked[last + 1] == ("torch stepped", "ends")
     assert one.failures == {("mlp-float32-cpu", "torch-stepped"): str(FAILED)}
     found = case_entry(GROUP, one.store, 3, one.failures)["variants"]
-    assert [variant["verdict"] for variant in found] == ["right", "not run", "right", "right", "right"]
+    assert [variant["verdict"] for variant in found] == ["right", "failed", "right", "right", "right"]
     assert found[1]["reason"] == str(FAILED)
     assert found[1]["step_us"] is None
     # It is tried again by the next call.
