@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.case import Case
+from benchmarks.store import writing
 from benchmarks.variants import Variant
 
 
@@ -42,10 +43,15 @@ def is_cached(folder: Path, case: Case, variant: Variant) -> bool:
 
 
 def remember(folder: Path, case: Case, variant: Variant) -> None:
-    """Note that a process of this variant has done so."""
+    """Note that a process of this variant has done so.
+
+    Raises:
+        NotCheckable: that cannot be written.
+    """
     mark = _mark(folder, case, variant)
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()
+    with writing(mark, "name another place for caches by XDG_CACHE_HOME"):
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
 
 
 def _mark(folder: Path, case: Case, variant: Variant) -> Path:

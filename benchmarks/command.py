@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -15,9 +17,9 @@ from rich.console import Console
 from benchmarks.case import PRECISIONS
 from parity.errors import NotCheckable
 
-DONE, RED, CANNOT, INTERRUPTED = 0, 1, 2, 130
+DONE, RED, CANNOT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 """Exit status: all that was to be timed was right (comparing: nothing is worse); something is wrong (worse); bad
-usage, or nothing could be timed; stopped by the user."""
+usage, or nothing could be timed; stopped by the user; stopped by SIGTERM."""
 HELP = (
     "Which side is faster, by how much, and how far from the machine: times variants of the three problems in PyTorch "
     "and in JAX, and counts only those that do what the float64 judge does. What is finished stays in the output "
@@ -25,11 +27,12 @@ HELP = (
 )
 EPILOG = (
     "Exit status: 0 everything timed was right; 1 a variant was wrong or failed, or (compare) something became slower, "
-    "is right no longer or is missing; 2 it could not be done."
+    "is right no longer or is missing; 2 it could not be done; 130 stopped by Ctrl-C, 143 by SIGTERM."
 )
 WIDTH = 150
 """Columns of the tables where the output is no terminal."""
 
+T = TypeVar("T")
 BadUsage: type[BaseException] = typer.BadParameter.__mro__[1]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -64,22 +67,65 @@ def measure(
     if context.invoked_subcommand is not None:
         return DONE
     # Here and not above: what --help does not need is not loaded.
-    from benchmarks.machine import best_device
     from benchmarks.measure import measured
     from benchmarks.plan import Request
 
-    where = device.value if device else best_device()
-    asked = (tuple(problem or ()), tuple(variant or ()), tuple(precision or ()), tuple(seeds or ()))
+    where = _device(device)
+    asked = (_once(problem), _variants(variant), _once(precision), _once(seeds))
     request = Request(quick, where, *asked, rounds=rounds, steps=steps)
     folder = output or Path("build", "benchmarks", f"{'quick' if quick else 'full'}-{where}")
     out, err = consoles()
     try:
-        right = measured(request, folder, ["python", "-m", "benchmarks", *context.obj], out, err)
-    except KeyboardInterrupt:
+        with _terminable():
+            right = measured(request, folder, ["python", "-m", "benchmarks", *context.obj], out, err)
+    except KeyboardInterrupt as stop:
         # Here, since some versions of Typer turn it into a status of their own without a word.
         _tell(f"stopped; what is finished is in {folder}, and the same command goes on from there")
-        return INTERRUPTED
+        return TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED
     return DONE if right else RED
+
+
+def _device(asked: Where | None) -> str:
+    """Where to compute.
+
+    Raises:
+        NotCheckable: on a GPU, and there is none.
+    """
+    from benchmarks.machine import best_device
+
+    best = best_device()
+    if asked is Where.gpu and best != Where.gpu:
+        raise NotCheckable("--device gpu: neither nvidia-smi nor /dev has a GPU: --device cpu is what there is")
+    return asked.value if asked else best
+
+
+def _once(named: Sequence[T] | None) -> tuple[T, ...]:
+    """What an option names, each only once."""
+    return tuple(dict.fromkeys(named or ()))
+
+
+def _variants(named: Sequence[str] | None) -> tuple[str, ...]:
+    """The same of variants, of which 'stepped' names 'jax stepped' too."""
+    names = _once(named)
+    return tuple(name for name in names if " " not in name or name.rpartition(" ")[2] not in names)
+
+
+class _Terminated(KeyboardInterrupt):
+    """Somebody ends the benchmark by SIGTERM, as a scheduler or a container does."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Inside, SIGTERM is an interrupt as Ctrl-C is: processes are ended, and the time so far is kept."""
+
+    def stop(*_: Any) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @app.command()

@@ -11,6 +11,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 
 QUIET_S = 10
 """Where stderr is no terminal, a line is printed no more often than this."""
+TRUSTED_S = 20
+"""Weights are about seconds: they count as much as so many seconds that were measured. The first parts to be over are
+short, or stand side by side with others, or were there already, and alone would tell too much or nothing."""
 
 
 class Teller:
@@ -51,9 +54,10 @@ class Teller:
         self._total -= weight
 
     def left(self) -> str:
-        """An estimate of the time left, from what the parts so far took."""
+        """An estimate of the time left, from what the parts weigh and what those so far took."""
         elapsed = time.monotonic() - self._begun
         if self._done <= 0:
             return "time left not known yet"
-        seconds = elapsed * max(self._total - self._done, 0) / self._done
+        pace = (TRUSTED_S + elapsed) / (TRUSTED_S + self._done)
+        seconds = pace * max(self._total - self._done, 0)
         return f"about {seconds:.0f} s left" if seconds < 100 else f"about {seconds / 60:.0f} min left"

@@ -130,7 +130,7 @@ class Session:
 
     def _judge(self, group: Group) -> None:
         file = self._judge_file(group)
-        if not file.exists():
+        if not self.store.has_tensors(file):
             self.teller.tell(f"{group.case.name}: the judge, in float64")
             process = self._process(group, group.entries[0], "judge")
             try:

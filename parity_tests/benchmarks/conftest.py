@@ -1,10 +1,11 @@
-"""The judge of a case, which several tests hold variants to."""
+"""What the benchmark's tests have: the judge of a case, which variants are held to; and nothing waits for the disk."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,11 @@ def judge_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Case], Path]
         return file
 
     return lambda case: made(dataclasses.replace(case, precision="float32", seeds=1))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """The findings of made processes are thousands of files, and no power is lost here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.caches import environment, is_cached, remember, user_folder
 from benchmarks.case import Case
 from benchmarks.variants import by_full_name
+from parity.errors import NotCheckable
 
 COMPILED = by_full_name("torch compiled")
 
@@ -40,3 +41,9 @@ def test_what_is_remembered_is_one_variant_of_one_case(tmp_path: Path) -> None:
     assert is_cached(tmp_path, Case(), COMPILED)
     assert not is_cached(tmp_path, Case("mlp"), COMPILED)
     assert not is_cached(tmp_path, Case(), by_full_name("torch compiled_max_autotune"))
+
+
+def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "compiled").touch()
+    with pytest.raises(NotCheckable, match=r"cannot be written \(.*name another place for caches by XDG_CACHE_HOME"):
+        remember(tmp_path, Case(), COMPILED)

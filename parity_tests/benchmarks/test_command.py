@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import benchmarks.machine
 import benchmarks.measure
 import benchmarks.session
-from benchmarks.command import CANNOT, DONE, INTERRUPTED, RED, main
+from benchmarks.command import CANNOT, DONE, INTERRUPTED, RED, TERMINATED, main
 from benchmarks.document import SCHEMA
 from benchmarks.machine import machine
+from benchmarks.plan import Request
 from parity_tests.benchmarks.made import FAILED, RIGHT, processes
 from parity_tests.benchmarks.made_results import result
 
 Capture = pytest.CaptureFixture[str]
+LINE = ["--quick", "--device", "cpu", "--output", "out"]
 WRONG = {("jax stepped", "check"): RIGHT | {"outcome": "wrong", "reason": "step 1 differs"}}
 
 
@@ -52,42 +56,47 @@ def test_what_is_not_in_the_cache_of_compiled_programs_is_left_out_of_quick_unti
     tmp_path: Path, capsys: Capture
 ) -> None:
     assert main(["--quick", "--device", "cpu", "--output", "first"]) == DONE
-    assert "torch compiled: not compiled yet: --variant compiled compiles it" in " ".join(
-        capsys.readouterr().out.split()
-    )
+    told = " ".join(capsys.readouterr().out.split())
+    assert "torch compiled: not compiled yet: --quick --variant compiled --output FOLDER compiles it" in told
     assert main(["--quick", "--device", "cpu", "--variant", "compiled", "--output", "second"]) == DONE
     assert main(["--quick", "--device", "cpu", "--output", "third"]) == DONE
     found = json.loads((tmp_path / "third" / "result.json").read_text())["cases"][0]["variants"]
     assert next(one for one in found if one["name"] == "compiled")["verdict"] == "right"
 
 
-def test_a_second_call_measures_nothing_and_tells_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    line = ["--quick", "--device", "cpu", "--output", "out"]
-    assert main(line) == DONE
+def test_a_second_call_measures_nothing_says_so_and_tells_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    assert main(LINE) == DONE
+    assert "timed now" not in capsys.readouterr().out
     before = json.loads((tmp_path / "out" / "result.json").read_text())
     asked = answer(monkeypatch, {})
-    assert main(line) == DONE
+    assert main(LINE) == DONE
     assert asked == []
     after = json.loads((tmp_path / "out" / "result.json").read_text())
     assert before == after
+    when = before["begun_at"][:16].replace("T", " ")
+    assert (
+        f"nothing was timed now: this is the result of a benchmark begun at {when} UTC; to measure anew, name another "
+        "folder by --output, or remove out\n" in capsys.readouterr().out
+    )
 
 
-def test_more_rounds_are_added_to_those_that_are_there(tmp_path: Path) -> None:
-    line = ["--quick", "--device", "cpu", "--output", "out"]
-    assert main(line) == DONE
+def test_more_rounds_are_added_to_those_that_are_there(tmp_path: Path, capsys: Capture) -> None:
+    assert main(LINE) == DONE
     before = json.loads((tmp_path / "out" / "result.json").read_text())["cases"][0]["variants"][0]["runs"]
-    assert main([*line, "--rounds", "5"]) == DONE
+    assert main([*LINE, "--rounds", "5"]) == DONE
+    assert "only part of this was timed now: 15 of 25 runs are of a benchmark begun at 2" in capsys.readouterr().out
     after = json.loads((tmp_path / "out" / "result.json").read_text())["cases"][0]["variants"][0]["runs"]
     assert (len(before), len(after)) == (3, 5)
     assert after[:3] == before
 
 
 def test_the_folder_of_another_machine_is_left_alone(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    line = ["--quick", "--device", "cpu", "--output", "out"]
-    assert main(line) == DONE
+    assert main(LINE) == DONE
     this = machine()
     monkeypatch.setattr(benchmarks.measure, "machine", lambda: this | {"cores": 512})
-    assert main(line) == CANNOT
+    assert main(LINE) == CANNOT
     assert "out holds a benchmark of another machine" in capsys.readouterr().err
 
 
@@ -111,6 +120,43 @@ def test_an_interrupted_benchmark_keeps_what_it_has(monkeypatch: pytest.MonkeyPa
     asked = answer(monkeypatch, {})
     assert main(["--quick", "--device", "cpu"]) == DONE
     assert ("jax stepped", "make_judge") not in asked
+
+
+def test_sigterm_is_an_interrupt_with_a_status_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(benchmarks.session.Session, "time", lambda *_: signal.raise_signal(signal.SIGTERM))
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        assert main(LINE) == TERMINATED
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "benchmarks: stopped; what is finished is in out, and the same" in capsys.readouterr().err
+    assert json.loads((tmp_path / "out" / "finished" / "seconds.json").read_text()) >= 0
+
+
+def test_a_gpu_that_is_not_there_is_told_before_any_work(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    asked = answer(monkeypatch, {})
+    monkeypatch.setattr(benchmarks.machine, "best_device", lambda: "cpu")
+    assert main(["--quick", "--device", "gpu"]) == CANNOT
+    assert capsys.readouterr().err.startswith("benchmarks: --device gpu: neither nvidia-smi nor /dev has a GPU")
+    assert asked == []
+
+
+def test_what_is_named_twice_is_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[Request] = []
+
+    def measured(request: Request, *_: Any) -> bool:
+        requests.append(request)
+        return True
+
+    monkeypatch.setattr(benchmarks.measure, "measured", measured)
+    twice = ["--problem", "mlp", "--precision", "float32", "--seeds", "4", "--variant", "jax whole_run"] * 2
+    assert main(["--device", "cpu", *twice, "--variant", "torch stepped", "--variant", "stepped"]) == DONE
+    (found,) = requests
+    assert (found.problems, found.precisions, found.seeds) == (("mlp",), ("float32",), (4,))
+    assert found.variants == ("jax whole_run", "stepped")
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,22 @@ def test_the_time_left_is_what_the_parts_so_far_took(clock: Clock) -> None:
     assert teller.left() == "time left not known yet"
     teller.done(20.0)
     clock.now = 10.0
-    assert teller.left() == "about 40 s left"
+    assert teller.left() == "about 60 s left"
     teller.skip(40.0)
-    assert teller.left() == "about 20 s left"
+    assert teller.left() == "about 30 s left"
     clock.now = 1000.0
-    assert teller.left() == "about 33 min left"
+    assert teller.left() == "about 17 min left"
+
+
+def test_parts_that_were_there_already_do_not_leave_no_time(clock: Clock) -> None:
+    teller = Teller(Console(quiet=True), 100.0)
+    teller.done(60.0)
+    assert teller.left() == "about 10 s left"
+    # And the first of many that stand side by side does not leave an hour.
+    slow = Teller(Console(quiet=True), 60.0)
+    clock.now = 6.0
+    slow.done(2.0)
+    assert slow.left() == "about 69 s left"
 
 
 def test_where_there_is_no_terminal_lines_come_now_and_then(clock: Clock) -> None:
