@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.noise import is_swept
+from benchmarks.figures import borne, figure, with_interval
+from benchmarks.noise import brackets, is_swept
 from benchmarks.reading import read
-from benchmarks.tables import figure, with_interval
 
 RESULTS = Path(__file__).parent / "results"
 ROWS = ("torch notebook", "jax nnx_jit")
@@ -34,7 +34,8 @@ def _result(name: str, document: Found) -> str:
     for entry in document["cases"]:
         if entry["case"]["problem"] == "mnist" and entry["case"]["seeds"] == 1 and not is_swept(entry["case"]):
             lines += [_row(entry["case"]["precision"], found) for found in _shown(entry)]
-    told = f"{machine['cores']} cores of {machine['processor']}{gpus}; {versions}; {document['rounds']} rounds"
+    rounds = f"{document['rounds']} rounds, in brackets {brackets(document)}"
+    told = f"{machine['cores']} cores of {machine['processor']}{gpus}; {versions}; {rounds}"
     return "\n".join([*lines, "", f"`benchmarks/results/{name}`, {document['begun_at'][:10]}: {told}."])
 
 
@@ -55,7 +56,7 @@ def _step(found: Found) -> float:
 
 def _row(precision: str, found: Found) -> str:
     times = found["times_notebook"]
-    speed = figure(times["median"]) if times else "-"
+    speed = figure(times and times["median"], borne(times))
     return f"| {precision} | {found['framework']} `{found['name']}` | {with_interval(found['step_us'])} | {speed} |"
 
 

@@ -11,11 +11,11 @@ from rich.text import Text
 
 from benchmarks.case import Case
 from benchmarks.compare import WORSE, Comparison
+from benchmarks.figures import NONE, borne, figure, with_interval
 from benchmarks.goals import Goal, goals
-from benchmarks.noise import is_swept, noise_at
+from benchmarks.noise import brackets, is_interval, is_swept, noise_at, other_work
 
 STYLES = {"right": "green", "wrong": "bold red", "inconclusive": "bold yellow", "failed": "bold red", "not run": "dim"}
-NONE = "-"
 
 
 class Rows(NamedTuple):
@@ -34,26 +34,21 @@ def tables(document: Mapping[str, Any]) -> list[Rows]:
     found = []
     for entry in usual:
         found += [
-            _variants(entry, _notebook_us(document, entry)),
-            *([_pairs(entry)] if entry["pairs"] or entry["twins"] else []),
+            _variants(entry, _notebook_us(document, entry), _bracketed(document)),
+            *([_pairs(entry, _bracketed(document))] if entry["pairs"] or entry["twins"] else []),
         ]
         found += [_starting(entry)] if any(map(_cold, entry["variants"])) else []
+    # What a step takes depends on how many are in a run, so each number of them has a table.
+    for steps in dict.fromkeys(entry["case"]["steps"] for entry in swept):
+        found.append(_sizes(document, [entry for entry in swept if entry["case"]["steps"] == steps], steps))
     wanted = goals(document)
-    return found + ([_sizes(document, swept)] if swept else []) + ([_goals(wanted)] if wanted else [])
+    return found + ([_goals(wanted)] if wanted else [])
 
 
-def figure(value: float | None, digits: int = 3) -> str:
-    """A number of some significant digits, without an exponent where it is of ordinary size."""
-    if value is None:
-        return NONE
-    return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"
-
-
-def with_interval(found: Mapping[str, float] | None, digits: int = 3) -> str:
-    """A median, and its interval in brackets."""
-    if found is None:
-        return NONE
-    return f"{figure(found['median'], digits)} [{figure(found['low'], digits)}, {figure(found['high'], digits)}]"
+def _bracketed(document: Mapping[str, Any]) -> str:
+    """What stands in brackets, as a note."""
+    told = f"in brackets: {brackets(document)}"
+    return told if is_interval(document) else f"{told}; {document['rounds']} rounds are too few for a 95 % interval"
 
 
 def _notebook_us(document: Mapping[str, Any], entry: Mapping[str, Any]) -> float | None:
@@ -68,7 +63,7 @@ def _notebook_us(document: Mapping[str, Any], entry: Mapping[str, Any]) -> float
     return next(iter(steps), None)
 
 
-def _variants(entry: Mapping[str, Any], notebook_us: float | None) -> Rows:
+def _variants(entry: Mapping[str, Any], notebook_us: float | None, bracketed: str) -> Rows:
     columns = (
         "side",
         "variant",
@@ -82,28 +77,37 @@ def _variants(entry: Mapping[str, Any], notebook_us: float | None) -> Rows:
         "verdict",
     )
     rows = [_variant(found, notebook_us) for found in entry["variants"] if not found["twin"]]
-    notes = [
+    reasons = [
         f"{found['framework']} {found['name']}: {found['reason']}" for found in entry["variants"] if found["reason"]
     ]
-    if entry["case"]["seeds"] > 1:
-        beside = (
-            "" if notebook_us is None else "; `x notebook` is beside the notebook's loop of one seed, in its own rounds"
-        )
-        notes.insert(0, f"a step is that of one of the {entry['case']['seeds']} seeds{beside}")
-    if ceilings := entry["ceilings"]:
-        reached = [found for found in entry["variants"] if found["step_us"]]
-        notes.insert(0, _ceilings(ceilings))
-        if reached and entry["work"]["flop"]:
-            best = min(reached, key=lambda found: found["step_us"]["median"])
-            share = entry["work"]["flop"] / (1e-6 * best["step_us"]["median"]) / ceilings["flop_s"]
-            notes.insert(1, f"the fastest, {best['framework']} {best['name']}, reaches {share:.0%} of that product")
-    return Rows(entry["case"]["name"], columns, rows, notes)
+    seeds = [_of_seeds(entry["case"]["seeds"], notebook_us)] if entry["case"]["seeds"] > 1 else []
+    return Rows(entry["case"]["name"], columns, rows, [bracketed, *_reached(entry), *seeds, *reasons])
+
+
+def _of_seeds(seeds: int, notebook_us: float | None) -> str:
+    beside = "; `x notebook` is beside the notebook's loop of one seed, in its own rounds"
+    return f"a step is that of one of the {seeds} seeds{'' if notebook_us is None else beside}"
+
+
+def _reached(entry: Mapping[str, Any]) -> list[str]:
+    """What the machine was measured to do, and how much of that the fastest variant does; nothing where it was not."""
+    if not (ceilings := entry["ceilings"]):
+        return []
+    told = [_ceilings(ceilings)]
+    timed = [found for found in entry["variants"] if found["step_us"]]
+    if timed and entry["work"]["flop"]:
+        best = min(timed, key=lambda found: found["step_us"]["median"])
+        share = entry["work"]["flop"] / (1e-6 * best["step_us"]["median"]) / ceilings["flop_s"]
+        told.append(f"the fastest, {best['framework']} {best['name']}, reaches {share:.0%} of that product")
+    return told
 
 
 def _ceilings(ceilings: Mapping[str, Any]) -> str:
+    measured_by = " and ".join(ceilings["call_s"])
+    by = f"the best of {measured_by}" if len(ceilings["call_s"]) > 1 else f"by {measured_by} alone"
     calls = ", ".join(f"{framework} {figure(1e6 * seconds)} us" for framework, seconds in ceilings["call_s"].items())
     product, copy = figure(1e-9 * ceilings["flop_s"]), figure(1e-9 * ceilings["bytes_s"])
-    told = f"measured here: a large product {product} GFLOP/s, a copy {copy} GB/s, an empty call {calls}"
+    told = f"measured here, {by}: a large product {product} GFLOP/s, a copy {copy} GB/s, an empty call {calls}"
     if ceilings["launch_s"] is not None:
         launch, graph = figure(1e6 * ceilings["launch_s"]), figure(1e6 * ceilings["graph_s"])
         told += f", an empty kernel in a graph {launch} us, an empty graph {graph} us"
@@ -114,13 +118,13 @@ def _variant(found: Mapping[str, Any], notebook_us: float | None) -> list[str]:
     accuracy = (found["accuracy"] or {}).get("test") if found["step_us"] else None
     memory = found["memory"] or {}
     held = memory.get("peak_bytes") or memory.get("resident_bytes")
-    times = found["times_notebook"] and found["times_notebook"]["median"]
-    if notebook_us is not None and found["step_us"]:
-        times = notebook_us / found["step_us"]["median"]
+    step, run, ratio = (found[name] for name in ("step_us", "run_ms", "times_notebook"))
+    times = figure(ratio and ratio["median"], borne(ratio))
+    if notebook_us is not None and step:
+        times = figure(notebook_us / step["median"], borne(step))
     return [
-        found["framework"], found["name"], with_interval(found["step_us"]),
-        NONE if found["run_ms"] is None else figure(found["run_ms"]["median"]),
-        figure(times), figure(found["times_floor"]),
+        found["framework"], found["name"], with_interval(step), figure(run and run["median"], borne(run)),
+        times, figure(found["times_floor"], borne(step)),
         figure(_compiling(found)), figure(None if held is None else held / 1e6), figure(accuracy), found["verdict"],
     ]  # fmt: skip
 
@@ -149,11 +153,14 @@ def _starting(entry: Mapping[str, Any]) -> Rows:
     columns = (
         "side", "variant", "import", "data", "first run cold", "warm", "hot", "to result cold", "warm", "paid after",
     )  # fmt: skip
-    note = "seconds; `paid after`: the steps after which a cold start has caught up with the notebook's loop"
-    return Rows(f"{entry['case']['name']}: starting", columns, rows, (note,))
+    note = (
+        "seconds, of one cold and one warm start each; "
+        "`paid after`: the steps after which a cold start has caught up with the notebook's loop, by these"
+    )
+    return Rows(f"{entry['case']['name']}: starting, n = 1", columns, rows, (note,))
 
 
-def _pairs(entry: Mapping[str, Any]) -> Rows:
+def _pairs(entry: Mapping[str, Any], bracketed: str) -> Rows:
     rows = [
         [pair["first"], pair["second"], with_interval(pair["ratio"]), _said(pair["differs"], pair["ratio"]["median"])]
         for pair in entry["pairs"]
@@ -162,7 +169,7 @@ def _pairs(entry: Mapping[str, Any]) -> Rows:
         [f"{twin['framework']} {twin['name']}", "itself, once more", with_interval(twin["ratio"]), "noise"]
         for twin in entry["twins"]
     ]
-    return Rows(f"{entry['case']['name']}: pairs", ("first", "second", "first / second", "says"), rows, ())
+    return Rows(f"{entry['case']['name']}: pairs", ("first", "second", "first / second", "says"), rows, (bracketed,))
 
 
 def _said(differs: bool | None, median: float) -> str:
@@ -173,7 +180,7 @@ def _said(differs: bool | None, median: float) -> str:
     )
 
 
-def _sizes(document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Rows:
+def _sizes(document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], steps_of_run: int) -> Rows:
     names = dict.fromkeys(
         f"{found['framework']} {found['name']}"
         for entry in entries for found in entry["variants"] if not found["twin"] and found["step_us"]
@@ -186,12 +193,13 @@ def _sizes(document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) ->
             if not found["twin"]
         }
         medians = {name: steps[name]["median"] for name in names if steps.get(name)}
-        cells = [figure(medians.get(name)) for name in names]
+        cells = [figure(medians.get(name), borne(steps.get(name))) for name in names]
         case = entry["case"]
         fastest = _fastest(medians, noise_at(document, entry))
         rows.append([case["precision"], str(case["width"]), str(case["batch_size"]), *cells, fastest])
     note = "nothing is timed twice here: what is within the notebook's size's noise of the fastest stands beside it"
-    return Rows("sizes: us a step", ("precision", "width", "batch", *names, "fastest"), rows, (note,))
+    title = f"sizes: us a step, in runs of {steps_of_run} steps"
+    return Rows(title, ("precision", "width", "batch", *names, "fastest"), rows, (note,))
 
 
 def _fastest(medians: Mapping[str, float], noise: float | None) -> str:
@@ -206,15 +214,15 @@ def _fastest(medians: Mapping[str, float], noise: float | None) -> str:
 
 def _goals(wanted: Sequence[Goal]) -> Rows:
     rows = [
-        [goal.what, figure(goal.value), f"at {'least' if goal.at_least else 'most'} {figure(goal.enough)}",
-         figure(goal.aim), goal.says]
+        [goal.what, figure(goal.value), f"at {'least' if goal.at_least else 'most'} {goal.enough:g}",
+         NONE if goal.aim is None else f"{goal.aim:g}", goal.says]
         for goal in wanted
     ]  # fmt: skip
     return Rows("goals", ("MNIST", "measured", "goal", "aim", "says"), rows, ())
 
 
 def show(console: Console, document: Mapping[str, Any]) -> None:
-    """Print all tables."""
+    """Print all tables, and at the end what throws doubt on them."""
     for table in tables(document):
         shown = Table(title=Text(table.title), title_justify="left", box=None, pad_edge=False, header_style="bold")
         for place, column in enumerate(table.columns):
@@ -225,6 +233,8 @@ def show(console: Console, document: Mapping[str, Any]) -> None:
         for note in table.notes:
             console.print(Text(f"  {note}", style="dim"), soft_wrap=not console.is_terminal)
         console.print()
+    if doubt := other_work(document):
+        console.print(Text(f"{doubt}.", style="bold yellow"), soft_wrap=not console.is_terminal)
 
 
 def show_changes(console: Console, found: Comparison) -> None:

@@ -35,6 +35,7 @@ class Variant:
         seeds: whether it trains several seeds together; it is timed where a case has several, and only there.
         compiles: whether torch.compile is at work: slow to start, and on a CPU in need of a C++ compiler.
         environment: variables that its process starts with, each behind what it has already.
+        after: the variant of its framework that it adds to; empty where it is a beginning, or trains several seeds.
     """
 
     framework: Framework
@@ -47,6 +48,7 @@ class Variant:
     seeds: bool = False
     compiles: bool = False
     environment: tuple[tuple[str, str], ...] = ()
+    after: str = ""
 
     @property
     def full_name(self) -> str:
@@ -74,34 +76,49 @@ def _command_buffer(setting: str) -> tuple[tuple[str, str], ...]:
 
 VARIANTS = (
     Variant("torch", "notebook", "the notebook's own loop: NumPy draws the batch, new tensors each step"),
-    Variant("torch", "stepped", "eager, torch.optim, data on the device"),
-    Variant("torch", "fused", "stepped with torch's fused Adam", NETS),
-    Variant("torch", "compiled", "gradient and update as one program of torch.compile", compiles=True),
-    Variant("torch", "compiled_reduce_overhead", "compiled, mode reduce-overhead: a graph a call", compiles=True),
-    Variant("torch", "compiled_max_autotune", "compiled, mode max-autotune: kernels tried out", compiles=True),
-    Variant("torch", "compiled_padded", f"compiled, {PADDED}", NETS, precisions=OF_FLOAT32, compiles=True),
+    Variant("torch", "stepped", "eager, torch.optim, data on the device", after="notebook"),
+    Variant("torch", "fused", "stepped with torch's fused Adam", NETS, after="stepped"),
+    Variant("torch", "compiled", "gradient and update as one program of torch.compile", compiles=True, after="stepped"),
+    Variant(
+        "torch", "compiled_reduce_overhead", "compiled, mode reduce-overhead: a graph a call", compiles=True,
+        after="compiled",
+    ),
+    Variant(
+        "torch", "compiled_max_autotune", "compiled, mode max-autotune: kernels tried out", compiles=True,
+        after="compiled",
+    ),
+    Variant(
+        "torch", "compiled_padded", f"compiled, {PADDED}", NETS, precisions=OF_FLOAT32, compiles=True,
+        after="compiled",
+    ),
     Variant(
         "torch", "compiled_onednn", "compiled, products by oneDNN and not by MKL", NETS,
-        needs_x86=ONEDNN, precisions=OF_FLOAT32, compiles=True,
+        needs_x86=ONEDNN, precisions=OF_FLOAT32, compiles=True, after="compiled",
     ),
-    Variant("torch", "graph_step", "one CUDA graph of a step, replayed for each; eager inside", needs_gpu=GRAPHS),
+    Variant(
+        "torch", "graph_step", "one CUDA graph of a step, replayed for each; eager inside", needs_gpu=GRAPHS,
+        after="stepped",
+    ),
     Variant(
         "torch", "graph_step_compiled", "one CUDA graph of a step, replayed for each; compiled inside",
-        needs_gpu=GRAPHS, compiles=True,
+        needs_gpu=GRAPHS, compiles=True, after="compiled",
     ),
-    Variant("torch", "whole_run", "all steps in one CUDA graph, torch.optim inside", needs_gpu=GRAPHS),
-    Variant("torch", "whole_run_fused", "whole_run with torch's fused Adam", NETS, GRAPHS),
+    Variant(
+        "torch", "whole_run", "all steps in one CUDA graph, torch.optim inside", needs_gpu=GRAPHS,
+        after="graph_step",
+    ),
+    Variant("torch", "whole_run_fused", "whole_run with torch's fused Adam", NETS, GRAPHS, after="whole_run"),
     Variant(
         "torch", "whole_run_compiled", "all steps in one CUDA graph; compiled inside",
-        needs_gpu=GRAPHS, compiles=True,
+        needs_gpu=GRAPHS, compiles=True, after="graph_step_compiled",
     ),
     Variant(
         "torch", "whole_run_padded", f"whole_run_compiled, {PADDED}", NETS, GRAPHS,
-        precisions=OF_FLOAT32, compiles=True,
+        precisions=OF_FLOAT32, compiles=True, after="whole_run_compiled",
     ),
     Variant(
         "torch", "whole_run_three_kernels", "a step in three kernels of our own, in Triton; all in one CUDA graph",
-        ("mnist",), KERNELS, precisions=OF_FLOAT32,
+        ("mnist",), KERNELS, precisions=OF_FLOAT32, after="whole_run_padded",
     ),
     Variant("torch", "many_seeds", "vmapped gradient, one Adam over stacked parameters; eager", seeds=True),
     Variant("torch", "many_seeds_compiled", "many_seeds, each step compiled", seeds=True, compiles=True),
@@ -114,33 +131,38 @@ VARIANTS = (
         precisions=OF_FLOAT32, seeds=True, compiles=True,
     ),
     Variant("jax", "nnx_jit", "nnx.jit and nnx.Optimizer, as Flax's documentation has it", NETS),
-    Variant("jax", "jit_state", "jax.jit of a step over model and memory as they are"),
-    Variant("jax", "stepped", "jax.jit of a step over flat leaves, donated"),
-    Variant("jax", "ahead_of_time", "stepped, compiled before the first call"),
-    Variant("jax", "whole_run", "all steps in one lax.scan"),
-    Variant("jax", "whole_run_unrolled", "whole_run, ten steps in an iteration"),
+    Variant("jax", "jit_state", "jax.jit of a step over model and memory as they are", after="nnx_jit"),
+    Variant("jax", "stepped", "jax.jit of a step over flat leaves, donated", after="jit_state"),
+    Variant("jax", "ahead_of_time", "stepped, compiled before the first call", after="stepped"),
+    Variant("jax", "whole_run", "all steps in one lax.scan", after="stepped"),
+    Variant("jax", "whole_run_unrolled", "whole_run, ten steps in an iteration", after="whole_run"),
     Variant(
         "jax", "whole_run_by_hand", "whole_run in plain JAX: no Flax, no Optax, Adam written out", NETS,
-        precisions=OF_FLOAT32,
+        precisions=OF_FLOAT32, after="whole_run",
     ),
     Variant(
         "jax", "whole_run_flat", "whole_run_by_hand, all parameters in one vector", NETS, precisions=OF_FLOAT32,
+        after="whole_run_by_hand",
     ),
-    Variant("jax", "whole_run_padded", f"whole_run_by_hand, {PADDED}", NETS, precisions=OF_FLOAT32),
+    Variant(
+        "jax", "whole_run_padded", f"whole_run_by_hand, {PADDED}", NETS, precisions=OF_FLOAT32,
+        after="whole_run_by_hand",
+    ),
     Variant(
         "jax", "whole_run_turned", "whole_run_by_hand, an example in each column", NETS, precisions=OF_FLOAT32,
+        after="whole_run_by_hand",
     ),
     Variant(
         "jax", "whole_run_three_kernels", "a step in three kernels of our own, in Pallas; all in one loop",
-        ("mnist",), KERNELS, precisions=OF_FLOAT32,
+        ("mnist",), KERNELS, precisions=OF_FLOAT32, after="whole_run_padded",
     ),
     Variant(
         "jax", "whole_run_no_command_buffer", "whole_run without CUDA graphs",
-        needs_gpu=COMMAND_BUFFERS, environment=_command_buffer(""),
+        needs_gpu=COMMAND_BUFFERS, environment=_command_buffer(""), after="whole_run",
     ),
     Variant(
         "jax", "whole_run_while_command_buffer", "whole_run, its loop in CUDA graphs too",
-        needs_gpu=COMMAND_BUFFERS, environment=_command_buffer("+while"),
+        needs_gpu=COMMAND_BUFFERS, environment=_command_buffer("+while"), after="whole_run",
     ),
     Variant("jax", "many_seeds", "whole_run, vmapped over seeds", seeds=True),
     Variant(

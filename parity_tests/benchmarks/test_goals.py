@@ -101,4 +101,4 @@ def test_a_result_of_something_else_has_no_goals() -> None:
 
 def test_goals_are_told_as_a_table() -> None:
     (table,) = [table for table in tables(CPU) if table.title == "goals"]
-    assert table.rows[0] == ["best JAX loop, times the notebook's speed", "20", "at least 2.5", "-", "enough"]
+    assert table.rows[0] == ["best JAX loop, times the notebook's speed", "20.0", "at least 2.5", "-", "enough"]

@@ -9,9 +9,9 @@ from typing import Any
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from benchmarks.document import SCHEMA
+from benchmarks.figures import with_interval
 from benchmarks.headline import RESULTS, headline
 from benchmarks.reading import read
-from benchmarks.tables import with_interval
 from parity_tests.benchmarks.made import MACHINE
 from parity_tests.benchmarks.made_results import result
 
@@ -31,9 +31,10 @@ def test_what_people_write_stands_beside_the_fastest_of_each_side(tmp_path: Path
         "torch `notebook`", "torch `compiled`", "jax `nnx_jit`", "jax `whole_run`",
     ]  # fmt: skip
     notebook = result()["cases"][0]["variants"][0]
-    assert f"| {with_interval(notebook['step_us'])} | 1 |" in rows[0]
+    assert f"| {with_interval(notebook['step_us'])} | 1.00 |" in rows[0]
     assert lines[-1] == (
-        "`benchmarks/results/cpu`, 2026-01-02: 2 cores of a processor; torch 2.14, jax 0.10, flax 0.12; 3 rounds."
+        "`benchmarks/results/cpu`, 2026-01-02: 2 cores of a processor; torch 2.14, jax 0.10, flax 0.12; 3 rounds, "
+        "in brackets smallest to largest."
     )
 
 

@@ -1,4 +1,4 @@
-"""The noise of a case is its own, or in a sweep that of the notebook's size."""
+"""The noise of a case is its own, or in a sweep that of the notebook's size; what else throws doubt on figures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.noise import is_swept, noise_at
+from benchmarks.noise import brackets, is_swept, noise_at, other_work
 
 
 def entry(noise: float | None, **changed: Any) -> dict[str, Any]:
@@ -34,3 +34,18 @@ def test_a_sweep_has_that_of_the_notebooks_size_and_of_nothing_else(other: dict[
     swept = entry(None, width=50)
     assert noise_at({"cases": [entry(1.3, **other), swept]}, swept) is None
     assert noise_at({"cases": [entry(1.3, **other), entry(1.2), swept]}, swept) == 1.2
+
+
+@pytest.mark.parametrize(
+    ("rounds", "told"), [(2, "smallest to largest"), (4, "smallest to largest"), (5, "the 95 % interval")]
+)
+def test_five_rounds_bear_an_interval(rounds: int, told: str) -> None:
+    assert brackets({"rounds": rounds}) == told
+
+
+@pytest.mark.parametrize(
+    ("load", "cores", "told"), [(1.0, 2, False), (1.1, 2, True), (7.9, 16, False), (8.1, 16, True)]
+)
+def test_other_work_is_what_wants_more_than_half_the_cores(load: float, cores: int, told: bool) -> None:
+    document = {"condition": {"before": {"load": load}}, "machine": {"cores": cores}}
+    assert bool(other_work(document)) == told

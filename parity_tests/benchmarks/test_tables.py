@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import copy
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from benchmarks.compare import compare
+from benchmarks.figures import figure
 from benchmarks.page import page
 from benchmarks.plan import Request, groups
-from benchmarks.plots import plots
-from benchmarks.tables import figure, markdown, show, show_changes, tables, with_interval
+from benchmarks.tables import markdown, show, show_changes, tables
 from parity_tests.benchmarks.made import RIGHT
 from parity_tests.benchmarks.made_results import entries_of, result
 
@@ -30,41 +29,31 @@ def shown(document: dict[str, Any]) -> str:
     return out.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [(None, "-"), (0.0123456, "0.0123"), (12.345, "12.3"), (999.4, "999"), (12345.6, "12,346"), (0.0, "0")],
-)
-def test_a_figure_has_as_many_digits_as_count(value: float | None, expected: str) -> None:
-    assert figure(value) == expected
-
-
-def test_an_interval_stands_behind_its_median() -> None:
-    assert with_interval({"median": 1.0, "low": 0.9876, "high": 1.01}) == "1 [0.988, 1.01]"
-    assert with_interval(None) == "-"
-
-
 def test_a_case_has_a_table_of_variants_and_one_of_pairs() -> None:
     names = [table.title for table in tables(RESULT)]
     cases = ("mnist-float32-cpu", "mnist-float32-cpu-s4")
-    expected = [title for case in cases for title in (case, f"{case}: pairs", f"{case}: starting")]
-    assert names == [*expected, "sizes: us a step", "goals"]
+    expected = [title for case in cases for title in (case, f"{case}: pairs", f"{case}: starting, n = 1")]
+    assert names == [*expected, "sizes: us a step, in runs of 20 steps", "goals"]
     first = tables(RESULT)[0]
     rows = {(row[0], row[1]): row for row in first.rows}
     assert all(len(row) == len(first.columns) for row in first.rows)
     assert rows["torch", "stepped"][2].startswith("5")
     assert rows["torch", "stepped"][-1] == "right"
     assert rows["jax", "stepped"][2:] == ["-"] * 5 + ["500", "-", "wrong"]
-    assert rows["torch", "stepped"][-3:] == ["500", "0.95", "right"]
+    assert rows["torch", "stepped"][-3:] == ["500", "0.950", "right"]
     assert "jax stepped: step 1 differs" in first.notes
     assert "torch whole_run: whole_run captures a CUDA graph and needs a GPU" in first.notes
-    assert any("a large product 2,000,000 GFLOP/s, a copy 1,000 GB/s" in note for note in first.notes)
+    assert any(
+        "the best of torch and jax: a large product 2,000,000 GFLOP/s, a copy 1,000 GB/s" in note
+        for note in first.notes
+    )
 
 
 def test_starting_is_told_by_its_parts() -> None:
     starting = tables(result())[2]
     rows = {(row[0], row[1]): row for row in starting.rows}
     # Imports, data, first run; warm: the same here; and a later run of 100 steps of 250 us.
-    assert rows["jax", "stepped"][2:6] == ["1", "0.5", "2", "2"]
+    assert rows["jax", "stepped"][2:6] == ["1.00", "0.500", "2.00", "2.00"]
     assert rows["jax", "stepped"][6] == figure(0.25 * 1e-1 * 1.01)
     # Compiling is what the first run has on top.
     compiling = {(row[0], row[1]): row[6] for row in tables(result())[0].rows}
@@ -118,16 +107,6 @@ def test_several_seeds_stand_beside_the_notebooks_loop_of_one() -> None:
     assert any("`x notebook` is beside the notebook's loop of one seed" in note for note in several.notes)
 
 
-def test_a_seeds_plot_for_each_precision(tmp_path: Path) -> None:
-    found = copy.deepcopy(FULL)
-    rounded = [entry for entry in copy.deepcopy(found["cases"]) if entry["case"]["problem"] == "mnist"]
-    for entry in rounded:
-        entry["case"]["precision"] = "bfloat16"
-    found["cases"] += rounded
-    names = {file.stem for file in plots(found, tmp_path)}
-    assert {f"{kind}-{precision}" for kind in ("seeds", "width") for precision in ("float32", "bfloat16")} <= names
-
-
 def test_the_terminal_and_the_page_have_the_same_cells() -> None:
     printed, written = shown(RESULT), page(RESULT, [])
     for table in tables(RESULT):
@@ -149,37 +128,61 @@ def test_changes_are_printed_a_line_each_and_then_what_is_to_be_said_of_them() -
     assert lines[-1] == "  load before: old 0.1, new 1.7, of 2 cores"
 
 
-def test_every_plot_is_drawn_as_png_and_svg(tmp_path: Path) -> None:
-    files = plots(FULL, tmp_path)
-    names = {file.stem for file in files}
-    assert {"levers-mnist-float32-cpu", "startup-mnist-float32-cpu", "levers-mlp-float32-cpu", "width-float32",
-            "batch_size-float32", "seeds-float32"} <= names  # fmt: skip
-    assert sorted(files) == sorted(tmp_path / f"{name}{suffix}" for name in names for suffix in (".png", ".svg"))
-    assert all(file.stat().st_size > 1000 for file in files)
-    drawn = (tmp_path / "levers-mnist-float32-cpu.svg").read_text()
-    assert "<!-- JAX whole_run -->" in drawn
-    # Only what the page links is an image on it.
-    assert "![width-float32](width-float32.svg)" in page(FULL, files)
-    assert "width-float32.png" not in page(FULL, files)
+def test_few_rounds_bear_no_interval() -> None:
+    several = RESULT | {"rounds": 10}
+    for number in (0, 1):
+        assert tables(RESULT)[number].notes[0] == (
+            "in brackets: smallest to largest; 3 rounds are too few for a 95 % interval"
+        )
+        assert tables(several)[number].notes[0] == "in brackets: the 95 % interval"
+    assert "in brackets smallest to largest (too few rounds for a 95 % interval)" in page(RESULT, [])
+    assert "in brackets the 95 % interval" in page(several, [])
 
 
-def test_there_is_no_plot_where_there_are_no_figures(tmp_path: Path) -> None:
-    narrow = result(request=Request(problems=("mlp",), variants=("jax whole_run_flat",), rounds=3))
-    assert {file.stem for file in plots(narrow, tmp_path)} == {"levers-mlp-float32-cpu"}
+def test_other_work_is_told_on_the_page_and_behind_the_tables() -> None:
+    busy = copy.deepcopy(RESULT)
+    busy["condition"]["before"]["load"] = 4.4
+    told = (
+        "ther work was running: a load of 4.40 on 2 cores when this was begun; times and ratios may be wrong by much."
+    )
+    assert shown(busy).rstrip().endswith(f"o{told}")
+    assert f"**O{told}**" in page(busy, [])
+    assert told not in shown(RESULT) + page(RESULT, [])
 
 
-def test_a_wrong_variant_is_in_no_plot(tmp_path: Path) -> None:
-    plots(RESULT, tmp_path)
-    drawn = (tmp_path / "levers-mnist-float32-cpu.svg").read_text()
-    assert "<!-- JAX stepped -->" not in drawn
-    assert "<!-- PyTorch stepped -->" in drawn
+def test_the_notebooks_loop_is_told_to_bring_its_data_itself() -> None:
+    assert "on the device before, but for `notebook`" in page(RESULT, [])
 
 
-def test_the_floor_of_a_plot_has_no_launches_which_are_a_variants_own(tmp_path: Path) -> None:
-    slow = copy.deepcopy(RESULT)
-    timed = [one for entry in slow["cases"] for one in entry["variants"] if one["floor_us"]]
-    for one in timed:
-        one["floor_us"] |= {"arithmetic": 7.0, "memory": 5.0, "launches": 56.0}
-    plots(slow, tmp_path)
-    drawn = (tmp_path / "levers-mnist-float32-cpu.svg").read_text()
-    assert "<!-- arithmetic and memory, 7 us -->" in drawn
+def test_a_start_is_told_as_one() -> None:
+    starting = tables(RESULT)[2]
+    assert starting.title.endswith("n = 1")
+    assert "of one cold and one warm start each" in starting.notes[0]
+    assert "Each start is timed once (n = 1)" in page(RESULT, [])
+
+
+def test_ceilings_of_one_framework_are_told_as_such() -> None:
+    narrow = result(request=Request(problems=("mlp",), variants=("jax stepped",), rounds=3))
+    assert any(note.startswith("measured here, by jax alone: ") for note in tables(narrow)[0].notes)
+
+
+def test_a_table_of_sizes_is_of_runs_of_equally_many_steps() -> None:
+    found = copy.deepcopy(FULL)
+    swept = [entry["case"] for entry in found["cases"] if entry["case"]["steps"] == 20]
+    swept[0]["steps"] = 50
+    rows = {table.title: len(table.rows) for table in tables(found) if table.title.startswith("sizes")}
+    assert rows == {"sizes: us a step, in runs of 50 steps": 1, "sizes: us a step, in runs of 20 steps": len(swept) - 1}
+
+
+def test_where_rounds_are_not_shared_there_is_no_ratio() -> None:
+    apart = copy.deepcopy(RESULT)
+    entry = apart["cases"][0]
+    entry["pairs"] = entry["pairs"][:1]
+    for one in entry["variants"]:
+        one["times_notebook"] = None
+    first, pairs = tables(apart)[:2]
+    rows = {(row[0], row[1]): row for row in first.rows}
+    assert rows["torch", "stepped"][first.columns.index("x notebook")] == "-"
+    assert rows["torch", "stepped"][2] != "-"
+    assert [row[0] for row in pairs.rows if row[1] != "itself, once more"] == [entry["pairs"][0]["first"]]
+    assert shown(apart)

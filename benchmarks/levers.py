@@ -1,0 +1,45 @@
+"""What a variant saves of the one that it adds to: `after` in the table of variants, round by round, beyond noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.statistics import Interval, beyond, interval
+from benchmarks.variants import VARIANTS
+
+PLACES = {variant.full_name: place for place, variant in enumerate(VARIANTS)}
+AFTER = {variant.full_name: f"{variant.framework} {variant.after}" for variant in VARIANTS if variant.after}
+
+Found = Mapping[str, Any]
+
+
+def in_order(found: Sequence[Found]) -> list[Found]:
+    """Variants in the order of the table of variants; behind them what an older result has and the table no more."""
+    return sorted(found, key=lambda one: PLACES.get(_name(one), len(PLACES)))
+
+
+def predecessor(one: Found, timed: Sequence[Found]) -> Found | None:
+    """The nearest variant that this one adds to, of those that were timed; None where there is none."""
+    known = {_name(found): found for found in timed}
+    name = AFTER.get(_name(one))
+    while name and name not in known:
+        name = AFTER.get(name)
+    return known[name] if name else None
+
+
+def saved(one: Found, before: Found, noise: float | None) -> float | None:
+    """The share of a step that a variant saves of another, over the rounds that both have.
+
+    None where it saves nothing, where that is no more than noise, and where noise is not known.
+    """
+    runs, others = ({run["round"]: run["seconds"] for run in found["runs"]} for found in (one, before))
+    both = sorted(runs.keys() & others.keys())
+    if noise is None or len(both) < 2:
+        return None
+    ratio: Interval = interval([others[index] / runs[index] for index in both])
+    return 1 - 1 / ratio.median if ratio.median > 1 and beyond(ratio, noise) else None
+
+
+def _name(found: Found) -> str:
+    return f"{found['framework']} {found['name']}"
