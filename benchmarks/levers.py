@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.statistics import Interval, beyond, interval
+from benchmarks.statistics import beyond, ratio
 from benchmarks.variants import VARIANTS
 
 PLACES = {variant.full_name: place for place, variant in enumerate(VARIANTS)}
@@ -33,12 +33,13 @@ def saved(one: Found, before: Found, noise: float | None) -> float | None:
 
     None where it saves nothing, where that is no more than noise, and where noise is not known.
     """
-    runs, others = ({run["round"]: run["seconds"] for run in found["runs"]} for found in (one, before))
-    both = sorted(runs.keys() & others.keys())
-    if noise is None or len(both) < 2:
+    runs, others = (
+        {(run.get("session", 0), run["round"]): run["seconds"] for run in found["runs"]} for found in (one, before)
+    )
+    told = ratio(others, runs)
+    if noise is None or told is None:
         return None
-    ratio: Interval = interval([others[index] / runs[index] for index in both])
-    return 1 - 1 / ratio.median if ratio.median > 1 and beyond(ratio, noise) else None
+    return 1 - 1 / told.median if told.median > 1 and beyond(told, noise) else None
 
 
 def _name(found: Found) -> str:
