@@ -8,8 +8,8 @@ from dataclasses import fields
 from statistics import median
 from typing import Any, NamedTuple
 
-from benchmarks.machine import IDENTITY
-from benchmarks.noise import noise_at
+from benchmarks.machine import other_machine as machines_differ
+from benchmarks.noise import IDLE, noise_at
 from benchmarks.plan import Request, groups
 from parity.errors import NotCheckable
 
@@ -83,8 +83,10 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any], other_machine: bool 
     Raises:
         NotCheckable: the results are of different machines and `other_machine` is not set, or have no case in common.
     """
-    if not other_machine:
-        _one_machine(old["machine"], new["machine"])
+    if not other_machine and (differs := machines_differ(old["machine"], new["machine"])):
+        raise NotCheckable(
+            f"the results are of different machines: {differs}; --other-machine compares them all the same"
+        )
     before = {entry["case"]["name"]: entry for entry in old["cases"]}
     cases = [
         _both(old, earlier, new, entry) for entry in new["cases"] if (earlier := before.get(entry["case"]["name"]))
@@ -96,20 +98,6 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any], other_machine: bool 
         raise NotCheckable("the results have no variant of a case in common: nothing is compared")
     notes = [*_conditions(old, new, steady), *filter(None, map(_told, cases, drifts))]
     return Comparison(found + _missing(old, new), notes)
-
-
-def _one_machine(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    """Raises NotCheckable where the machines are two. Another driver makes no other GPU."""
-    for entry in IDENTITY:
-        was, now = (
-            [f"{gpu['name']}, {gpu['memory.total']}" for gpu in machine["gpus"]] if entry == "gpus" else machine[entry]
-            for machine in (old, new)
-        )
-        if was != now:
-            raise NotCheckable(
-                f"the results are of different machines: {entry} {was} and {now}; "
-                "--other-machine compares them all the same"
-            )
 
 
 def _both(
@@ -250,7 +238,7 @@ def _conditions(old: Mapping[str, Any], new: Mapping[str, Any], steady: Sequence
     if len(steady) < len(LIBRARIES):
         notes.append(f"drift is what the rows of {steady[0]} show, which is of one version in both")
     loads = [document["condition"]["before"]["load"] for document in (old, new)]
-    if any(load > document["machine"]["cores"] / 2 for load, document in zip(loads, (old, new), strict=True)):
+    if any(load > IDLE * document["machine"]["cores"] for load, document in zip(loads, (old, new), strict=True)):
         notes.append(f"load before: old {loads[0]:.1f}, new {loads[1]:.1f}, of {new['machine']['cores']} cores")
     return notes
 

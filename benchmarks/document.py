@@ -12,7 +12,7 @@ from benchmarks.case import Case
 from benchmarks.floor import Ceilings, Work, floor_us, work_of
 from benchmarks.plan import Entry, Group, baseline
 from benchmarks.session import run_name
-from benchmarks.statistics import Interval, beyond, interval, noise_of, ratio
+from benchmarks.statistics import Interval, beyond, by_round, interval, noise_of, ratio
 from benchmarks.store import Store
 from benchmarks.variants import PAIRS, Variant
 from benchmarks.worker import wrong_precision
@@ -24,7 +24,7 @@ SCHEMA = Path(__file__).parent / "result.schema.json"
 
 Found = dict[str, Any]
 Seconds = dict[tuple[int, int], float]
-"""Of runs, by the session that took them and the round in it: only what was timed in turns may be set side by side."""
+"""Of runs, as `by_round` has them."""
 IMPOSSIBLE = 0.5
 """A run is wrong in less than this share of its floor, which a machine that others use may have shown too high."""
 
@@ -34,13 +34,15 @@ def case_entry(group: Group, store: Store, rounds: int, failures: Mapping[tuple[
     case = group.case
     ceilings = _ceilings(case, store)
     work = work_of(case)
-    least = 1e-6 * max(floor_us(work, ceilings, None).values()) * case.steps * case.seeds if ceilings else 0.0
+    # One framework alone may not know the fastest product of the machine, or may be known to be slow at all.
+    known = ceilings is not None and len(ceilings.call_s) == len(FRAMEWORKS)
+    least = 1e-6 * max(floor_us(work, ceilings, None).values()) * case.steps * case.seeds if ceilings and known else 0.0
     found = {
         entry: _variant(case, entry, store, rounds, failures.get((case.name, entry.name), ""), least)
         for entry in group.entries
     }
     seconds = {
-        entry: {(run.get("session", 0), run["round"]): run["seconds"] for run in found[entry]["runs"]}
+        entry: by_round(found[entry]["runs"])
         for entry in group.entries if found[entry]["verdict"] == "right"
     }  # fmt: skip
     for entry, runs in seconds.items():
@@ -111,7 +113,7 @@ def _variant(case: Case, entry: Entry, store: Store, rounds: int, failure: str, 
 
 
 def _verdict(case: Case, check: Found, described: Found, runs: Sequence[Found], least: float) -> tuple[str, str]:
-    """Right, or not counted and why: the clock first, then the precision, then what the run came to."""
+    """Right, or not counted and why: the time and the clock first, then precision, then what the run came to."""
     fastest = min(run["seconds"] for run in runs)
     if fastest < IMPOSSIBLE * least:
         return "wrong", f"a run took {fastest:.1e} s, and its arithmetic and memory traffic take {least:.1e} s here"

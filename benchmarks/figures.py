@@ -10,7 +10,6 @@ USUAL = 3
 """Digits of a figure that has no interval."""
 LEAST, MOST = 2, 4
 """Digits of one that has."""
-
 Interval = Mapping[str, float]
 
 
@@ -35,18 +34,20 @@ def with_interval(found: Interval | None) -> str:
     """A median, and its interval in brackets, down to the same decimal place."""
     if found is None:
         return NONE
-    decimals = _decimals(found["median"], borne(found))
     holds_one = found["low"] <= 1 <= found["high"]
-    low, high = (_end(found[end], decimals, holds_one) for end in ("low", "high"))
+    decimals = _beside_one(found["median"], _decimals(found["median"], borne(found)), holds_one)
+    low, high = (
+        _plain(end, _beside_one(end, max(decimals, _decimals(end, LEAST)), holds_one))
+        for end in (found["low"], found["high"])
+    )
     return f"{_plain(found['median'], decimals)} [{low}, {high}]"
 
 
-def _end(value: float, decimals: int, holds_one: bool) -> str:
-    """An end of an interval. Of one that does not hold 1 no end reads as 1, since that is what a ratio is read for."""
-    decimals = max(decimals, _decimals(value, LEAST))
+def _beside_one(value: float, decimals: int, holds_one: bool) -> int:
+    """So many decimals or more. Of an interval without 1 nothing reads as 1, since that is what a ratio is read for."""
     while not holds_one and round(value, decimals) == 1:
         decimals += 1
-    return _plain(value, decimals)
+    return decimals
 
 
 def _decimals(value: float, digits: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.statistics import beyond, ratio
+from benchmarks.statistics import beyond, by_round, ratio
 from benchmarks.variants import VARIANTS
 
 PLACES = {variant.full_name: place for place, variant in enumerate(VARIANTS)}
@@ -33,10 +33,7 @@ def saved(one: Found, before: Found, noise: float | None) -> float | None:
 
     None where it saves nothing, where that is no more than noise, and where noise is not known.
     """
-    runs, others = (
-        {(run.get("session", 0), run["round"]): run["seconds"] for run in found["runs"]} for found in (one, before)
-    )
-    told = ratio(others, runs)
+    told = ratio(by_round(before["runs"]), by_round(one["runs"]))
     if noise is None or told is None:
         return None
     return 1 - 1 / told.median if told.median > 1 and beyond(told, noise) else None

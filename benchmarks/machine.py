@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 PACKAGES = ("torch", "torchvision", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
-IDENTITY = ("processor", "cores", "gpus")
-"""What has to be the same for two results to be of one machine."""
 _FIXED = ("name", "driver_version", "memory.total")
 _CHANGING = ("clocks.sm", "clocks.mem", "power.draw", "power.limit", "temperature.gpu", "utilization.gpu")
 
@@ -32,6 +31,23 @@ def machine() -> dict[str, Any]:
 def condition() -> dict[str, Any]:
     """How it is doing: processes that want a core, the processor's clock, the GPUs' clocks, power and temperature."""
     return {"load": os.getloadavg()[0], "processor_mhz": _processor_mhz(), "gpus": _nvidia_smi(_CHANGING)}
+
+
+def other_machine(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What makes one machine another, of both; empty where they are one. Another driver makes no other GPU."""
+    for entry in ("processor", "cores", "gpus"):
+        was, now = (
+            [f"{gpu['name']}, {gpu['memory.total']}" for gpu in one["gpus"]] if entry == "gpus" else one[entry]
+            for one in (old, new)
+        )
+        if was != now:
+            return f"{entry} {was} and {now}"
+    return ""
+
+
+def drivers(found: Mapping[str, Any]) -> str:
+    """The versions of a machine's drivers; empty where it has no GPU."""
+    return ", ".join(gpu["driver_version"] for gpu in found["gpus"])
 
 
 def best_device() -> str:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from benchmarks.caches import is_cached, user_folder
 from benchmarks.document import SCHEMA_VERSION, case_entry, write
-from benchmarks.machine import IDENTITY, condition, machine
+from benchmarks.machine import condition, drivers, machine, other_machine
 from benchmarks.page import page
 from benchmarks.plan import Group, Request, groups, rounds_of
 from benchmarks.process import VariantFailed
@@ -99,7 +99,7 @@ def _same_machine(store: Store, now: dict[str, Any]) -> dict[str, Any]:
         store.put(source(), "source")
         store.put(now, "machine")
         return now
-    if any(found[entry] != now[entry] for entry in IDENTITY):
+    if other_machine(found, now):
         raise NotCheckable(f"{store.folder} holds a benchmark of another machine: name another folder by --output")
     return found
 
@@ -111,7 +111,7 @@ def _same_software(store: Store, found: dict[str, Any], now: dict[str, Any]) -> 
         NotCheckable: it has other packages or other code, and one result would mix both.
     """
     before, after = (
-        {"Python": one["python"], **one["versions"], "this project's code": code}
+        {"Python": one["python"], **one["versions"], "driver": drivers(one), "this project's code": code}
         for one, code in ((found, store.get("source")), (now, source()))
     )
     changed = [
@@ -157,11 +157,10 @@ def _earlier(session: Session, found: Sequence[Group]) -> str:
 def _time(session: Session, found: Sequence[Group]) -> None:
     """Time all groups, and keep how long that took, and how the machine was doing afterwards."""
     store, begun = session.store, time.monotonic()
-    session.number = store.get("sessions") or 0
+    session.number = store.need("sessions") or 0
     store.put(session.number + 1, "sessions")
     try:
-        # Logs are written too.
-        with session.teller.showing(), writing():
+        with session.teller.showing():
             for group in found:
                 session.time(group)
     except VariantFailed as failure:

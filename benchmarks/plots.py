@@ -109,7 +109,7 @@ def _bar(axes: Axes, place: int, one: Found, before: Found | None, noise: float 
     axes.plot([step["low"], step["high"]], [place, place], color="black", linewidth=1, path_effects=halo)
     end, told = step["high"], shown(step["median"], borne(step))
     if before and (share := saved(one, before, noise)):
-        whole = before["step_us"]["median"]
+        whole = step["median"] / (1 - share)
         axes.barh(place, whole - step["median"], left=step["median"], color=color, height=0.7, alpha=0.25)
         end, told = max(end, whole), f"{told}, saves {share:.0%} of {before['name']}"
     axes.text(end, place, f" {told}", va="center", fontsize=7, path_effects=halo)

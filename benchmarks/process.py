@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.case import Case
+from benchmarks.store import writing
 from benchmarks.variants import by_full_name
 
 FAREWELL_S = 20
@@ -30,7 +31,8 @@ class Process:
 
     def __init__(self, case: Case, variant: str, environment: Mapping[str, str], log: Path) -> None:
         self._name, self._log = variant, log
-        log.parent.mkdir(parents=True, exist_ok=True)
+        with writing(log):
+            log.parent.mkdir(parents=True, exist_ok=True)
         context = multiprocessing.get_context("spawn")
         self._here, there = context.Pipe()
         self._process = context.Process(

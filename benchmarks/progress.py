@@ -45,6 +45,10 @@ class Teller:
             self._told = time.monotonic()
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
+    def warn(self, line: str) -> None:
+        """What is not to be overlooked."""
+        self._console.print(f"benchmarks: {line}", markup=False, highlight=False, soft_wrap=True)
+
     def done(self, weight: float) -> None:
         """A part is over."""
         self._done += weight

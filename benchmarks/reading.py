@@ -57,7 +57,7 @@ def read(file: Path) -> dict[str, Any]:
     version = found.get("schema_version") if isinstance(found, dict) else None
     if version != SCHEMA_VERSION:
         raise NotCheckable(f"{file}: has schema version {version}, expected {SCHEMA_VERSION}: measure anew")
-    if fault := _fault(found, _SHAPE, "it"):
+    if fault := _fault(found, _SHAPE, "it") or _untimed(found):
         raise NotCheckable(f"{file}: is no result: {fault}")
     return dict(found)
 
@@ -82,3 +82,13 @@ def _fault(found: Any, shape: Any, where: str) -> str:
         return f"{where} has no {', '.join(absent)}"
     inside = "" if where == "it" else f"{where}."
     return next(filter(None, (_fault(found[name], inner, inside + name) for name, inner in shape.items())), "")
+
+
+def _untimed(found: Mapping[str, Any]) -> str:
+    """The first variant that is right and has no time, or the other way round; empty where there is none."""
+    for entry in found["cases"]:
+        for one in entry["variants"]:
+            if (one["verdict"] == "right") != (one["step_us"] is not None):
+                time = "a time" if one["step_us"] else "no time"
+                return f"{entry['case']['name']}: {one['framework']} {one['name']} is {one['verdict']} and has {time}"
+    return ""

@@ -48,6 +48,7 @@ class Session:
         number: how many others there were in this store before: rounds of different sessions are no pairs.
         failures: by case and entry, why it could not be timed.
         running: the processes of the group under way, some of which may have ended.
+        stopped: whether somebody interrupts, so that none is to go on.
     """
 
     store: Store
@@ -57,6 +58,7 @@ class Session:
     number: int = 0
     failures: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     running: list[Process] = dataclasses.field(default_factory=list)
+    stopped: bool = False
 
     def weight(self, group: Group) -> float:
         """About how many seconds a group takes."""
@@ -119,7 +121,7 @@ class Session:
             try:
                 self.store.put(process.ask("ceilings"), *names)
             except VariantFailed as failure:
-                self.teller.tell(f"{case.name}: no floor by {framework}: {failure}")
+                self.teller.warn(f"{case.name}: what {framework} can make the machine do is not known: {failure}")
             finally:
                 process.close()
 
@@ -200,8 +202,11 @@ class Session:
             self.teller.tell(f"{case.name}: {entry.name}: right or not counted")
 
             def keep() -> None:
-                self.store.put(process.ask("describe"), case.name, entry.name, "describe")
-                self.store.put(process.ask("check", judge), case.name, entry.name, "check")
+                # What an earlier session found wrong stays so: its runs are counted, too.
+                for part, asked, wrong in (("describe", (), "fault"), ("check", (judge,), "reason")):
+                    found, before = process.ask(part, *asked), self.store.get(case.name, entry.name, part)
+                    if before is None or not before[wrong]:
+                        self.store.put(found, case.name, entry.name, part)
 
             self._try(group, entry, process, keep)
             process.close()
@@ -223,6 +228,8 @@ class Session:
                 raise
 
     def _kill(self) -> None:
+        """End all processes, and every one that somebody is about to begin."""
+        self.stopped = True
         for process in self.running:
             process.kill()
 
@@ -244,6 +251,8 @@ class Session:
         file = self.store.folder / "logs" / group.case.name / f"{log}.log"
         process = Process(group.case, entry.variant.full_name, variables, file)
         self.running.append(process)
+        if self.stopped:
+            process.kill()
         return process
 
     def _caches(self, group: Group, entry: Entry) -> Path:

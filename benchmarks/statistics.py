@@ -37,6 +37,11 @@ def interval(values: Sequence[float]) -> Interval:
     return Interval(float(np.median(values)), float(found.low), float(found.high))
 
 
+def by_round(runs: Sequence[Mapping[str, Any]]) -> dict[tuple[int, int], float]:
+    """The seconds of runs, by the session that took them and the round: only what was timed in turns makes a ratio."""
+    return {(run.get("session", 0), run["round"]): run["seconds"] for run in runs}
+
+
 def ratio(first: Mapping[Any, float], second: Mapping[Any, float]) -> Interval | None:
     """The first's time over the second's, both by round, round by round; None where two rounds are not of both."""
     both = sorted(first.keys() & second.keys())

@@ -23,8 +23,8 @@ LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def writing(file: Path | None = None, instead: str = "name another folder by --output") -> Iterator[None]:
-    """Inside, what cannot be written to a file is told in one line; `file` is for errors that name none.
+def writing(file: Path, instead: str = "name another folder by --output") -> Iterator[None]:
+    """Inside, what cannot be written is told in one line; `file` is for errors that name none.
 
     Raises:
         NotCheckable: it cannot, with what may be done instead.
@@ -32,11 +32,9 @@ def writing(file: Path | None = None, instead: str = "name another folder by --o
     try:
         yield
     except OSError as error:
-        if (where := error.filename or file) is None:
-            raise
         raise NotCheckable(
-            f"{where}: cannot be written ({error.strerror}): mend that, and the same command goes on from there, "
-            f"or {instead}"
+            f"{error.filename or file}: cannot be written ({error.strerror}): mend that, and the same command goes on "
+            f"from there, or {instead}"
         ) from error
 
 

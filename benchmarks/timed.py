@@ -13,7 +13,7 @@ from parity.recording import Array
 FIRST = {"float32": 1e-5, "tf32": 1e-3, "bfloat16": 1e-3}
 """How far the loss of the first step, which nothing has trained yet, may be from the judge's, in the largest of its
 losses. Measured on a CPU, all problems, widths of 25 to 400, batches of 10 and 1000, three seeds: float32 at most 3e-7,
-bfloat16 3e-5."""
+bfloat16 3e-5. TF32 is taken to be no worse than bfloat16, which has fewer bits."""
 LATER, GROWTH, MOST = 1e-3, 2.0, 1.0
 """In float32, those after it: so far, and so many times as far with each step, never further than the largest loss.
 Rounding grows as training goes on, and by much where it lets a ReLU flip. Measured likewise, six seeds, batches of 10

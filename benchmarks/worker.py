@@ -29,12 +29,13 @@ from parity.recording import Arrays, Dtype, State
 
 @dataclasses.dataclass
 class Worker:
-    """A variant of a case, and the run that it has taken last."""
+    """A variant of a case, the run that it has taken last, and what the last one that was timed came to."""
 
     case: Case
     variant: Variant
     prepared: Prepared | None = None
     last: Any = None
+    outcomes: Sequence[Outcome] = ()
 
     @property
     def seeds(self) -> Sequence[int]:
@@ -78,7 +79,8 @@ class Worker:
         assert self.prepared is not None
         prepared, device = self.prepared, self.case.device
         with self._computing():
-            outcomes = prepared.read(self.last)
+            # Before a profiler lets it run once more: a CUDA graph has its results in the same place every time.
+            self.outcomes = outcomes = prepared.read(self.last)
             started = self._kernels(prepared)
             return {
                 "fault": self._fault(outcomes),
@@ -109,15 +111,14 @@ class Worker:
         judge.make(self.case).save(file)
 
     def check(self, file: Path) -> dict[str, Any]:
-        """The variant against the judge in a file, driven anew, and the run that was timed last, where there is one."""
+        """The variant against the judge in a file, driven anew; and the run that was timed last, once described."""
         case, judged = self.case, judge.load(file)
-        outcomes = [] if self.prepared is None else self.prepared.read(self.last)
         # What was timed and what is driven now need not fit together.
         self.prepared = self.last = None
         gc.collect()
         found = check(judged, self.variant.framework, case.precision, case.learning_rate, self._drive)
-        if outcomes and found.outcome == "right":
-            why = self._fault(outcomes) or timed.fault(judged, case.precision, outcomes)
+        if self.outcomes and found.outcome == "right":
+            why = self._fault(self.outcomes) or timed.fault(judged, case.precision, self.outcomes)
             found = dataclasses.replace(found, outcome="wrong", reason=why) if why else found
         return dataclasses.asdict(found)
 

@@ -152,6 +152,11 @@ def test_what_is_not_right_has_no_time(answers: dict[tuple[str, str], Any], reas
     assert variant(entry, "torch stepped")["verdict"] == "right"
 
 
+def test_the_ceilings_of_one_framework_alone_make_no_time_impossible() -> None:
+    answers = {("jax stepped", "run"): {"seconds": 2e-4, "settled": True}, ("torch notebook", "ceilings"): FAILED}
+    assert variant(quick(answers), "jax stepped")["verdict"] == "right"
+
+
 def test_a_start_has_paid_after_the_steps_that_make_up_for_it() -> None:
     started = {"import_s": 1.0, "data_s": 0.5, "first_run_s": 2.0}
     entry = result({("torch fused", "start"): started})["cases"][0]

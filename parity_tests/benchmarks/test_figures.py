@@ -61,7 +61,8 @@ def test_an_interval_stands_behind_its_median_with_the_digits_that_it_bears(
         (interval(0.985, 0.973, 0.99991), "0.985 [0.973, 0.9999]"),
         (interval(1.05, 1.0004, 1.1), "1.05 [1.0004, 1.10]"),
         (interval(1.05, 0.99991, 1.1), "1.05 [1.00, 1.10]"),
+        (interval(1.00004, 1.00003, 1.00005), "1.00004 [1.00003, 1.00005]"),
     ],
 )
-def test_an_end_reads_as_1_only_where_the_interval_holds_1(found: dict[str, float], expected: str) -> None:
+def test_a_figure_reads_as_1_only_where_the_interval_holds_1(found: dict[str, float], expected: str) -> None:
     assert with_interval(found) == expected

@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from benchmarks.document import SCHEMA
-from benchmarks.machine import IDENTITY, best_device, condition, driver_bytes, machine
+from benchmarks.machine import best_device, condition, driver_bytes, drivers, machine, other_machine
 
 TOLD = {
     "--query-gpu=name,driver_version,memory.total": "NVIDIA H100, 580.1, 81559 MiB\n",
@@ -51,7 +51,7 @@ def test_a_machine_without_a_gpu() -> None:
     assert found["cores"] >= 1
     assert found["memory_bytes"] > 2**28
     assert found["versions"].keys() >= {"torch", "jax", "numpy"}
-    assert found.keys() >= set(IDENTITY)
+    assert found.keys() >= {"processor", "system", "python"}
     assert valid(found, "machine")
     assert valid(condition(), "condition")
     assert driver_bytes(12) is None
@@ -64,6 +64,17 @@ def test_a_machine_with_one() -> None:
     assert valid(condition(), "condition")
     assert driver_bytes(12) == 524 * 2**20
     assert driver_bytes(56) is None
+
+
+@pytest.mark.usefixtures("with_gpu")
+def test_another_driver_makes_no_other_machine_and_another_gpu_does() -> None:
+    this = machine()
+    updated = this | {"gpus": [this["gpus"][0] | {"driver_version": "590.1"}]}
+    assert other_machine(this, updated) == ""
+    assert (drivers(this), drivers(updated)) == ("580.1", "590.1")
+    smaller = this | {"gpus": [this["gpus"][0] | {"memory.total": "40960 MiB"}]}
+    assert other_machine(this, smaller) == "gpus ['NVIDIA H100, 81559 MiB'] and ['NVIDIA H100, 40960 MiB']"
+    assert other_machine(this, this | {"cores": 1000}) == f"cores {this['cores']} and 1000"
 
 
 @pytest.mark.usefixtures("with_gpu")

@@ -156,11 +156,3 @@ def test_a_full_disk_is_one_line_that_names_the_file(
 def test_plots_that_cannot_be_written_are_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setattr(benchmarks.measure, "_plots", lambda: _full)
     assert "benchmarks: out: cannot be written (No space left on device)" in refused(LINE, capsys)
-
-
-@pytest.mark.usefixtures("asked")
-def test_logs_that_cannot_be_written_are_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    monkeypatch.setattr(benchmarks.session, "Process", lambda *_: Path("out", "result.json", "logs").mkdir())
-    assert main(MORE) == CANNOT
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("benchmarks: out/result.json/logs: cannot be written (Not a directory)")

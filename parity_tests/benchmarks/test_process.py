@@ -10,6 +10,7 @@ import pytest
 import benchmarks.process
 from benchmarks.case import Case
 from benchmarks.process import Process, VariantFailed
+from parity.errors import NotCheckable
 
 MLP = Case("mlp", steps=3)
 
@@ -54,3 +55,9 @@ def test_a_process_that_does_not_answer_is_ended(tmp_path: Path, monkeypatch: py
         process.ask("start")
     process.close()
     assert not process._process.is_alive()
+
+
+def test_a_log_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "logs").touch()
+    with pytest.raises(NotCheckable, match=r"/logs: cannot be written \((File exists|Not a directory)\): "):
+        Process(MLP, "jax stepped", {}, tmp_path / "logs" / "jax.log")

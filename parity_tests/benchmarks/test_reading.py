@@ -61,6 +61,15 @@ def test_a_result_of_another_shape_is_refused(entry: str, value: Any, told: str,
         read(file)
 
 
+def test_what_is_right_has_a_time_and_what_is_not_has_none(tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    written = copy.deepcopy(OLD)
+    written["cases"][0]["variants"][0]["step_us"] = None
+    file.write_text(json.dumps(written))
+    with pytest.raises(NotCheckable, match="mnist-float32-cpu: torch notebook is right and has no time"):
+        read(file)
+
+
 def test_a_result_is_read_back(tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     file.write_text(json.dumps(OLD))

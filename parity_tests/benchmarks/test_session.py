@@ -18,7 +18,7 @@ from benchmarks.progress import Teller
 from benchmarks.session import Session, in_order
 from benchmarks.store import Store
 from benchmarks.variants import VARIANTS, by_full_name
-from parity_tests.benchmarks.made import FAILED, processes
+from parity_tests.benchmarks.made import DESCRIBED, FAILED, RIGHT, processes
 
 NAMES = ("torch notebook", "torch stepped", "jax stepped", "jax whole_run")
 ENTRIES = (*(Entry(by_full_name(name)) for name in NAMES), Entry(by_full_name("jax whole_run"), twin=True))
@@ -157,6 +157,32 @@ def test_more_rounds_are_added_to_those_that_are_there(tmp_path: Path, monkeypat
     timed(tmp_path, monkeypatch, rounds=3)
     _, asked = timed(tmp_path, monkeypatch, rounds=5)
     assert runs_of(asked, "torch stepped") == WARM_UPS - 1 + 2
+
+
+@pytest.mark.parametrize(
+    ("part", "found"),
+    [("check", RIGHT | {"outcome": "wrong", "reason": "step 1"}), ("describe", DESCRIBED | {"fault": "step 1"})],
+    ids=["check", "describe"],
+)
+def test_what_was_found_wrong_stays_so_when_rounds_are_added(
+    part: str, found: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed(tmp_path, monkeypatch, {("jax stepped", part): found})
+    one, _ = timed(tmp_path, monkeypatch, rounds=5)
+    variants = case_entry(GROUP, one.store, 5, {})["variants"]
+    assert [variant["verdict"] for variant in variants] == ["right", "right", "wrong", "right", "right"]
+    assert variants[2]["reason"] == "step 1"
+
+
+def test_a_process_that_begins_while_somebody_interrupts_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: Asked = []
+    monkeypatch.setattr(benchmarks.session, "Process", processes(asked))
+    one = session(tmp_path)
+    one._kill()
+    one._process(GROUP, ENTRIES[0], "log")
+    assert asked == [("torch notebook", "begins"), ("torch notebook", "killed")]
 
 
 @pytest.mark.parametrize("task", ["start", "run", "describe", "check"])

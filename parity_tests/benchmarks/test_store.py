@@ -91,10 +91,10 @@ def test_a_full_disk_is_one_line_that_names_the_file(tmp_path: Path, monkeypatch
         store.put(1, "begun")
 
 
-def test_an_error_of_no_file_is_no_error_of_writing(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="too many"), writing():
+def test_an_error_that_names_no_file_is_told_of_the_one_that_was_written(tmp_path: Path) -> None:
+    with pytest.raises(NotCheckable, match=r"one: cannot be written \(too many open files\)"), writing(Path("one")):
         raise OSError(errno.EMFILE, "too many open files")
-    with pytest.raises(NotCheckable, match="nowhere/file: cannot be written"), writing():
+    with pytest.raises(NotCheckable, match="nowhere/file: cannot be written"), writing(Path("one")):
         (tmp_path / "nowhere" / "file").touch()
 
 

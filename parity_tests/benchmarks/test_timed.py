@@ -36,6 +36,7 @@ def after_runs(case: Case, name: str, judge_of: Callable[[Case], Any]) -> dict[s
     one = Worker(case, by_full_name(name))
     one.start()
     one.run()
+    one.describe()
     return one.check(judge_of(case))
 
 
@@ -107,6 +108,35 @@ def test_a_mistake_of_the_timed_run_alone_is_seen(
     found = after_runs(case, name, judge_of)
     assert found["outcome"] == "wrong"
     assert found["reason"].startswith(f"the timed run{reason}")
+
+
+def test_a_profiler_that_fails_between_start_and_run_spoils_no_run_that_was_timed(
+    judge_of: Callable[[Case], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a CUDA graph: to place the start anew writes over what the last run left."""
+    make = torch_variants.PREPARE["stepped"]
+
+    def in_place(setup: Any) -> Prepared:
+        made = make(setup)
+        held: list[Any] = []
+
+        def place() -> Any:
+            held.clear()
+            return made.place()
+
+        def run(placed: Any) -> Any:
+            held.extend(made.run(placed))
+            return held
+
+        return Prepared(place, run, lambda done: made.read(tuple(done)))
+
+    def fails(run: Any, device: str) -> int:
+        raise RuntimeError("no CUPTI here")
+
+    plant(monkeypatch, torch_variants, "stepped", in_place)
+    monkeypatch.setattr(torch_machine, "kernels", fails)
+    found = after_runs(MNIST, "torch stepped", judge_of)
+    assert (found["outcome"], found["reason"]) == ("right", "")
 
 
 def only_the_last_trained(make: Make) -> Make:
