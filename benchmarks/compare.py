@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from benchmarks.machine import other_machine as machines_differ
 from benchmarks.noise import IDLE, noise_at
 from benchmarks.plan import Request, groups
+from benchmarks.rows import full_name
 from parity.errors import NotCheckable
 
 WORSE = ("slower", "lost", "missing")
@@ -103,16 +104,14 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any], other_machine: bool 
 def _both(
     old: Mapping[str, Any], earlier: Mapping[str, Any], new: Mapping[str, Any], entry: Mapping[str, Any]
 ) -> _Both:
-    before = {_name(found): found for found in earlier["variants"] if not found["twin"]}
+    before = {full_name(found): found for found in earlier["variants"] if not found["twin"]}
     rows = [
-        (before[_name(found)], found) for found in entry["variants"] if not found["twin"] and _name(found) in before
+        (before[full_name(found)], found)
+        for found in entry["variants"]
+        if not found["twin"] and full_name(found) in before
     ]
     known = [noise for noise in (noise_at(old, earlier), noise_at(new, entry)) if noise is not None]
     return _Both(entry["case"]["name"], entry["case"]["device"], max(known, default=None), rows)
-
-
-def _name(found: Mapping[str, Any]) -> str:
-    return f"{found['framework']} {found['name']}"
 
 
 def _steady(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
@@ -165,7 +164,7 @@ def _changes(case: _Both, drift: _Drift | None) -> list[Change]:
         ratio = is_now / was if was and is_now else None
         beside = ratio / drift.factor if ratio and drift else None
         says = _says(before, now, case.noise, drift)
-        changes.append(Change(case.name, _name(now), was, is_now, ratio, beside, says, now["reason"]))
+        changes.append(Change(case.name, full_name(now), was, is_now, ratio, beside, says, now["reason"]))
     return changes
 
 
@@ -204,7 +203,7 @@ def _missing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
 
 def _rows(document: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
     return {
-        (entry["case"]["name"], _name(found)): found
+        (entry["case"]["name"], full_name(found)): found
         for entry in document["cases"] for found in entry["variants"] if not found["twin"]
     }  # fmt: skip
 

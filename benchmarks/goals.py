@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from benchmarks.case import Case
+from benchmarks.rows import timed_once
 
 Found = Mapping[str, Any]
 
@@ -84,7 +85,7 @@ def _entry(document: Found, case: Case) -> Found | None:
 
 def _variants(document: Found, case: Case) -> list[Found]:
     entry = _entry(document, case)
-    return [] if entry is None else [found for found in entry["variants"] if found["step_us"] and not found["twin"]]
+    return [] if entry is None else timed_once(entry)
 
 
 def _best(variants: list[Found], framework: str | None = None) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.figures import borne, figure, with_interval
 from benchmarks.noise import brackets, is_swept
 from benchmarks.reading import read
+from benchmarks.rows import full_name, timed_once
 
 RESULTS = Path(__file__).parent / "results"
 ROWS = ("torch notebook", "jax nnx_jit")
@@ -41,12 +42,12 @@ def _result(name: str, document: Found) -> str:
 
 def _shown(entry: Found) -> list[Found]:
     """What people write and the fastest of each side, the slowest of them first."""
-    timed = [found for found in entry["variants"] if found["step_us"] and not found["twin"]]
+    timed = timed_once(entry)
     fastest = [
         min(side, key=_step) for framework in ("torch", "jax")
         if (side := [found for found in timed if found["framework"] == framework])
     ]  # fmt: skip
-    shown = [found for found in timed if found in fastest or f"{found['framework']} {found['name']}" in ROWS]
+    shown = [found for found in timed if found in fastest or full_name(found) in ROWS]
     return sorted(shown, key=_step, reverse=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.rows import full_name
 from benchmarks.statistics import beyond, by_round, ratio
 from benchmarks.variants import VARIANTS
 
@@ -16,13 +17,13 @@ Found = Mapping[str, Any]
 
 def in_order(found: Sequence[Found]) -> list[Found]:
     """Variants in the order of the table of variants; behind them what an older result has and the table no more."""
-    return sorted(found, key=lambda one: PLACES.get(_name(one), len(PLACES)))
+    return sorted(found, key=lambda one: PLACES.get(full_name(one), len(PLACES)))
 
 
 def predecessor(one: Found, timed: Sequence[Found]) -> Found | None:
     """The nearest variant that this one adds to, of those that were timed; None where there is none."""
-    known = {_name(found): found for found in timed}
-    name = AFTER.get(_name(one))
+    known = {full_name(found): found for found in timed}
+    name = AFTER.get(full_name(one))
     while name and name not in known:
         name = AFTER.get(name)
     return known[name] if name else None
@@ -37,7 +38,3 @@ def saved(one: Found, before: Found, noise: float | None) -> float | None:
     if noise is None or told is None:
         return None
     return 1 - 1 / told.median if told.median > 1 and beyond(told, noise) else None
-
-
-def _name(found: Found) -> str:
-    return f"{found['framework']} {found['name']}"

@@ -18,6 +18,7 @@ from benchmarks.figures import borne
 from benchmarks.figures import figure as shown
 from benchmarks.levers import in_order, predecessor, saved
 from benchmarks.noise import brackets, is_swept, noise_at, other_work
+from benchmarks.rows import timed_once
 
 # One dark, solid and full, the other light, dashed and hollow: that is left of them in grey.
 COLORS = {"torch": "#8c2d04", "jax": "#5aa9f0"}
@@ -40,7 +41,7 @@ def plots(document: Document, folder: Path) -> list[Path]:
     for entry in document["cases"]:
         case = entry["case"]
         if case["seeds"] == 1 and not is_swept(case):
-            files += _drawn(folder / f"levers-{case['name']}", levers, document, entry, rows=len(_timed(entry)))
+            files += _drawn(folder / f"levers-{case['name']}", levers, document, entry, rows=len(timed_once(entry)))
             files += _drawn(folder / f"startup-{case['name']}", startup, document, entry)
     for precision in dict.fromkeys(entry["case"]["precision"] for entry in document["cases"]):
         for size in USUAL:
@@ -74,13 +75,9 @@ def _measured(document: Document) -> str:
     return f"{told}; other work was running" if other_work(document) else told
 
 
-def _timed(entry: Found) -> list[Found]:
-    return [found for found in entry["variants"] if found["step_us"] and not found["twin"]]
-
-
 def levers(axes: Axes, document: Document, entry: Found) -> bool:
     """A bar for each variant, and pale what it saved of the one that it adds to, where that is beyond the noise."""
-    found = in_order(_timed(entry))
+    found = in_order(timed_once(entry))
     if not found:
         return False
     noise = noise_at(document, entry)
@@ -117,7 +114,7 @@ def _bar(axes: Axes, place: int, one: Found, before: Found | None, noise: float 
 
 def startup(axes: Axes, document: Document, entry: Found) -> bool:
     """Seconds from the start of a process with empty caches, against the steps taken."""
-    found = [one for one in _timed(entry) if one["name"] in STARTED and one["startup"]["cold"]]
+    found = [one for one in timed_once(entry) if one["name"] in STARTED and one["startup"]["cold"]]
     if not found:
         return False
     first = entry["case"]["steps"]
@@ -161,7 +158,7 @@ def seeds(axes: Axes, document: Document, precision: str) -> bool:
     for framework in NAMES:
         alone = [
             one for entry in cases if entry["case"]["seeds"] == 1
-            for one in _timed(entry) if one["framework"] == framework
+            for one in timed_once(entry) if one["framework"] == framework
         ]  # fmt: skip
         if alone:
             _one_seed(axes, min(alone, key=lambda one: one["step_us"]["median"]), most)
@@ -185,7 +182,7 @@ def _lines(axes: Axes, entries: list[Found], size: str, value: Callable[[Found],
     points: dict[str, list[tuple[float, float]]] = {}
     shown_as: dict[str, Found] = {}
     for entry in entries:
-        for found in _timed(entry):
+        for found in timed_once(entry):
             points.setdefault(_label(found), []).append((entry["case"][size], value(found)))
             shown_as[_label(found)] = found
     kept = {label: sorted(line) for label, line in points.items() if len(line) > 1}

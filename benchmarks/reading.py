@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.document import SCHEMA_VERSION
+from benchmarks.rows import full_name
 from parity.errors import NotCheckable
 
 _IS: Mapping[str, Callable[[Any], bool]] = {
@@ -90,5 +91,5 @@ def _untimed(found: Mapping[str, Any]) -> str:
         for one in entry["variants"]:
             if (one["verdict"] == "right") != (one["step_us"] is not None):
                 time = "a time" if one["step_us"] else "no time"
-                return f"{entry['case']['name']}: {one['framework']} {one['name']} is {one['verdict']} and has {time}"
+                return f"{entry['case']['name']}: {full_name(one)} is {one['verdict']} and has {time}"
     return ""

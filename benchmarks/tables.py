@@ -14,6 +14,7 @@ from benchmarks.compare import WORSE, Comparison
 from benchmarks.figures import NONE, borne, figure, with_interval
 from benchmarks.goals import Goal, goals
 from benchmarks.noise import brackets, is_interval, is_swept, noise_at, other_work
+from benchmarks.rows import full_name, timed_once
 
 STYLES = {"right": "green", "wrong": "bold red", "inconclusive": "bold yellow", "failed": "bold red", "not run": "dim"}
 
@@ -77,9 +78,7 @@ def _variants(entry: Mapping[str, Any], notebook_us: float | None, bracketed: st
         "verdict",
     )
     rows = [_variant(found, notebook_us) for found in entry["variants"] if not found["twin"]]
-    reasons = [
-        f"{found['framework']} {found['name']}: {found['reason']}" for found in entry["variants"] if found["reason"]
-    ]
+    reasons = [f"{full_name(found)}: {found['reason']}" for found in entry["variants"] if found["reason"]]
     seeds = [_of_seeds(entry["case"]["seeds"], notebook_us)] if entry["case"]["seeds"] > 1 else []
     return Rows(entry["case"]["name"], columns, rows, [bracketed, *_reached(entry), *seeds, *reasons])
 
@@ -98,7 +97,7 @@ def _reached(entry: Mapping[str, Any]) -> list[str]:
     if timed and entry["work"]["flop"]:
         best = min(timed, key=lambda found: found["step_us"]["median"])
         share = entry["work"]["flop"] / (1e-6 * best["step_us"]["median"]) / ceilings["flop_s"]
-        told.append(f"the fastest, {best['framework']} {best['name']}, reaches {share:.0%} of that product")
+        told.append(f"the fastest, {full_name(best)}, reaches {share:.0%} of that product")
     return told
 
 
@@ -165,10 +164,7 @@ def _pairs(entry: Mapping[str, Any], bracketed: str) -> Rows:
         [pair["first"], pair["second"], with_interval(pair["ratio"]), _said(pair["differs"], pair["ratio"]["median"])]
         for pair in entry["pairs"]
     ]
-    rows += [
-        [f"{twin['framework']} {twin['name']}", "itself, once more", with_interval(twin["ratio"]), "noise"]
-        for twin in entry["twins"]
-    ]
+    rows += [[full_name(twin), "itself, once more", with_interval(twin["ratio"]), "noise"] for twin in entry["twins"]]
     return Rows(f"{entry['case']['name']}: pairs", ("first", "second", "first / second", "says"), rows, (bracketed,))
 
 
@@ -182,17 +178,12 @@ def _said(differs: bool | None, median: float) -> str:
 
 def _sizes(document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], steps_of_run: int) -> Rows:
     names = dict.fromkeys(
-        f"{found['framework']} {found['name']}"
-        for entry in entries for found in entry["variants"] if not found["twin"] and found["step_us"]
+        full_name(found) for entry in entries for found in timed_once(entry)
     )  # fmt: skip
     rows = []
     for entry in entries:
-        steps = {
-            f"{found['framework']} {found['name']}": found["step_us"]
-            for found in entry["variants"]
-            if not found["twin"]
-        }
-        medians = {name: steps[name]["median"] for name in names if steps.get(name)}
+        steps = {full_name(found): found["step_us"] for found in timed_once(entry)}
+        medians = {name: steps[name]["median"] for name in names if name in steps}
         cells = [figure(medians.get(name), borne(steps.get(name))) for name in names]
         case = entry["case"]
         fastest = _fastest(medians, noise_at(document, entry))
