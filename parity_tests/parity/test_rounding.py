@@ -100,6 +100,12 @@ def test_bfloat16_is_held_as_both_frameworks_round_to_it(array: np.ndarray) -> N
     assert np.array_equal(found[normal], rounds[normal], equal_nan=True)
 
 
+def test_what_lies_halfway_between_two_of_bfloat16s_numbers_becomes_the_even_one() -> None:
+    halfway = np.float32([1 + 2.0**-8, 1 + 3 * 2.0**-8, -1 - 2.0**-8])
+    assert held(halfway, "bfloat16").tolist() == [1, 1 + 2.0**-6, -1]
+    assert held(np.nextafter(halfway, np.float32(4)), "bfloat16").tolist() == [1 + 2.0**-7, 1 + 2.0**-6, -1]
+
+
 def test_what_bfloat16_does_not_hold_is_told_from_what_it_does() -> None:
     whole = np.array([0.0, -0.0, 1.0, 3.140625, 2.0**-130, np.inf, np.nan], np.float32)
     assert holds_bfloat16(whole)

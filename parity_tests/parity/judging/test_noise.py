@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
 from parity.judging.difference import scales
 from parity.judging.factors import NOISE_DRAWS
@@ -51,9 +52,18 @@ def test_it_grows_along_the_run_and_whole_numbers_have_none() -> None:
     drawn = noise([])
     drawn.draw()
     found = [drawn.of(Key("trajectory", step, "w")) for step in range(4)]
-    assert found == sorted(found)
     assert found[3] == 8 * found[0] > 0
     assert drawn.of(Key("trajectory", 3, "step")) == 0
+
+
+def test_two_runs_that_come_nearer_again_have_no_less_noise_for_it() -> None:
+    drifts = iter((1e-9, 4e-9, 2e-9, 0.0))
+    base, again = run({"w": np.ones(3)}), run({"w": np.ones(3)})
+    for step in range(4):
+        again.add("trajectory", step, {"w": np.full(3, 1 + next(drifts))})
+    drawn = Noise(base, lambda _: again, scales([base]), seed=0)
+    drawn.draw()
+    assert [drawn.of(Key("trajectory", step, "w")) for step in range(4)] == pytest.approx([1e-9, 4e-9, 4e-9, 4e-9])
 
 
 def test_an_undisturbed_repeat_that_differs_is_noise_too() -> None:
