@@ -33,7 +33,7 @@ slow: $(test_stamp)  ## the tests that take longer: ports, goldens, benchmarks (
 proof: $(test_stamp)  ## all planted mistakes, seeds and loops; writes the tables that the docs show
 	$(pytest) -m proof
 	$(bin)/python -m parity_tests.proof
-	$(bin)/python -m parity_tests.optimizers
+	$(bin)/python -m parity_tests.optimizers_page
 
 bench: $(test_stamp) $(if $(shell command -v nvidia-smi),$(gpu_stamp))  ## time the variants of both frameworks (BENCH=--quick: only the main ones)
 	$(bin)/python -m benchmarks $(BENCH)

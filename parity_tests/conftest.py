@@ -83,7 +83,7 @@ SLOW = (
     "parity/test_port_document.py",
     "ports/test_functions.py",
     "ports/test_together.py",
-    "ports/test_twins.py",
+    "ports/test_counterparts.py",
 )
 """Files and folders, from here, of which `make test` runs nothing but what `QUICK` names: they show at length what
 others show in small."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -46,7 +47,29 @@ def test_the_measured_scores_are_what_the_seeds_print_and_agree() -> None:
     assert re.search(r"^AGREE: equivalent scores in PyTorch and in JAX: mnist \(\d+ s\)$", rest, re.MULTILINE)
 
 
-def test_every_linked_file_is_there() -> None:
-    targets = re.findall(r"\]\(([^)#:]+)\)", README.read_text())
-    assert targets
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+def test_as_many_layers_agree_as_it_says() -> None:
+    rows = re.findall(r"^\| (\w+)[^|]* \| agree \|", (ROOT / "docs" / "layers.md").read_text(), re.MULTILINE)
+    said = f"{len(rows)} configurations of {len(set(rows))} layers, poolings, activations and losses of torch"
+    for page in ("README.md", "CHANGELOG.md"):
+        assert said in " ".join((ROOT / page).read_text().split()), page
+
+
+def linked(page: Path) -> list[str]:
+    """The files of this repository that a page links to."""
+    # What stands in backticks is code.
+    return re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", re.sub(r"`[^`\n]*`", "", page.read_text()))
+
+
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "data/README.md", "docs/*.md"]
+
+
+@pytest.mark.parametrize("pattern", PAGES)
+def test_every_linked_file_is_there(pattern: str) -> None:
+    pages = sorted(ROOT.glob(pattern))
+    assert pages
+    assert [f"{page.name}: {to}" for page in pages for to in linked(page) if not (page.parent / to).exists()] == []
+
+
+def test_links_are_found_with_and_without_a_heading(tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text("[a](a.md), [b](docs/b.md#part), [c](#here), [d](https://d.org), `x[0](y)`\n")
+    assert linked(tmp_path / "page.md") == ["a.md", "docs/b.md"]

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from parity_tests.ports.twins import BatchNorm
+from parity_tests.ports.counterparts import BatchNorm
 
 FEATURES, HIDDEN, CLASSES = 5, 6, 3
 

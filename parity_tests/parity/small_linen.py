@@ -8,7 +8,7 @@ import optax
 from flax import linen as nn
 
 from parity_tests.parity.small_torch import CLASSES, HIDDEN
-from parity_tests.ports.linen_twins import BatchNorm
+from parity_tests.ports.linen_counterparts import BatchNorm
 
 
 class Small(nn.Module):

@@ -21,7 +21,7 @@ from parity_tests.parity import small_linen
 from parity_tests.parity.small_linen import Small
 from parity_tests.parity.small_torch import CLASSES
 from parity_tests.parity.test_check_modules import expect_names_of_torch, first_of
-from parity_tests.ports.linen_twins import BatchNorm
+from parity_tests.ports.linen_counterparts import BatchNorm
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

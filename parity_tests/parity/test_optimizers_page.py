@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from parity_tests.optimizers import PAGE, formulas, rates, refused
+from parity_tests.optimizers_page import PAGE, formulas, rates, refused
 from parity_tests.parity.optimizers.cases import CASES
 from parity_tests.parity.optimizers.changes import CHANGES
 from parity_tests.parity.optimizers.stock import STOCK
@@ -14,11 +14,11 @@ from parity_tests.parity.optimizers.stock import STOCK
 def test_the_page_tells_every_formula_schedule_refusal_and_row() -> None:
     page = PAGE.read_text()
     for table in (formulas(), rates(), refused()):
-        assert table in page, "run python -m parity_tests.optimizers"
+        assert table in page, "run python -m parity_tests.optimizers_page"
     for name in (case.name for case in (*CASES, *(stock.case for stock in STOCK))):
-        assert f"\n| {name} | " in page, "run python -m parity_tests.optimizers"
+        assert f"\n| {name} | " in page, "run python -m parity_tests.optimizers_page"
     for change in CHANGES:
-        assert f"\n| {change.case} | `{change.option}` | " in page, "run python -m parity_tests.optimizers"
+        assert f"\n| {change.case} | `{change.option}` | " in page, "run python -m parity_tests.optimizers_page"
 
 
 def test_its_code_runs_and_carries_the_state_over() -> None:

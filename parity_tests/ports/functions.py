@@ -1,4 +1,4 @@
-"""The table of functions: each activation and each loss of torch beside its twin."""
+"""The table of functions: each activation and each loss of torch beside its counterpart."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def _cross_entropies(reduction: str) -> Iterator[LayerCase]:
             yield LayerCase(
                 f"{name}, {reduction}{', of images' if axes else ''}",
                 partial(_weighted, kind, weight, rest),
-                function(of_jax) if weight is None else partial(_weighted_twin, of_jax, weight),
+                function(of_jax) if weight is None else partial(_weighted_counterpart, of_jax, weight),
                 _labels(axes, ignored="ignore_index" in options),
                 missing=_missing(options, reduction),
             )
@@ -145,7 +145,7 @@ def _weighted(kind: Any, weight: tuple[float, ...] | None, options: dict[str, An
     return loss
 
 
-def _weighted_twin(loss: Jax, weight: tuple[float, ...], rngs: nnx.Rngs) -> nnx.Module:
+def _weighted_counterpart(loss: Jax, weight: tuple[float, ...], rngs: nnx.Rngs) -> nnx.Module:
     return Weighted(loss, weight)
 
 
@@ -175,7 +175,7 @@ def _other_losses(reduction: str) -> Iterator[LayerCase]:
     yield LayerCase(
         f"BCEWithLogitsLoss, weights, {reduction}",
         lambda: nn.BCEWithLogitsLoss(pos_weight=torch.tensor(WEIGHT), **how),
-        partial(_weighted_twin, partial(losses.binary_cross_entropy_with_logits, **how), WEIGHT),
+        partial(_weighted_counterpart, partial(losses.binary_cross_entropy_with_logits, **how), WEIGHT),
         _binary,
         missing="Optax: no pos_weight",
     )

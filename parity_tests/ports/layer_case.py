@@ -1,4 +1,4 @@
-"""A layer of torch beside its twin, and what goes into both."""
+"""A layer of torch beside its counterpart, and what goes into both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Draw = Callable[[np.random.Generator, int, int], tuple[Array, ...]]
 
 
 class LayerCase(NamedTuple):
-    """A layer and its twin, both with parameters to be replaced by drawn ones.
+    """A layer and its counterpart, both with parameters to be replaced by drawn ones.
 
     `draw` gives the inputs of both, for a batch size and for a size that its axes have or nearly have. Floating inputs
     of more than two axes have their channels on axis 1, and on the JAX side behind, where `channels_last`. `missing` is

@@ -1,4 +1,4 @@
-"""The table of layers: each layer of torch that has parameters, alone beside its twin."""
+"""The table of layers: each layer of torch that has parameters, alone beside its counterpart."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from flax import nnx
 from torch import Tensor, nn
 
-from parity_tests.ports import twins
+from parity_tests.ports import counterparts
 from parity_tests.ports.layer_case import Array, LayerCase, channels, features, sequence, tokens
 
 AXES = (1, 2, 3)
@@ -90,7 +90,7 @@ def _batch_norm(axes: int) -> LayerCase:
     return LayerCase(
         f"BatchNorm{axes or 1}d{'' if axes else ', no axes'}",
         lambda: getattr(nn, f"BatchNorm{axes or 1}d")(5),
-        lambda rngs: twins.BatchNorm(5, rngs=rngs),
+        lambda rngs: counterparts.BatchNorm(5, rngs=rngs),
         draw,
         channels_last=True,
         missing="the unbiased running variance (2e-3 off at 64 values); momentum counts the other way; a fast variance "
@@ -111,7 +111,7 @@ class CastingRMSNorm(nn.Module):
         return self.weight * normed.to(x.dtype)
 
 
-class CastingRMSNormTwin(nnx.Module):
+class CastingRMSNormCounterpart(nnx.Module):
     """The same in JAX."""
 
     def __init__(self, features: int, *, rngs: nnx.Rngs) -> None:
@@ -137,11 +137,13 @@ class SelfAttention(nn.Module):
         return output
 
 
-class SelfAttentionTwin(nnx.Module):
+class SelfAttentionCounterpart(nnx.Module):
     """The same in Flax."""
 
     def __init__(self, rngs: nnx.Rngs) -> None:
-        self.attention = nnx.MultiHeadAttention(2, 8, decode=False, attention_fn=twins.dot_product_attention, rngs=rngs)
+        self.attention = nnx.MultiHeadAttention(
+            2, 8, decode=False, attention_fn=counterparts.dot_product_attention, rngs=rngs
+        )
 
     def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         output: jax.Array = self.attention(x, mask=None if mask is None else mask[:, None])
@@ -172,10 +174,10 @@ class LastAndAll(nn.Module):
         return (outputs, *(state[0] for state in (last if isinstance(last, tuple) else (last,))))
 
 
-class LastAndAllTwin(nnx.Module):
+class LastAndAllCounterpart(nnx.Module):
     """The same in Flax."""
 
-    def __init__(self, rnn: twins.LSTM | twins.GRU) -> None:
+    def __init__(self, rnn: counterparts.LSTM | counterparts.GRU) -> None:
         self.rnn = rnn
 
     def __call__(self, x: jax.Array) -> tuple[jax.Array, ...]:
@@ -226,38 +228,38 @@ LAYERS: tuple[LayerCase, ...] = (
     LayerCase(
         "RMSNorm that casts to float32",
         lambda: CastingRMSNorm(6),
-        lambda rngs: CastingRMSNormTwin(6, rngs=rngs),
+        lambda rngs: CastingRMSNormCounterpart(6, rngs=rngs),
         sequence(6),
         float32_inside=True,
     ),
     LayerCase(
         "Embedding",
         lambda: nn.Embedding(7, 5),
-        lambda rngs: twins.Embed(7, 5, rngs=rngs),
+        lambda rngs: counterparts.Embed(7, 5, rngs=rngs),
         tokens(7),
         missing="casts to the dtype in which it was made; no max_norm, no scale_grad_by_freq",
     ),
     LayerCase(
         "Embedding with padding index",
         lambda: nn.Embedding(7, 5, padding_idx=2),
-        lambda rngs: twins.Embed(7, 5, padding_idx=2, rngs=rngs),
+        lambda rngs: counterparts.Embed(7, 5, padding_idx=2, rngs=rngs),
         tokens(7),
         missing="no padding index; casts to the dtype in which it was made",
     ),
-    LayerCase("MultiheadAttention", SelfAttention, SelfAttentionTwin, sequence(8), missing=ATTENTION),
-    LayerCase("MultiheadAttention, causal", SelfAttention, SelfAttentionTwin, _causal, missing=ATTENTION),
-    LayerCase("MultiheadAttention, padded", SelfAttention, SelfAttentionTwin, _padded, missing=ATTENTION),
+    LayerCase("MultiheadAttention", SelfAttention, SelfAttentionCounterpart, sequence(8), missing=ATTENTION),
+    LayerCase("MultiheadAttention, causal", SelfAttention, SelfAttentionCounterpart, _causal, missing=ATTENTION),
+    LayerCase("MultiheadAttention, padded", SelfAttention, SelfAttentionCounterpart, _padded, missing=ATTENTION),
     LayerCase(
         "LSTM",
         lambda: LastAndAll(nn.LSTM(3, 4, batch_first=True)),
-        lambda rngs: LastAndAllTwin(twins.LSTM(3, 4, rngs=rngs)),
+        lambda rngs: LastAndAllCounterpart(counterparts.LSTM(3, 4, rngs=rngs)),
         sequence(3),
         missing=RECURRENT,
     ),
     LayerCase(
         "GRU",
         lambda: LastAndAll(nn.GRU(3, 4, batch_first=True)),
-        lambda rngs: LastAndAllTwin(twins.GRU(3, 4, rngs=rngs)),
+        lambda rngs: LastAndAllCounterpart(counterparts.GRU(3, 4, rngs=rngs)),
         sequence(3),
         missing=RECURRENT,
     ),

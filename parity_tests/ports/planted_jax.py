@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from parity_tests.ports import twins
+from parity_tests.ports import counterparts
 
 Change = Callable[[Any], None]
 """Changes a module that was built."""
@@ -55,21 +55,21 @@ def replaced(path: str, made: Callable[[], Any]) -> Change:
     return lambda built: setattr(_at(built, around), name, made())
 
 
-class EvaluatingNorm(twins.BatchNorm):
+class EvaluatingNorm(counterparts.BatchNorm):
     """Takes its running statistics in training too."""
 
     def __call__(self, x: jax.Array, use_running_average: bool | None = None) -> jax.Array:  # type: ignore[override]
         return super().__call__(x, use_running_average=True)
 
 
-class TrainingNorm(twins.BatchNorm):
+class TrainingNorm(counterparts.BatchNorm):
     """Takes the batch's statistics in evaluation too."""
 
     def __call__(self, x: jax.Array, use_running_average: bool | None = None) -> jax.Array:  # type: ignore[override]
         return super().__call__(x, use_running_average=False)
 
 
-class Float32Norm(twins.BatchNorm):
+class Float32Norm(counterparts.BatchNorm):
     """Gives what float32 can hold of its output."""
 
     def __call__(self, x: jax.Array, use_running_average: bool | None = None) -> jax.Array:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""The table of pooling: each way of torch beside its twin."""
+"""The table of pooling: each way of torch beside its counterpart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import jax.numpy as jnp
 from torch import nn
 
-from parity_tests.ports import twins
+from parity_tests.ports import counterparts
 from parity_tests.ports.layer_case import LayerCase, channels, function
 
 
@@ -26,7 +26,7 @@ def _pools_of(axes: int, title: str, window: int, stride: int, padding: int, cei
     yield LayerCase(
         f"MaxPool{axes}d, {how}",
         lambda: getattr(nn, f"MaxPool{axes}d")(window, stride, padding, ceil_mode=ceil_mode),
-        lambda rngs: twins.MaxPool((window,) * axes, stride, padding, ceil_mode=ceil_mode),
+        lambda rngs: counterparts.MaxPool((window,) * axes, stride, padding, ceil_mode=ceil_mode),
         channels(3, axes),
         channels_last=True,
         missing="no ceil_mode, no dilation, no indices of the maxima",
@@ -37,7 +37,7 @@ def _pools_of(axes: int, title: str, window: int, stride: int, padding: int, cei
             lambda counted=counted: getattr(nn, f"AvgPool{axes}d")(  # type: ignore[misc]
                 window, stride, padding, ceil_mode=ceil_mode, count_include_pad=counted
             ),
-            lambda rngs, counted=counted: twins.AvgPool(  # type: ignore[misc]
+            lambda rngs, counted=counted: counterparts.AvgPool(  # type: ignore[misc]
                 (window,) * axes, stride, padding, ceil_mode=ceil_mode, count_include_pad=counted
             ),
             channels(3, axes),

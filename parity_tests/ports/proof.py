@@ -111,11 +111,11 @@ def _lowered() -> str:
 
 
 PAGE_TEXT = """\
-# Layers of torch beside their twins
+# Layers of torch beside their counterparts
 
 Written by `make proof`. Do not edit.
 
-## Each alone beside its twin
+## Each alone beside its counterpart
 
 Differences and distances are relative to the tensor's scale: in float64 between the two sides, forward (in training and
 in evaluation mode), backward (at parameters and inputs) and state (parameters, statistics and momentum after every
@@ -130,7 +130,7 @@ Red in float64, since a side computes something in float32 whatever its dtype: {
 
 ## Where Flax has no equal of a torch layer
 
-The twins in `parity_tests/ports` stand for what is missing here.
+The counterparts in `parity_tests/ports` stand for what is missing here.
 
 {lacking}
 """

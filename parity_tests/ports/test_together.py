@@ -1,4 +1,4 @@
-"""Each layer, pooling, activation and loss agrees with its twin in every stage; a wrong twin is found at its name."""
+"""Each layer, pooling, activation and loss agrees with its counterpart in every stage; a wrong one is found by name."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from flax import nnx
 from parity import check
 from parity.recording import STAGES
 from parity.verdict import Comparison, Verdict
-from parity_tests.ports import losses, twins
+from parity_tests.ports import counterparts, losses
 from parity_tests.ports.functions import FUNCTIONS
 from parity_tests.ports.layer_case import LayerCase, function
-from parity_tests.ports.layers import LAYERS, LastAndAllTwin, SelfAttentionTwin
+from parity_tests.ports.layers import LAYERS, LastAndAllCounterpart, SelfAttentionCounterpart
 from parity_tests.ports.pools import POOLS
 from parity_tests.ports.proof import hand_in_layers
 from parity_tests.ports.together import SIZES, case_of, outputs_of, pair_of, slug
@@ -45,14 +45,14 @@ def expect_agreement(verdict: Verdict, cases: Sequence[LayerCase]) -> None:
         assert {(case.name, stage) for case in cases for stage in STAGES if stage != "loss"} <= compared
 
 
-def test_the_layers_that_matter_most_agree_with_their_twins() -> None:
+def test_the_layers_that_matter_most_agree_with_their_counterparts() -> None:
     cases = [CASES[name] for name in BASIC]
     expect_agreement(check(pair_of(cases, SIZES[:2])), cases)
 
 
 @pytest.mark.proof
 @pytest.mark.parametrize("table", TABLES)
-def test_every_layer_agrees_with_its_twin(table: str) -> None:
+def test_every_layer_agrees_with_its_counterpart(table: str) -> None:
     cases = [case for case in TABLES[table] if not case.float32_inside]
     verdict = check(pair_of(cases))
     hand_in_layers(table, cases, verdict)
@@ -80,7 +80,7 @@ def test_no_two_cases_have_one_name() -> None:
     assert len({slug(case) for case in CASES.values()}) == sum(map(len, TABLES.values()))
 
 
-# Wrong twins
+# Wrong counterparts
 
 
 class OtherGroups(nnx.Conv):
@@ -97,15 +97,15 @@ class OtherGates(nnx.Linear):
         return jnp.roll(super().__call__(inputs, out_sharding), 4, axis=-1)
 
 
-class NoMask(SelfAttentionTwin):
+class NoMask(SelfAttentionCounterpart):
     def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         return super().__call__(x)
 
 
 def other_gates(rngs: nnx.Rngs) -> nnx.Module:
-    rnn = twins.LSTM(3, 4, rngs=rngs)
+    rnn = counterparts.LSTM(3, 4, rngs=rngs)
     rnn.dense_i = OtherGates(3, 16, rngs=rngs)
-    return LastAndAllTwin(rnn)
+    return LastAndAllCounterpart(rnn)
 
 
 def stock_batch_norm(rngs: nnx.Rngs) -> nnx.Module:
@@ -128,18 +128,19 @@ WRONG: dict[str, tuple[str, Callable[[nnx.Rngs], nnx.Module], str, str]] = {
     ),
     "gate order": ("LSTM", other_gates, "forward", ".output"),
     "momentum": (
-        "BatchNorm2d", lambda rngs: twins.BatchNorm(5, momentum=0.9, rngs=rngs), "update", ".layer.running_mean",
+        "BatchNorm2d", lambda rngs: counterparts.BatchNorm(5, momentum=0.9, rngs=rngs), "update", ".layer.running_mean",
     ),
     "biased variance": ("BatchNorm1d", stock_batch_norm, "update", ".layer.running_var"),
     "padding index": (
-        "Embedding with padding index", lambda rngs: twins.Embed(7, 5, rngs=rngs), "backward", ".layer.weight",
+        "Embedding with padding index", lambda rngs: counterparts.Embed(7, 5, rngs=rngs), "backward", ".layer.weight",
     ),
     "mask": ("MultiheadAttention, causal", NoMask, "forward", ".layer.attention.output"),
     "ceil mode": (
-        "MaxPool2d, 3 by 2 with padding, ceil mode", lambda rngs: twins.MaxPool((3, 3), 2, 1), "forward", ".output",
+        "MaxPool2d, 3 by 2 with padding, ceil mode", lambda rngs: counterparts.MaxPool((3, 3), 2, 1),
+        "forward", ".output",
     ),
     "padding counted": (
-        "AvgPool2d, 3 by 2 with padding, padding not counted", lambda rngs: twins.AvgPool((3, 3), 2, 1),
+        "AvgPool2d, 3 by 2 with padding, padding not counted", lambda rngs: counterparts.AvgPool((3, 3), 2, 1),
         "forward", ".output",
     ),
     "tanh form": ("GELU", function(nnx.gelu), "forward", ".output"),
@@ -161,16 +162,16 @@ def differing(verdict: Verdict, cases: Sequence[LayerCase]) -> dict[str, Compari
 def planted() -> dict[str, Comparison]:
     """All mistakes at once, each in a case of its own, among cases that are right."""
     right = [CASES[name] for name in ("Linear", "RMSNorm", "PReLU")]
-    cases = [*right, *(CASES[name]._replace(jax=twin) for name, twin, _, _ in WRONG.values())]
+    cases = [*right, *(CASES[name]._replace(jax=counterpart) for name, counterpart, _, _ in WRONG.values())]
     return differing(check(pair_of(cases, SIZES[:1]), dtypes=("float64",)), cases)
 
 
 @pytest.mark.parametrize("mistake", WRONG)
-def test_a_wrong_twin_is_found_at_its_name_and_stage(mistake: str) -> None:
+def test_a_wrong_counterpart_is_found_at_its_name_and_stage(mistake: str) -> None:
     name, _, stage, tensor = WRONG[mistake]
     key = planted()[name].key
     assert (key.stage, key.step, key.tensor) == (stage, 0, slug(CASES[name]) + tensor)
 
 
-def test_nothing_else_differs_beside_wrong_twins() -> None:
+def test_nothing_else_differs_beside_wrong_counterparts() -> None:
     assert planted().keys() - {""} == {name for name, *_ in WRONG.values()}

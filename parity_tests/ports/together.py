@@ -1,4 +1,4 @@
-"""Many layers side by side in one pair, so that one check compares each alone beside its twin.
+"""Many layers side by side in one pair, so that one check compares each alone beside its counterpart.
 
 Each stands behind a parameter of its own, a gain, and so is a layer that the engine sees also where it has no other
 parameter. No case sees another: a mistake in one shows in that one, and in the loss, which is the sum of all.
@@ -52,7 +52,9 @@ def pair_of(cases: Sequence[LayerCase], sizes: Sequence[Sizes] = SIZES) -> Pair:
             model=partial(Together, cases), loss=loss, optimizer=partial(torch.optim.SGD, lr=0.01, momentum=0.9)
         ),
         jax=dict(
-            model=partial(TogetherTwin, cases), loss=loss_of_twins, optimizer=partial(optax.sgd, 0.01, momentum=0.9)
+            model=partial(TogetherCounterpart, cases),
+            loss=loss_of_counterparts,
+            optimizer=partial(optax.sgd, 0.01, momentum=0.9),
         ),
         parameters=partial(drawn, cases),
         batches=batches,
@@ -142,8 +144,8 @@ def _weighed(output: Tensor) -> Tensor:
     return torch.log1p((torch.from_numpy(share(tuple(output.shape))).to(output) * output**2).mean())
 
 
-class AloneTwin(nnx.Module):
-    """The twin of `Alone`. It takes and gives torch's layout."""
+class AloneCounterpart(nnx.Module):
+    """The counterpart of `Alone`. It takes and gives torch's layout."""
 
     def __init__(self, case: LayerCase, rngs: nnx.Rngs) -> None:
         self.gain = nnx.Param(jnp.ones(()))
@@ -162,19 +164,19 @@ class AloneTwin(nnx.Module):
         return jnp.moveaxis(x, source, destination) if self.channels_last and x.ndim > 2 else x
 
 
-class TogetherTwin(nnx.Module):
-    """The twins of all cases."""
+class TogetherCounterpart(nnx.Module):
+    """The counterparts of all cases."""
 
     def __init__(self, cases: Sequence[LayerCase], rngs: nnx.Rngs) -> None:
         self.names = tuple(slug(case) for case in cases)
         for case in cases:
-            setattr(self, slug(case), AloneTwin(case, rngs))
+            setattr(self, slug(case), AloneCounterpart(case, rngs))
 
     def __call__(self, inputs: Inputs) -> list[jax.Array]:
         return [output for name in self.names for output in getattr(self, name)(*inputs[name])]
 
 
-def loss_of_twins(model: TogetherTwin, batch: Inputs) -> jax.Array:
+def loss_of_counterparts(model: TogetherCounterpart, batch: Inputs) -> jax.Array:
     """As `loss`."""
     means = [jnp.mean(jnp.asarray(share(output.shape), output.dtype) * output**2) for output in model(batch)]
     return jnp.sum(jnp.log1p(jnp.stack(means)))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from parity_tests.ports.twins import BatchNorm
+from parity_tests.ports.counterparts import BatchNorm
 
 _max_pool = partial(nnx.max_pool, window_shape=(2, 2), strides=(2, 2))
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from parity_tests.ports.linen_twins import BatchNorm
+from parity_tests.ports.linen_counterparts import BatchNorm
 
 _max_pool = partial(nn.max_pool, window_shape=(2, 2), strides=(2, 2))
 

@@ -10,6 +10,7 @@ from flax import nnx
 from parity_tests.ports.anywhere import Port, adam, images, losses_and_data
 from parity_tests.ports.convnet import in_jax, in_torch
 from parity_tests.ports.convnet.in_jax import Net
+from parity_tests.ports.counterparts import AvgPool, BatchNorm, MaxPool
 from parity_tests.ports.planted import Mistake, Plant, drawn, mapped, parts
 from parity_tests.ports.planted_jax import (
     Change,
@@ -27,7 +28,6 @@ from parity_tests.ports.planted_jax import (
 from parity_tests.ports.planted_torch import gives
 from parity_tests.ports.planted_torch import have as torch_have
 from parity_tests.ports.planted_torch import model as torch_model
-from parity_tests.ports.twins import AvgPool, BatchNorm, MaxPool
 
 
 class Parted(Net):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from parity_tests.ports.twins import Embed, dot_product_attention
+from parity_tests.ports.counterparts import Embed, dot_product_attention
 
 VOCABULARY, CONTEXT, BLOCKS, WIDTH, HEADS, DROPOUT = 65, 16, 2, 32, 4, 0.1
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from parity_tests.ports.twins import GRU, LSTM, Embed
+from parity_tests.ports.counterparts import GRU, LSTM, Embed
 
 TOKENS, WIDTH, FEATURES, CLASSES = 20, 8, 12, 4
 

@@ -13,6 +13,7 @@ import jax
 from flax import nnx
 
 from parity_tests.ports.anywhere import Port, adam, losses_and_data
+from parity_tests.ports.counterparts import Embed
 from parity_tests.ports.planted import Mistake, Plant, drawn, entry, mapped, parts
 from parity_tests.ports.planted_jax import Change, WithoutBias, become, model, replaced
 from parity_tests.ports.planted_torch import have as torch_have
@@ -32,7 +33,6 @@ from parity_tests.ports.recurrent.planted_cells import (
     state_in_float32,
     without_second_bias,
 )
-from parity_tests.ports.twins import Embed
 
 
 class Parted(Classifier):

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from parity_tests.ports.counterparts import GRU, LSTM
 from parity_tests.ports.planted_jax import in_float32
-from parity_tests.ports.twins import GRU, LSTM
 
 
 class LSTMInParts(LSTM):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from parity_tests.ports.twins import BatchNorm, MaxPool
+from parity_tests.ports.counterparts import BatchNorm, MaxPool
 
 
 def _conv(inputs: int, outputs: int, size: int, stride: int, rngs: nnx.Rngs) -> nnx.Conv:

@@ -11,6 +11,7 @@ import torch
 from flax import nnx
 
 from parity_tests.ports.anywhere import Port, images, losses_and_data
+from parity_tests.ports.counterparts import BatchNorm
 from parity_tests.ports.planted import Mistake, Plant, drawn, entry, parts
 from parity_tests.ports.planted_jax import (
     Change,
@@ -29,7 +30,6 @@ from parity_tests.ports.planted_torch import have as torch_have
 from parity_tests.ports.planted_torch import model as torch_model
 from parity_tests.ports.resnet18 import in_jax, in_torch
 from parity_tests.ports.resnet18.in_jax import BasicBlock, Net
-from parity_tests.ports.twins import BatchNorm
 
 
 class SamePool(nnx.Module):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from parity_tests.ports.twins import dot_product_attention
+from parity_tests.ports.counterparts import dot_product_attention
 
 PATCHES, LAYERS, HEADS, WIDTH, MLP_WIDTH, CLASSES = (32 // 8) ** 2, 2, 4, 32, 64, 10
 

@@ -10,11 +10,11 @@ import numpy as np
 from flax import nnx
 
 from parity_tests.ports.anywhere import Port, adam, images, losses_and_data
+from parity_tests.ports.counterparts import dot_product_attention
 from parity_tests.ports.planted import Mistake, Plant, drawn, entry, parts
 from parity_tests.ports.planted_jax import Change, WithoutBias, become, have, in_float32, model
 from parity_tests.ports.planted_torch import have as torch_have
 from parity_tests.ports.planted_torch import model as torch_model
-from parity_tests.ports.twins import dot_product_attention
 from parity_tests.ports.vit import in_jax, in_torch
 from parity_tests.ports.vit.in_jax import HEADS, MLP, PATCHES, WIDTH, Encoder, EncoderBlock, Net
 

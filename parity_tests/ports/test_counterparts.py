@@ -1,4 +1,4 @@
-"""The twins do what torch's layers do, in float64 down to rounding; what stock Flax does in their place is seen."""
+"""The counterparts do what torch's layers do, in float64 down to rounding; what stock Flax does instead is seen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from flax import nnx
 from torch import nn
 
-from parity_tests.ports.twins import GRU, LSTM, AvgPool, BatchNorm, Embed, MaxPool, dot_product_attention
+from parity_tests.ports.counterparts import GRU, LSTM, AvgPool, BatchNorm, Embed, MaxPool, dot_product_attention
 
 # Measured: at most 2e-15.
 LIMIT = 1e-13
@@ -230,10 +230,10 @@ AVERAGES = {"averages": {"count_include_pad": True}, "averages of the input": {"
 @pytest.mark.parametrize("what", ["maxima", *AVERAGES])
 def test_pooling(what: str, window: int, stride: int, padding: int, ceil_mode: bool, sizes: tuple[int, ...]) -> None:
     name = f"{'MaxPool' if what == 'maxima' else 'AvgPool'}{len(sizes)}d"
-    twin: Any = MaxPool if what == "maxima" else AvgPool
+    counterpart: Any = MaxPool if what == "maxima" else AvgPool
     options = {"ceil_mode": ceil_mode, **AVERAGES.get(what, {})}
     left = getattr(nn, name)(window, stride, padding, **options)
-    right = twin((window,) * len(sizes), stride, padding, **options)
+    right = counterpart((window,) * len(sizes), stride, padding, **options)
     assert largest(forward_and_gradients(left, right, drawn(2, 3, *sizes), {}, channels_last)) < LIMIT
 
 
@@ -262,13 +262,13 @@ def test_stock_averages_divide_by_all_of_a_window_that_hangs_over() -> None:
 # Recurrent layers
 
 
-@pytest.mark.parametrize(("kind", "twin"), [(nn.LSTM, LSTM), (nn.GRU, GRU)])
+@pytest.mark.parametrize(("kind", "counterpart"), [(nn.LSTM, LSTM), (nn.GRU, GRU)])
 @pytest.mark.parametrize("shape", [(1, 2, 3), (3, 7, 5)])
 def test_recurrent_layers(
-    kind: type[nn.LSTM] | type[nn.GRU], twin: type[LSTM] | type[GRU], shape: tuple[int, ...]
+    kind: type[nn.LSTM] | type[nn.GRU], counterpart: type[LSTM] | type[GRU], shape: tuple[int, ...]
 ) -> None:
     left = kind(shape[-1], 4, batch_first=True, dtype=torch.float64)
-    right = twin(shape[-1], 4, rngs=nnx.Rngs(0))
+    right = counterpart(shape[-1], 4, rngs=nnx.Rngs(0))
     same_parameters(left, right, CELL)
     x = drawn(*shape)
     assert largest(forward_and_gradients(left, right, x, CELL, np.asarray)) < LIMIT

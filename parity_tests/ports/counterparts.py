@@ -1,7 +1,7 @@
 """Layers of Flax NNX that do what torch's do, where those of Flax do something else or do not exist.
 
-Arrays have their features last, as everywhere in Flax. Where a twin extends a layer of Flax, all that is not named here
-is that layer's.
+Arrays have their features last, as everywhere in Flax. Where a counterpart extends a layer of Flax, all that is not
+named here is that layer's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m parity_tests.optimizers` writes docs/optimizers.md: every figure in it is measured on the way (minutes).
+"""`python -m parity_tests.optimizers_page` writes docs/optimizers.md, whose every figure it measures (minutes).
 
 The figures are those that the tests of `parity_tests/parity/jax_side/test_translated.py` hold to their limits, taken by
 the same functions.
@@ -156,7 +156,7 @@ def page() -> str:
 PAGE_TEXT = """\
 # Optimizers of torch in Optax
 
-Written by `python -m parity_tests.optimizers`, which takes every figure anew ({versions}). Do not edit.
+Written by `python -m parity_tests.optimizers_page`, which takes every figure anew ({versions}). Do not edit.
 
 A model whose forward agrees still trains differently where its optimizer does, and `torch.optim` and Optax differ in
 more than a dozen places. `parity` reads a torch optimizer and makes the Optax transformation that takes the same
