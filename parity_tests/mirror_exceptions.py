@@ -26,7 +26,7 @@ EXCEPTIONS = (
         {"mlp.py MLP.__init__": "signature, body", "mnist.py Classifier.__init__": "signature, body"},
         "`nn.Linear` takes the two sizes",
         "`nnx.Linear` also takes `rngs` and `param_dtype`",
-        "Flax draws from a source that it is handed, into a dtype that it is told; PyTorch has a global one of each.",
+        "Flax draws from a source and into a dtype that it is given; PyTorch has a global one of each.",
     ),
     MayDiffer(
         {
@@ -80,7 +80,7 @@ EXCEPTIONS = (
         {"line_fit.py from_arrays": "neutral body", "line_fit.py update": "body"},
         "`requires_grad_` asks for gradients, `torch.no_grad` keeps the update out of them",
         "nothing to ask for",
-        "What JAX differentiates by is said where the gradient is taken.",
+        "In JAX you say what to differentiate by where you take the gradient.",
     ),
     MayDiffer(
         {"mnist.py accuracies": "body"},
@@ -121,7 +121,7 @@ EXCEPTIONS = (
         {"loops.py stepped": "body, neutral body", "loops.py one_step": "only jaxnet"},
         "each operation is started from Python",
         "a step is one program (`jax.jit`), and its arguments give up their memory (`donate_argnames`)",
-        "PyTorch computes at once; JAX without jit would leave most of its speed.",
+        "PyTorch computes at once; JAX without jit would give up most of its speed.",
     ),
     MayDiffer(
         {
@@ -174,7 +174,7 @@ EXCEPTIONS = (
         {"settings.py computing": "body", "settings.py dtype_of": "body", "arrays.py to_device": "body"},
         "float64 is a dtype like any other",
         "float64 only inside `jax.enable_x64`",
-        "By default JAX makes 32 bits of 64.",
+        "By default JAX truncates 64-bit values to 32 bits.",
     ),
     MayDiffer(
         {"settings.py device_of": "body"},

@@ -44,7 +44,7 @@ NULL = 1e-9
 """A gradient below this share of its stage's scale, throughout and on both sides, is nothing but rounding."""
 
 NOISE_DRAWS = 3
-"""Runs from which noise is taken; the first is an undisturbed repeat, the others start one unit aside."""
+"""Runs from which noise is taken; the last is an undisturbed repeat, the others start one unit aside."""
 
 MINIMUM_POWER = 2.0
 """A stage is inconclusive where some kind of wrong answer is not at least this many limits away. The cap leaves 2."""
