@@ -112,20 +112,6 @@ def train(
     return drive(loop, PROBLEM, [seed], _feed, how, state)[0]
 
 
-def train_seeds(
-    seeds: Sequence[int],
-    *,
-    steps: int = 100,
-    learning_rate: float = 0.05,
-    device: str = "cpu",
-    dtype: str = "float32",
-    precision: str = "float32",
-) -> list[Run]:
-    """An independent fit for every seed, all driven together by `many_seeds`. Raises as `train` does."""
-    how = Settings(steps, learning_rate, device, dtype, precision)
-    return drive("many_seeds", PROBLEM, seeds, _feed, how)
-
-
 class Look(NamedTuple):
     """What autodiff shows at one m and c, for one x and target."""
 

@@ -20,7 +20,7 @@ def draw_rows(seed: int, steps: int, batch_size: int, examples: int) -> Rows:
     return generator(seed, DATA).integers(examples, size=(steps, batch_size))
 
 
-def scale(pixels: Images, dtype: str = "float64") -> Float[np.ndarray, "examples 784"]:
+def to_unit_range(pixels: Images, dtype: str = "float64") -> Float[np.ndarray, "examples 784"]:
     """Pixels from 0 to 255, (examples, 28, 28), as numbers from 0 to 1, (examples, 784), rounded to `dtype` once."""
     images: Float[np.ndarray, "examples 784"] = np.divide(pixels.reshape(len(pixels), -1), 255, dtype=dtype)
     return images
@@ -28,7 +28,7 @@ def scale(pixels: Images, dtype: str = "float64") -> Float[np.ndarray, "examples
 
 def batch_of(pixels: Images, labels: Labels) -> NumpyBatch:
     """Examples as the model takes them: images (examples, 784) float64 and labels (examples,) int64."""
-    return {"images": scale(pixels), "labels": labels.astype("int64")}
+    return {"images": to_unit_range(pixels), "labels": labels.astype("int64")}
 
 
 class Minibatches(Sequence[NumpyBatch]):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from jaxnet import command
@@ -27,7 +27,7 @@ Model = Callable[[Examples], Examples]
 class MLP(nnx.Module):
     """Five numbers in, five numbers out."""
 
-    def __init__(self, rngs: nnx.Rngs, param_dtype: Any = jnp.float32) -> None:
+    def __init__(self, rngs: nnx.Rngs, param_dtype: DTypeLike = jnp.float32) -> None:
         self.fc1 = nnx.Linear(5, 5, rngs=rngs, param_dtype=param_dtype)
         self.fc2 = nnx.Linear(5, 5, rngs=rngs, param_dtype=param_dtype)
 
@@ -107,20 +107,6 @@ def train(
     """
     how = Settings(steps, learning_rate, device, dtype, precision, start, count)
     return drive(loop, PROBLEM, [seed], _feed, how, state)[0]
-
-
-def train_seeds(
-    seeds: Sequence[int],
-    *,
-    steps: int = 100,
-    learning_rate: float = 0.03,
-    device: str = "cpu",
-    dtype: str = "float32",
-    precision: str = "float32",
-) -> list[Run]:
-    """An independent training for every seed, all driven together by `many_seeds`. Raises as `train` does."""
-    how = Settings(steps, learning_rate, device, dtype, precision)
-    return drive("many_seeds", PROBLEM, seeds, _feed, how)
 
 
 def main(

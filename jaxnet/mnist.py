@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from jaxnet import command
@@ -19,7 +19,7 @@ from jaxnet.arrays import Arrays, Batch, Rate, Run, Start, module_from_arrays, m
 from jaxnet.data import read_mnist
 from jaxnet.draws import draw_linear
 from jaxnet.loops import drive
-from jaxnet.minibatches import Minibatches, NumpyBatch, batch_of, draw_rows, scale
+from jaxnet.minibatches import Minibatches, NumpyBatch, batch_of, draw_rows, to_unit_range
 from jaxnet.problem import Feed, Problem
 from jaxnet.settings import Settings, SettingsError, computing
 
@@ -32,7 +32,7 @@ Model = Callable[[Images], Logits]
 class Classifier(nnx.Module):
     """784 pixels in, a logit for each of ten digits out."""
 
-    def __init__(self, rngs: nnx.Rngs, param_dtype: Any = jnp.float32) -> None:
+    def __init__(self, rngs: nnx.Rngs, param_dtype: DTypeLike = jnp.float32) -> None:
         self.fc1 = nnx.Linear(784, 100, rngs=rngs, param_dtype=param_dtype)
         self.fc2 = nnx.Linear(100, 100, rngs=rngs, param_dtype=param_dtype)
         self.fc3 = nnx.Linear(100, 10, rngs=rngs, param_dtype=param_dtype)
@@ -66,9 +66,9 @@ def draw_parameters(seed: int) -> Arrays:
     return draw_linear(seed, {"fc1": (784, 100), "fc2": (100, 100), "fc3": (100, 10)})
 
 
-def batches(seed: int, steps: int, batch_size: int = 1000, data: Path | None = None) -> Sequence[NumpyBatch]:
-    """Images and labels of every step, as `draw_rows` draws them. `data` as in `read_mnist`. Raises DataError."""
-    mnist = read_mnist(data)
+def batches(seed: int, steps: int, batch_size: int = 1000) -> Sequence[NumpyBatch]:
+    """Images and labels of every step, as `draw_rows` draws them. Raises DataError."""
+    mnist = read_mnist()
     return Minibatches(mnist, draw_rows(seed, steps, batch_size, len(mnist.train_labels)))
 
 
@@ -98,7 +98,7 @@ PROBLEM = Problem(draw_parameters, from_arrays, to_arrays, loss, optimizer=optim
 def _resident(dtype: str, device: str, data: Path | None) -> Batch:
     """All training examples, on the device for as long as the process runs: 188 MB in float32."""
     mnist = read_mnist(data)
-    return to_device({"images": scale(mnist.train_images, dtype), "labels": mnist.train_labels}, dtype, device)
+    return to_device({"images": to_unit_range(mnist.train_images, dtype), "labels": mnist.train_labels}, dtype, device)
 
 
 def _feed(batch_size: int, data: Path | None, seed: int, how: Settings) -> Feed:
@@ -135,20 +135,13 @@ def train(
     return drive(loop, PROBLEM, [seed], functools.partial(_feed, batch_size, data), how, state)[0]
 
 
-def train_seeds(
-    seeds: Sequence[int],
-    *,
-    steps: int = 100,
-    batch_size: int = 1000,
-    learning_rate: float = 0.03,
-    device: str = "cpu",
-    dtype: str = "float32",
-    precision: str = "float32",
-    data: Path | None = None,
-) -> list[Run]:
-    """An independent training for every seed, all driven together by `many_seeds`. Raises as `train` does."""
-    how = Settings(steps, learning_rate, device, dtype, precision)
-    return drive("many_seeds", PROBLEM, seeds, functools.partial(_feed, batch_size, data), how)
+def train_seeds(seeds: Sequence[int], *, steps: int = 100, device: str = "cpu", dtype: str = "float32") -> list[Run]:
+    """An independent training for every seed, all driven together by `many_seeds`. Raises as `train` does.
+
+    Batch size and learning rate are the notebook's.
+    """
+    how = Settings(steps, 0.03, device, dtype, "float32")
+    return drive("many_seeds", PROBLEM, seeds, functools.partial(_feed, 1000, None), how)
 
 
 def accuracies(

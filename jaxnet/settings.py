@@ -30,7 +30,8 @@ def device_of(device: str) -> jax.Device:
     try:
         return jax.devices(_known("device", device, DEVICES))[0]
     except RuntimeError as error:
-        raise SettingsError("JAX sees no GPU: use --device cpu, or install the extra cuda13") from error
+        why = str(error).partition("\n")[0]
+        raise SettingsError(f"JAX sees no GPU ({why}): use --device cpu, or install the extra cuda13") from error
 
 
 def dtype_of(dtype: str) -> np.dtype:

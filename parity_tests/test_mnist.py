@@ -113,3 +113,15 @@ def test_the_command_tells_in_one_line_what_it_cannot_do(
     status, _, told = leaves(wing, capsys, option, "fast")
     assert (status, told.count("\n")) == (2, 1)
     assert words in told
+
+
+@WINGS
+def test_a_fault_of_the_code_is_not_made_one_line(wing: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted mistake: shapes that do not fit, which torch and JAX say by a ValueError as well."""
+
+    def train(*_: Any, **__: Any) -> Any:
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr(wing, "train", train)
+    with pytest.raises(ValueError, match="operands could not be broadcast"):
+        wing.command.run(wing.main, [])

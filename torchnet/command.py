@@ -15,7 +15,7 @@ from rich.console import Console
 
 from torchnet.data import DataError
 from torchnet.loops import LOOPS, LoopError
-from torchnet.settings import DEVICES, DTYPES, PRECISIONS
+from torchnet.settings import DEVICES, DTYPES, PRECISIONS, SettingsError
 
 # What every mistake in the usage is, whatever the version of Typer.
 _USAGE_ERROR: Any = typer.BadParameter.__base__
@@ -48,12 +48,15 @@ def print_losses(losses: Float[np.ndarray, count]) -> None:
 
 
 def run(main: Callable[..., None], arguments: list[str] | None = None) -> None:
-    """Run a command line and leave with its exit status: 0, or 2 with one line that says why it could not be done."""
+    """Run a command line and leave with its exit status: 0, or 2 with one line that says why it could not be done.
+
+    Raises whatever a fault of the code raises: only what the user can mend is one line.
+    """
     application = typer.Typer(add_completion=False)
     application.command()(main)
     try:
         typer.main.get_command(application).main(arguments, standalone_mode=False)
-    except (DataError, LoopError, ValueError) as error:
+    except (DataError, LoopError, SettingsError) as error:
         message = str(error)
     except _USAGE_ERROR as error:
         message = error.format_message()

@@ -56,7 +56,7 @@ class Mnist(NamedTuple):
 
 def read_mnist(
     folder: Path | None = None,
-    download: bool = False,  # torchvision fetches the original files, where the cache has none; the archive is not read
+    download: bool = False,
 ) -> Mnist:
     """MNIST from the checkout's archive, or another data set of the same layout from `folder`.
 
@@ -64,6 +64,9 @@ def read_mnist(
     t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte), plain or with .gz behind; or it holds them in MNIST/raw, where
     torchvision puts them. Images are 28 by 28 bytes and labels 0 to 9; any number of examples from one up will do.
     A second call returns the same arrays without a look at the files.
+
+    With `download`, torchvision fetches the original files where the cache has none, and the archive is not read. A
+    download goes to the cache, so that a `folder` beside it is a mistake.
 
     Raises DataError where a file is missing, truncated, altered or of another layout.
 

@@ -1,6 +1,7 @@
 """A step as a function from parameters to parameters, to be mapped over seeds or compiled as a whole.
 
-torch.optim changes parameters in place and breaks a compiled step into three graphs, so Adam is written out here.
+torch.optim changes parameters in place, and torch.compile cannot take `backward` and `torch.optim` as one graph, so
+Adam is written out here.
 """
 
 from __future__ import annotations

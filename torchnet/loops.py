@@ -150,6 +150,7 @@ def begin(problem: Problem, state: State, how: Settings, captured: bool = False)
     exp_avg, exp_avg_sq = (to_device(arrays, how.dtype, how.device) for arrays in moments[1:])
     # Adam's own counter is float32, in which a captured float64 step would take its bias corrections too: parameters
     # come out wrong by 5e-7 after the first step. Outside a graph the counter is read from Python, so it stays there.
+    # load_state_dict would make it float32 again where `capturable` is set, so the state is put in place by hand.
     place = device_of(how.device if captured else "cpu")
     for name, parameter in model.named_parameters():
         step = torch.tensor(moments.step, dtype=dtype_of(how.dtype), device=place)

@@ -16,7 +16,7 @@ from torchnet import mnist
 from torchnet.arrays import Arrays, Start, State, module_from_arrays, module_to_arrays, to_device
 from torchnet.data import read_mnist
 from torchnet.draws import draw_linear
-from torchnet.minibatches import draw_rows, scale
+from torchnet.minibatches import draw_rows, to_unit_range
 from torchnet.problem import Feed, Problem
 from torchnet.settings import Settings
 
@@ -78,7 +78,7 @@ def feeds(case: Case, seeds: Sequence[int], how: Settings) -> list[Feed]:
         batches = import_module(f"torchnet.{case.problem}").batches
         return [Feed(to_device(batches(seed, 1)[0], how.dtype, how.device)) for seed in seeds]
     images = read_mnist()
-    data = {"images": scale(images.train_images, how.dtype), "labels": images.train_labels}
+    data = {"images": to_unit_range(images.train_images, how.dtype), "labels": images.train_labels}
     tensors = to_device(data, how.dtype, how.device)
     drawn = {str(seed): draw_rows(seed, how.steps, case.batch_size, len(images.train_labels)) for seed in seeds}
     rows = to_device(drawn, how.dtype, how.device)

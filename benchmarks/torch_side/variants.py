@@ -29,7 +29,7 @@ from torchnet.arrays import Run
 from torchnet.data import read_mnist
 from torchnet.draws import DATA, generator
 from torchnet.loops import begin, end, take_step
-from torchnet.minibatches import scale
+from torchnet.minibatches import to_unit_range
 from torchnet.problem import Problem, take
 from torchnet.settings import device_of, dtype_of
 
@@ -61,7 +61,7 @@ def _notebook(setup: Setup) -> Prepared:
     if case.problem != "mnist":
         return _stepped(setup)
     mnist = read_mnist()
-    images, labels = scale(mnist.train_images), mnist.train_labels
+    images, labels = to_unit_range(mnist.train_images), mnist.train_labels
 
     def start() -> Any:
         numbers = generator(case.seed, DATA)

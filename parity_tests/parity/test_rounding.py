@@ -101,7 +101,7 @@ def test_bfloat16_is_held_as_both_frameworks_round_to_it(array: np.ndarray) -> N
 
 
 def test_what_lies_halfway_between_two_of_bfloat16s_numbers_becomes_the_even_one() -> None:
-    halfway = np.float32([1 + 2.0**-8, 1 + 3 * 2.0**-8, -1 - 2.0**-8])
+    halfway = np.array([1 + 2.0**-8, 1 + 3 * 2.0**-8, -1 - 2.0**-8], np.float32)
     assert held(halfway, "bfloat16").tolist() == [1, 1 + 2.0**-6, -1]
     assert held(np.nextafter(halfway, np.float32(4)), "bfloat16").tolist() == [1 + 2.0**-7, 1 + 2.0**-6, -1]
 
