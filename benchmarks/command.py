@@ -14,7 +14,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from benchmarks.case import PRECISIONS
+from benchmarks.case import PRECISIONS, PROBLEMS
+from parity.command.usage import BadUsage
 from parity.errors import NotCheckable
 
 DONE, RED, CANNOT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -23,17 +24,20 @@ usage, or nothing could be timed; stopped by the user; stopped by SIGTERM."""
 HELP = (
     "Which side is faster, by how much, and how far from the machine: times variants of the three problems in PyTorch "
     "and in JAX, and counts only those that do what the float64 judge does. What is finished stays in the output "
-    "folder, and the same command goes on from there."
+    "folder, and the same command goes on from there. The command compare compares two results."
 )
 EPILOG = (
     "Exit status: 0 everything timed was right; 1 a variant was wrong or failed, or (compare) something became slower, "
     "is right no longer or is missing; 2 it could not be done; 130 stopped by Ctrl-C, 143 by SIGTERM."
 )
+VARIANT_HELP = "Only this variant, as 'stepped' on both sides or 'jax stepped' on one (names: benchmarks/README.md)"
+OUTPUT_HELP = (
+    "Folder for everything found. Default: build/benchmarks/ and the kind of run, such as quick-cpu or full-gpu."
+)
 WIDTH = 150
 """Columns of the tables where the output is no terminal."""
 
 T = TypeVar("T")
-BadUsage: type[BaseException] = typer.BadParameter.__mro__[1]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -44,8 +48,12 @@ class Where(StrEnum):
     gpu = "gpu"
 
 
-def _several(what: str) -> Any:
-    return typer.Option(help=f"{what}; may be given several times.", metavar="NAME", show_default=False)
+def _several(what: str, metavar: str = "NAME", **more: Any) -> Any:
+    return typer.Option(help=f"{what}; may be given several times.", metavar=metavar, show_default=False, **more)
+
+
+def _number(what: str, least: int) -> Any:
+    return typer.Option(help=what, metavar="N", min=least, show_default=False)
 
 
 @app.callback(invoke_without_command=True, help=HELP, epilog=EPILOG)
@@ -53,15 +61,13 @@ def measure(
     context: typer.Context,
     quick: Annotated[bool, typer.Option("--quick", help="MNIST, float32, the main variants, three rounds.")] = False,
     device: Annotated[Where | None, typer.Option(help="Where to compute. Default: a GPU if there is one.")] = None,
-    problem: Annotated[list[str] | None, _several("Only this problem")] = None,
-    variant: Annotated[list[str] | None, _several("Only this variant, of one side as in 'jax stepped'")] = None,
+    problem: Annotated[list[str] | None, _several(f"Only this problem: {', '.join(PROBLEMS)}")] = None,
+    variant: Annotated[list[str] | None, _several(VARIANT_HELP)] = None,
     precision: Annotated[list[str] | None, _several(f"Only this precision: {', '.join(PRECISIONS)}")] = None,
-    seeds: Annotated[
-        list[int] | None, typer.Option(min=1, help="Train so many seeds together; may be repeated.")
-    ] = None,
-    rounds: Annotated[int | None, typer.Option(min=2, help="Rounds. Default: 10, with --quick 3.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps of a run. Default: 100, in sweeps 20.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Folder for everything found.", metavar="FOLDER")] = None,
+    seeds: Annotated[list[int] | None, _several("Train so many seeds together", metavar="N", min=1)] = None,
+    rounds: Annotated[int | None, _number("Rounds. Default: 10, with --quick 3.", least=2)] = None,
+    steps: Annotated[int | None, _number("Steps of a run. Default: 100, in sweeps 20.", least=1)] = None,
+    output: Annotated[Path | None, typer.Option(help=OUTPUT_HELP, metavar="FOLDER")] = None,
 ) -> int:
     """What `python -m benchmarks` does; the exit status."""
     if context.invoked_subcommand is not None:
@@ -130,12 +136,11 @@ def _terminable() -> Iterator[None]:
 
 @app.command()
 def compare(
-    context: typer.Context,
     old: Annotated[Path, typer.Argument(metavar="OLD", help="A result.json.")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="A later result.json.")],
     other_machine: Annotated[bool, typer.Option("--other-machine", help="Also if the machines differ.")] = False,
 ) -> int:
-    """What became slower beyond noise: exit status 1 where something did, is no longer right, or is missing."""
+    """Compare two results and exit with 1 if anything became slower, is no longer right, or is missing."""
     from benchmarks.compare import WORSE
     from benchmarks.compare import compare as compared
     from benchmarks.reading import read

@@ -133,10 +133,7 @@ def make(case: Case) -> Judge:
     known = scales([run])
     if known.null:
         raise NotCheckable(f"{case.name}: the gradient of {next(iter(known.null))[1]} is null: choose another size")
-    noise = Noise(run, lambda move: free_run(
-        judging, case.seed, case.steps, move(judging.initial(case.seed)), stages=STAGES, data=False
-    ), known, case.seed)  # fmt: skip
-    noise.draw()
+    noise = _noise(judging, case, run, known)
     starts = [start for start in FLOAT32_STARTS if start < case.steps]
     kept = sorted({step for start in starts for step in (start, start + 1)} | {case.steps})
     own = {framework: _own_steps(live(framework, "float32"), case, run, starts, known.of) for framework in found}
@@ -155,6 +152,17 @@ def make(case: Case) -> Judge:
             if case.problem in NETS
         },
     )
+
+
+def _noise(judging: LiveSide, case: Case, run: Recording, known: Scales) -> Noise:
+    """The judge's own noise, from one draw."""
+
+    def again(move: Callable[[Arrays], Arrays]) -> Recording:
+        return free_run(judging, case.seed, case.steps, move(judging.initial(case.seed)), stages=STAGES, data=False)
+
+    found = Noise(run, again, known, case.seed)
+    found.draw()
+    return found
 
 
 def _tensors(run: Recording, step: int) -> list[str]:

@@ -83,12 +83,10 @@ def groups(request: Request) -> list[Group]:
     if not asked:
         asked = [by_full_name(name) for name in QUICK] if request.quick else list(VARIANTS)
     usual = not request.variants
-    found = [_group(case, asked, usual) for case in _cases(request, asked)]
+    found = [_group(case, asked, usual) for case in _cases(request)]
     found = [group for group in found if group.entries]
     if not found:
-        why = next(
-            (reason for case in _cases(request, asked) for variant in asked if (reason := variant.why_not(case))), ""
-        )
+        why = next((reason for case in _cases(request) for variant in asked if (reason := variant.why_not(case))), "")
         raise NotCheckable(f"nothing that was asked for runs on this machine: {why}")
     return found
 
@@ -109,7 +107,7 @@ def _crowded(case: Case, variant: Variant) -> str:
     return f"{variant.name} is timed with fewer than {CROWD} seeds unless it is asked for: memory is for faster ones"
 
 
-def _cases(request: Request, asked: Sequence[Variant]) -> list[Case]:
+def _cases(request: Request) -> list[Case]:
     problems = request.problems or (("mnist",) if request.quick else PROBLEMS)
     precisions = request.precisions or (PRECISIONS if request.device == "gpu" and not request.quick else ("float32",))
     steps = {} if request.steps is None else {"steps": request.steps}

@@ -57,16 +57,15 @@ class Worker:
 
     def run(self) -> dict[str, Any]:
         """One run, from submission to its end, in seconds; and whether all was done when the clock stopped."""
-        assert self.prepared is not None
-        device = self.case.device
+        prepared, device = self._started(), self.case.device
         with self._computing():
-            placed = self.prepared.place()
+            placed = prepared.place()
             self._machine.wait(placed, device)
             gc.collect()
             gc.disable()
             try:
                 begun = time.perf_counter()
-                self.last = self.prepared.run(placed)
+                self.last = prepared.run(placed)
                 self._machine.wait(self.last, device)
                 seconds = time.perf_counter() - begun
                 settled = self._machine.settled(self.last, device)
@@ -76,8 +75,7 @@ class Worker:
 
     def describe(self) -> dict[str, Any]:
         """What else there is to tell of the run: precision, memory, kernels, accuracy, and what it ran on."""
-        assert self.prepared is not None
-        prepared, device = self.prepared, self.case.device
+        prepared, device = self._started(), self.case.device
         with self._computing():
             # Before a profiler lets it run once more: a CUDA graph has its results in the same place every time.
             self.outcomes = outcomes = prepared.read(self.last)
@@ -94,6 +92,12 @@ class Worker:
                 "accuracy": self._accuracy(outcomes[0].state.parameters),
                 "provenance": self._machine.provenance(device),
             }
+
+    def _started(self) -> Prepared:
+        """What `start` has prepared, until `check` drives the variant anew."""
+        if self.prepared is None:
+            raise RuntimeError(f"{self.variant.full_name} is not started: ask for start before run or describe")
+        return self.prepared
 
     def _kernels(self, prepared: Prepared) -> int | None:
         """How many kernels a run starts, where that can be counted: many containers do not let a profiler do so."""

@@ -56,8 +56,7 @@ def graph_of_a_step(how: Settings, feed: Feed, advance: Callable[..., Any], begu
         # The step is counted on the device: a graph is replayed with the same arguments.
         rows = None if feed.rows is None else feed.rows.index_select(0, counter)[0]
         *after, loss = advance(*held, feed.data, rows, learning_rate)
-        for kept, moved in zip(tensors(held), tensors(after), strict=True):
-            kept.copy_(moved)
+        put(held, after)
         if not losses:
             losses.append(torch.zeros(how.steps, *loss.shape, dtype=loss.dtype, device=place))
         losses[0].index_copy_(0, counter, loss[None])
@@ -66,8 +65,7 @@ def graph_of_a_step(how: Settings, feed: Feed, advance: Callable[..., Any], begu
     graph = Graph(step)
 
     def start() -> Any:
-        for kept, given in zip(tensors(held), tensors(begun), strict=True):
-            kept.copy_(given)
+        put(held, begun)
         counter.fill_(how.start)
         return None
 
@@ -102,8 +100,7 @@ def graph_in_place(how: Settings, held: Sequence[Tensor], steps: Callable[[range
 
     def start() -> Any:
         with torch.no_grad():
-            for kept, given in zip(held, begun, strict=True):
-                kept.copy_(given)
+            put(held, begun)
         return None
 
     return start, lambda placed: graph.replay()
@@ -127,6 +124,12 @@ def graph_of_optimizer(problem: Problem, state: State, feed: Feed, how: Settings
 
     held = [*(model.values() if optimizer is None else model.parameters()), *tensors(memories)]
     return graph_in_place(how, held, steps)
+
+
+def put(held: Any, given: Any) -> None:
+    """The numbers of a tree of tensors into those of another, which stay where they are."""
+    for kept, new in zip(tensors(held), tensors(given), strict=True):
+        kept.copy_(new)
 
 
 def tensors(tree: Any) -> list[Tensor]:

@@ -18,12 +18,14 @@ from parity.command.mapping import map_pair
 from parity.command.pairs import PAIR_FILE
 from parity.command.recording import record_into
 from parity.command.session import CANNOT, Request, Session, consoles, tell
+from parity.command.usage import BadUsage
 from parity.errors import NotCheckable
 from parity.recording import Device, Framework
 
+# What stands behind \b keeps its lines.
 HELP = (
     "Is a JAX model the same as a PyTorch model? parity FILE.py checks the pair that FILE.py defines, as parity check "
-    f"FILE.py does. Such a file says: {PAIR_FILE}"
+    "FILE.py does. Such a file is, for instance:\n\n\b\n" + PAIR_FILE
 )
 CHECK_HELP = (
     "Compare the two sides of a pair stage by stage, in float64 and then in float32 against that, and tell how many "
@@ -47,7 +49,7 @@ PAIR_HELP = (
 )
 JSON_HELP = "Write everything that was found to FILE."
 DEVICE_HELP = "Where it runs. Default: what tool.parity says, or cpu."
-SEED_HELP = "What data, initial parameters and batches are drawn from. Default: what tool.parity says, or 0."
+SEED_HELP = "Seed for data, initial parameters and batches. Default: what tool.parity says, or 0."
 LOOPS_HELP = (
     "Which of the sides' own loops to drive, separated by commas, or all. "
     "Default: what tool.parity says, or stepped,whole_run."
@@ -70,9 +72,6 @@ SEEDS_HELP = "Instead of the check: train N independent runs a side and compare 
 INTERRUPTED = 130
 DEFAULT = "check"
 """The command of a line that names none."""
-
-# The base of every error in how a command line is written. Which module it is in depends on Typer's version.
-BadUsage: type[BaseException] = typer.BadParameter.__mro__[1]
 
 
 class Commands(TyperGroup):

@@ -16,17 +16,21 @@ from parity.command.settings import IMPORT_PATH, Settings, settings
 from parity.errors import NotCheckable
 from parity.pair import Pair, load_pair
 
-PAIR_FILE = (
-    "from parity import Pair, random_batches; pair = Pair("
-    'torch=dict(model="mymodel:Net", loss="mymodel:loss", optimizer="mymodel:optimizer"), '
-    'jax=dict(model="myport:Net", loss="myport:loss", optimizer="myport:optimizer"), '
-    "batches=random_batches(images=(8, 3, 32, 32), labels=(8,), classes=10, steps=20))"
-)
-"""What a pair file says, for instance, on one line."""
+PAIR_FILE = """\
+from parity import Pair, random_batches
+pair = Pair(
+    torch=dict(model="mymodel:Net", loss="mymodel:loss",
+               optimizer="mymodel:optimizer"),
+    jax=dict(model="myport:Net", loss="myport:loss",
+             optimizer="myport:optimizer"),
+    batches=random_batches(images=(8, 3, 32, 32), labels=(8,),
+                           classes=10, steps=20))"""
+"""What a pair file says, for instance, in lines that any terminal has room for."""
+_ON_ONE_LINE = " ".join(PAIR_FILE.replace("\n", "; ", 1).split()).replace("( ", "(")
 _DEFINES_A_PAIR = re.compile(r"^pair\b[^=\n]*=(?!=)", re.MULTILINE)
 NONE_CONFIGURED = (
     "no pair is configured: name a pair file, as in parity FILE.py, or list pair files in pyproject.toml as "
-    f'[tool.parity] pairs = ["FILE.py"]; a pair file says: {PAIR_FILE}'
+    f'[tool.parity] pairs = ["FILE.py"]; a pair file says: {_ON_ONE_LINE}'
 )
 
 

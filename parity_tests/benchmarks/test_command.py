@@ -144,6 +144,24 @@ def test_a_gpu_that_is_not_there_is_told_before_any_work(monkeypatch: pytest.Mon
     assert asked == []
 
 
+def test_help_names_what_can_be_named_and_the_command_compare(capsys: Capture) -> None:
+    assert main(["--help"]) == DONE
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for words in (
+        "Only this problem: line_fit, mlp, mnist; may be given several times.",
+        "(names: benchmarks/README.md); may be given several times.",
+        "Only this precision: float32, tf32, bfloat16; may be given several times.",
+        "N [x>=1] Train so many seeds together; may be given several times.",
+        "N [x>=2] Rounds.",
+        "Default: build/benchmarks/ and the kind of run, such as quick-cpu or full-gpu.",
+        "Commands",
+        "compare Compare two results and exit with 1 if anything became slower, is no longer right, or is missing.",
+    ):
+        assert words in told
+    assert "<list" not in told
+    assert "be repeated" not in told
+
+
 def test_what_is_named_twice_is_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     requests: list[Request] = []
 

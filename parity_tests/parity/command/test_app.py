@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import sys
@@ -15,6 +16,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 import parity.check  # noqa: F401 -- so that it is there to be replaced
 from parity.command.app import main
+from parity.command.pairs import NONE_CONFIGURED, PAIR_FILE
 from parity.errors import MissingFramework, NotCheckable
 from parity.verdict import Verdict
 from parity_tests.parity.made_verdicts import agreeing, differing, inconclusive
@@ -231,6 +233,17 @@ def test_an_interruption_is_no_verdict(engine: Engine, folder: Path, monkeypatch
 
 
 # Help and version
+
+
+def test_help_shows_a_pair_file_as_it_is_written(capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["--help"]) == 0
+    told = "\n".join(line[1:].rstrip() for line in capsys.readouterr().out.splitlines())
+    assert f"instance:\n\n\n{PAIR_FILE}\n" in told
+    assert "Seed for data, initial parameters and batches." in " ".join(told.replace("│", " ").split())
+    # On one line, where an error is told, it is the same Python.
+    said = NONE_CONFIGURED.partition("a pair file says: ")[2]
+    assert ast.dump(ast.parse(said)) == ast.dump(ast.parse(PAIR_FILE))
 
 
 def test_help_and_version(capsys: Said) -> None:

@@ -86,6 +86,15 @@ _PORT = Port(
 )
 
 
+# Data, losses and the optimizer
+_OUTSIDE = [
+    Mistake("tokens counted from one", "jax", entry("tokens", lambda tokens: (tokens + 1) % TOKENS), "data", "tokens"),
+    Mistake("tokens backwards", "torch", entry("tokens", lambda tokens: tokens[:, ::-1]), "data", "tokens"),
+    *losses_and_data(_PORT),
+    *adam(_PORT, rate=3e-3),
+]
+
+
 def _of_both(right: Callable[[nnx.Rngs], Classifier], torch: Callable[[], Any], cell: type[Any]) -> list[Mistake]:
     def net(*changes: Change) -> Plant:
         return parts(model=model(right, *changes))
@@ -119,12 +128,7 @@ def _of_both(right: Callable[[nnx.Rngs], Classifier], torch: Callable[[], Any], 
         Mistake("Flax's embedding, which casts to float32", "jax", embed(nnx.Embed), "forward", "embedding.output"),
         Mistake("token 0 taken for padding", "jax", embed(Embed, padding_idx=0), "backward", "embedding.weight"),
         Mistake("no gradient through time", "jax", inside(kept=gradient_stopped), "backward", "rnn.weight_ih_l0"),
-        # Data
-        Mistake("tokens counted from one", "jax", entry("tokens", lambda tokens: (tokens + 1) % TOKENS),
-                "data", "tokens"),
-        Mistake("tokens backwards", "torch", entry("tokens", lambda tokens: tokens[:, ::-1]), "data", "tokens"),
-        *losses_and_data(_PORT),
-        *adam(_PORT, rate=3e-3),
+        *_OUTSIDE,
     ]  # fmt: skip
 
 
