@@ -47,7 +47,7 @@ types: $(dev_stamp)  ## mypy --strict
 # Another environment than .venv is somebody's own: it only loses the stamps.
 clean:  ## remove what make and the tools made
 	rm -f $(test_stamp)* $(dev_stamp)* $(gpu_stamp)*
-	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .parity
 	find jaxnet torchnet parity benchmarks parity_tests -name __pycache__ -prune -exec rm -rf {} +
 
 # What is there of torch and torchvision is held, since pip would otherwise replace a torch to suit the newest torchvision.

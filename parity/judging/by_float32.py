@@ -18,7 +18,7 @@ from parity.judging.difference import BIT_EXACT, is_gradient
 from parity.judging.flips import Rejudge
 from parity.judging.float32 import OTHER, Float32
 from parity.judging.float64 import NoiseOf, compare_float64, compare_one
-from parity.judging.judge import BEFORE_UPDATES, ON_CPU, Lockstep
+from parity.judging.judge import BEFORE_UPDATES, ON_CPU, Lockstep, taken
 from parity.judging.noise import Noise
 from parity.recording import Array, Framework, Key, Recording, keys_of
 from parity.verdict import Comparison
@@ -41,18 +41,17 @@ def judged_by_float32(findings: Findings, keys: Iterable[Key]) -> Lockstep:
     def noise_of(framework: Framework, _: int | None) -> Noise:
         return findings.sides[framework].lockstep64_noise(stepped[framework], judge, findings.scales)
 
-    # Of a judge that is not recorded whole, only what was taken from a state that is there.
-    taken = [key for key in keys if all(side.of(key.stage, key.step) for side in stepped.values())]
-    tight = [key for key in taken if not findings.inside.holds(key)]
+    there = taken(keys, *stepped.values())
+    tight = [key for key in there if not findings.inside.holds(key)]
     found = compare_float64(stepped["torch"], stepped["jax"], findings.scales, noise_of, keys=tight)
     float32 = _rule(findings)
     if findings.against is None and all(c.outcome == "agree" for c in found):
         float32.rejudge = _rejudge(findings, float32)
-    wide = [key for key in taken if findings.inside.holds(key)]
+    wide = [key for key in there if findings.inside.holds(key)]
     found += compare_by_float32(float32, stepped["torch"], stepped["jax"], judging, wide)
     without = dict.fromkeys(f"{key.stage} {key.tensor}" for key in sorted(float32.without_power, key=Key.flow))
     findings.listed += [f"float64: no power in {tensor}: judged without the cap" for tensor in without]
-    return Lockstep(found, frozenset(key for key in taken if key.stage not in BIT_EXACT), run)
+    return Lockstep(found, frozenset(key for key in there if key.stage not in BIT_EXACT), run)
 
 
 def _rule(findings: Findings) -> Float32:

@@ -8,7 +8,7 @@ is chaotic in float64 too, some steps later than in float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from math import isfinite
 from typing import NamedTuple
 
@@ -26,6 +26,11 @@ ON_CPU = "{} on the CPU"
 
 BEFORE_UPDATES = ("data", "init", "forward", "loss", "backward")
 """What the first step shows before anything is updated."""
+
+
+def taken(keys: Iterable[Key], *lockstep: Recording) -> list[Key]:
+    """Those whose step all these runs have taken: a judge that is not recorded whole has no state for the others."""
+    return [key for key in keys if all(run.of(key.stage, key.step) for run in lockstep)]
 
 
 def rests_on_null(key: Key, judge: Recording, scales: Scales) -> bool:
@@ -47,8 +52,7 @@ def compare_null_in_lockstep(
     if not keys:
         return []
     found = other()
-    # Of a judge that is not recorded whole, only what was taken from a state that is there.
-    keys = [key for key in keys if found.of(key.stage, key.step)]
+    keys = taken(keys, found)
     sides = {judging: judge, OTHER[judging]: found}
 
     def noise_of(framework: Framework, _: int | None) -> Noise:
@@ -103,12 +107,11 @@ def judged_beyond_noise(
     if not keys:
         return Lockstep(free)
     run, judge = lockstep(), sides[judging]
-    # Of a judge that is not recorded whole, only what was taken from a state that is there.
-    taken = {key for key in keys if run.of(key.stage, key.step)}
+    there = frozenset(taken(keys, run))
     stepped = {judging: judge, OTHER[judging]: run}
     found = compare_float64(
         stepped["torch"], stepped["jax"], scales, lambda framework, _: lockstep_noise_of(framework),
-        keys=sorted(taken, key=Key.flow),
+        keys=sorted(there, key=Key.flow),
     )  # fmt: skip
     again = {c.key: c for c in found}
     first, tensors = min(keys, key=Key.flow), len({key.tensor for key in keys})
@@ -116,7 +119,7 @@ def judged_beyond_noise(
         f"float64: {tensors} tensors, first {first}, ask for a limit above {FLOAT64_CEILING:g}, "
         "so far does a unit in the last place of the start move them: judged in lockstep from there on"
     )
-    return Lockstep([again.get(c.key, c) for c in free if c.key in taken or c.key not in keys], keys, run, said)
+    return Lockstep([again.get(c.key, c) for c in free if c.key in there or c.key not in keys], keys, run, said)
 
 
 def _chaotic(key: Key, torch: Noise, jax: Noise) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -165,6 +167,49 @@ def test_bfloat16_is_given_what_emulated_bfloat16_shows_and_not_what_float32_is(
     assert found.reason == (
         "bfloat16, one step from step 0, exp_avg.w: as near to the judge as float32, so nothing was rounded to bfloat16"
     )
+
+
+def test_bfloat16_is_given_what_emulated_bfloat16_shows_at_any_start() -> None:
+    """At one start rounding may cancel by chance, and a step from there be far from what was emulated."""
+    judge, at = made(), [place(start, "exp_avg.w") for start in range(STEPS)]
+    judge.coarse["bfloat16"][at[0]] = 1e-5
+    assert check(judge, "torch", "bfloat16", RATE, stepped_by(8)).outcome == "right"
+    judge.coarse["bfloat16"][at[1]] = 1e-5
+    found = check(judge, "torch", "bfloat16", RATE, stepped_by(8))
+    assert (found.outcome, found.reason.partition(":")[0]) == ("wrong", "bfloat16, one step from step 0, exp_avg.w")
+
+
+def as_bias(named: Any) -> Any:
+    """The same by name, the one parameter being a bias."""
+    return {re.sub(r"\bw$", "fc.bias", name): value for name, value in named.items()}
+
+
+def judge_of_a_bias(coarse: float) -> Judge:
+    judge = made(coarse)
+    by_framework = {what: getattr(judge, what) for what in ("distances", "noises", "coarse")}
+    return replace(
+        judge,
+        states={step: State(*map(as_bias, held)) for step, held in judge.states.items()},
+        scales=as_bias(judge.scales),
+        limits=as_bias(judge.limits),
+        **{what: {name: as_bias(figures) for name, figures in each.items()} for what, each in by_framework.items()},
+    )
+
+
+def test_a_bias_is_given_a_rounding_of_bfloat16_and_a_weight_is_not() -> None:
+    """The gradient of a bias is a sum over the batch, which may be rounded to 2**-7 as it is added, times four."""
+    variants = {factor: stepped_by(factor) for factor in (24, 40)}
+
+    def biased(factor: int) -> Any:
+        def driven(*how: Any) -> Outcome:
+            found: Outcome = variants[factor](*how)
+            return found._replace(state=State(*map(as_bias, found.state)))
+
+        return driven
+
+    assert check(judge_of_a_bias(1e-5), "torch", "bfloat16", RATE, biased(24)).outcome == "right"
+    assert check(judge_of_a_bias(1e-5), "torch", "bfloat16", RATE, biased(40)).outcome == "wrong"
+    assert check(made(1e-5), "torch", "bfloat16", RATE, variants[24]).outcome == "wrong"
 
 
 @pytest.mark.parametrize(("part", "name"), [(0, "w"), (1, "exp_avg.w"), (1, "exp_avg_sq.w")])

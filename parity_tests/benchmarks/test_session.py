@@ -132,7 +132,9 @@ def test_a_stopped_benchmark_goes_on_where_it_was(tmp_path: Path, monkeypatch: p
         timed(tmp_path, monkeypatch, {("jax stepped", "check"): KeyboardInterrupt()})
     one, asked = timed(tmp_path, monkeypatch)
     kept = [name for name in NAMES if (name, "begins") not in asked]
-    assert "torch notebook" in kept or asked.count(("torch notebook", "start")) == 1
+    # Those before it were waited for; what stands behind it may have been done beside it, on another core.
+    assert kept[:2] == ["torch notebook", "torch stepped"]
+    assert "jax stepped" not in kept
     assert runs_of(asked, "jax stepped") == WARM_UPS - 1
     assert (NAMES[0], "make_judge") not in asked
     again, asked = timed(tmp_path, monkeypatch)

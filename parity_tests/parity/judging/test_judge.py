@@ -17,7 +17,7 @@ from parity.check import check
 from parity.judging.difference import difference, scales
 from parity.judging.factors import FLOAT64_FLOOR
 from parity.judging.float64 import compare_float64
-from parity.judging.judge import ON_CPU, compare_with_cpu, completed, rests_on_null
+from parity.judging.judge import ON_CPU, compare_with_cpu, completed, rests_on_null, taken
 from parity.judging.noise import Noise
 from parity.live import live_side
 from parity.pair import Pair, Side
@@ -167,3 +167,11 @@ def test_what_only_the_other_side_holds_is_there_for_its_steps_from_the_judges_s
     assert judge.state_before(1).parameters.keys() == {"w"}
     assert completed(other, judge, {"counter"}) is other
     assert completed(judge, other, ()) is judge
+
+
+def test_only_what_all_runs_have_taken_is_compared_in_lockstep() -> None:
+    steps = [("trajectory", step, {"w": np.ones(2)}) for step in range(3)]
+    whole, short = recording(*steps), recording(*steps[:2])
+    keys = list(whole.flow())
+    assert taken(keys, whole) == keys
+    assert taken(keys, whole, short) == keys[:2]
