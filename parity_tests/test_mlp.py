@@ -57,3 +57,12 @@ def test_what_cannot_be_is_told_in_one_line(wing: ModuleType, message: str) -> N
         wing.train(**WRONG[message])
     assert message in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_why_jax_sees_no_gpu_is_told_on_the_same_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def devices(platform: str) -> Any:
+        raise RuntimeError("Unable to initialize backend 'cuda': no driver\nTraceback")
+
+    monkeypatch.setattr("jax.devices", devices)
+    with pytest.raises(ValueError, match=r"^JAX sees no GPU \(Unable .* 'cuda': no driver\): use --device cpu, or .*$"):
+        jax_mlp.train(device="gpu")

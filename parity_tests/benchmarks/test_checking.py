@@ -186,13 +186,18 @@ def as_bias(named: Any) -> Any:
 
 def judge_of_a_bias(coarse: float) -> Judge:
     judge = made(coarse)
-    by_framework = {what: getattr(judge, what) for what in ("distances", "noises", "coarse")}
+
+    def each(kinds: Any) -> Any:
+        return {kind: as_bias(figures) for kind, figures in kinds.items()}
+
     return replace(
         judge,
         states={step: State(*map(as_bias, held)) for step, held in judge.states.items()},
         scales=as_bias(judge.scales),
         limits=as_bias(judge.limits),
-        **{what: {name: as_bias(figures) for name, figures in each.items()} for what, each in by_framework.items()},
+        distances=each(judge.distances),
+        noises=each(judge.noises),
+        coarse=each(judge.coarse),
     )
 
 
