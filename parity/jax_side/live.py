@@ -134,9 +134,7 @@ class JaxSide:
 
     def seen(self, batch: Batch) -> Batch:
         with self._settings():
-            arrays = {name: to_numpy(array) for name, array in self._device_batch(batch).items()}
-        # Without 64-bit JAX whole numbers are held in 32 bits; their values are what is compared.
-        return {name: a.astype(np.int64) if a.dtype.kind in "iu" else a for name, a in arrays.items()}
+            return {name: to_numpy(array) for name, array in self._device_batch(batch).items()}
 
     def forward(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Arrays:
         with self._settings():
@@ -315,6 +313,7 @@ class JaxSide:
         return self._batch[1]
 
     def _put(self, batch: Batch) -> dict[str, jax.Array]:
+        # Narrower ones would be divided in float32, in a float64 run too. Without 64-bit JAX there are no wider ones.
         whole = np.int64 if self.dtype == "float64" else np.int32
         held = {"f": jnp.dtype(self.dtype), "i": np.dtype(whole), "u": np.dtype(whole)}
         # Copied, since JAX may go on using the memory that it is given; all at once, without a program for each.
