@@ -31,7 +31,7 @@ class TorchSorted(nn.Module):
         self.register_buffer("order", torch.arange(FEATURES - 1, -1, -1))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.fc(pixels[:, self.order] / 255)
+        logits: Tensor = self.fc(pixels[:, self.get_buffer("order")] / 255)
         return logits, logits.argmax(-1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -14,7 +15,9 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 import parity.check  # noqa: F401 -- so that it is there to be replaced
+from parity.command import jobs
 from parity.command.app import main
+from parity.command.report import print_verdict
 from parity.errors import MissingFramework, NotCheckable
 from parity.verdict import Verdict
 from parity_tests.parity.made_verdicts import agreeing, differing, inconclusive
@@ -214,11 +217,58 @@ def test_an_unknown_loop_is_told_with_those_there_are(
 
 def test_a_fault_of_parity_itself_is_told_as_such(engine: Engine, folder: Path, capsys: Said) -> None:
     engine.outcomes = {"a": ValueError("of\nmany lines")}
-    assert main(["a", "--json", "found.json"]) == 2
-    assert "this is a fault of parity itself: ValueError: of many lines" in one_line(capsys.readouterr().err)
-    assert not (folder / "found.json").exists()
+    assert main(["a"]) == 2
+    said = "parity: a: this is a fault of parity itself: ValueError: of many lines (--traceback shows where)\n"
+    assert one_line(capsys.readouterr().err) == said
     assert main(["a", "--traceback"]) == 2
-    assert "Traceback" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert err.startswith(said)
+    assert "Traceback" in err
+    assert "raise outcome\nValueError: of\nmany lines" in err
+
+
+@pytest.mark.parametrize(("b", "status"), [(agreeing, 2), (differing, 1)], ids=["agree", "differ"])
+def test_a_fault_of_parity_itself_costs_one_pair_and_not_the_others(
+    engine: Engine, folder: Path, capsys: Said, b: Callable[[str], Verdict], status: int
+) -> None:
+    (folder / "found.json").write_text("of an older call")
+    engine.outcomes = {"a": KeyError("step#4.input"), "b": b}
+    assert main(["--json", "found.json"]) == status
+    out, err = capsys.readouterr()
+    assert "b (1 of 1 pair, " in out.splitlines()[-1]
+    assert out.endswith("; not checked: a\n")
+    found = json.loads((folder / "found.json").read_text())
+    Draft202012Validator(SCHEMA).validate(found)
+    assert (found["exit_status"], [entry["pair"] for entry in found["pairs"]]) == (status, ["b"])
+    (entry,) = found["not_checked"]
+    assert (entry["pair"], f"parity: a: {entry['reason']}\n") == ("a", one_line(err))
+    assert "this is a fault of parity itself: KeyError: 'step#4.input'" in entry["reason"]
+
+
+def test_so_does_a_verdict_that_cannot_be_shown(
+    engine: Engine, folder: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: Callable[..., None] = print_verdict
+
+    def show(out: object, pair: Any, verdict: Verdict) -> None:
+        shown(out, pair, verdict if pair.name == "b" else None)
+
+    monkeypatch.setattr(jobs, "print_verdict", show)
+    assert main(["--json", "found.json"]) == 2
+    assert "a: this is a fault of parity itself: AttributeError" in one_line(capsys.readouterr().err)
+    found = json.loads((folder / "found.json").read_text())
+    assert [entry["pair"] for entry in found["pairs"]] == ["b"]
+
+
+def test_a_reader_who_leaves_is_no_fault(engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(jobs, "print_verdict", leave)
+    monkeypatch.setattr(os, "dup2", lambda *_: None)
+    assert main(["--json", "found.json"]) == 2
+    assert len(engine.asked) == 1
+    assert not (folder / "found.json").exists()
 
 
 def test_an_interruption_is_no_verdict(engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

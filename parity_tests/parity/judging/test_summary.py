@@ -49,6 +49,9 @@ def test_a_hint_that_cannot_be_computed_leaves_the_verdict(
 
 
 def test_a_hint_that_is_broken_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(summary, "looks_like", lambda *_: {}["no such key"])
+    def broken(*_: object) -> str:
+        raise KeyError("no such key")
+
+    monkeypatch.setattr(summary, "looks_like", broken)
     with pytest.raises(KeyError, match="no such key"):
         scoring(2.0)
