@@ -233,10 +233,7 @@ def _hint_of_a_score(findings: Findings, key: Key) -> str:
 
 
 def _scores(findings: Findings) -> list[Score]:
-    if findings.pair.labels is None or "score" not in findings.pair.stages:
-        return []
     which = {
         (side, dtype): recording for dtype, sides in findings.recordings.items() for side, recording in sides.items()
     }
-    live = next(iter(findings.running.values())).float64
-    return score(live.scored(findings.seed), findings.pair.labels, which)
+    return score(findings.labelled, which)
