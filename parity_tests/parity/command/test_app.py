@@ -3,70 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
-from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 import parity.check  # noqa: F401 -- so that it is there to be replaced
-from parity.command import jobs
 from parity.command.app import main
-from parity.command.report import print_verdict
 from parity.errors import MissingFramework, NotCheckable
-from parity.verdict import Verdict
-from parity_tests.parity.made_verdicts import agreeing, differing, inconclusive
+from parity_tests.parity.command.made_engine import MADE, Engine, Outcome
+from parity_tests.parity.made_verdicts import differing, inconclusive
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "docs" / "parity.schema.json").read_text(encoding="utf-8"))
 check_module = sys.modules["parity.check"]
-
-MADE = """
-from parity_tests.parity import made_seeds
-pair = made_seeds.pair({torch}, {jax}, name="{name}")
-"""
-Outcome = Callable[[str], Verdict] | Exception
-
-
-class Engine:
-    """Stands in for the engine: gives verdicts by the name of the pair, and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.outcomes: dict[str, Outcome] = {}
-        self.asked: list[dict[str, Any]] = []
-
-    def check(self, pair: Any, **settings: Any) -> Verdict:
-        self.asked.append({"pair": pair.name} | settings)
-        settings["progress"]("float64, torch: 100 steps")
-        outcome = self.outcomes.get(pair.name, agreeing)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome(pair.name)
-
-
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    made = Engine()
-    monkeypatch.setattr(check_module, "check", made.check)
-    return made
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with the pairs a and b, of which only b can be compared over seeds."""
-    (tmp_path / "pyproject.toml").write_text('[tool.parity]\npairs = ["a.py", "b.py"]')
-    (tmp_path / "a.py").write_text(MADE.format(name="a", torch=None, jax=None))
-    equal = "made_seeds.normal(0.971)"
-    (tmp_path / "b.py").write_text(MADE.format(name="b", torch=equal, jax=equal))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("COLUMNS", raising=False)
-    return tmp_path
-
 
 Said = pytest.CaptureFixture[str]
 
@@ -213,62 +166,6 @@ def test_an_unknown_loop_is_told_with_those_there_are(
     monkeypatch.chdir(ROOT)
     assert main(["mlp", "--loops", "scan"]) == 2
     assert "known are stepped, whole_run, many_seeds, compiled, or all" in one_line(capsys.readouterr().err)
-
-
-def test_a_fault_of_parity_itself_is_told_as_such(engine: Engine, folder: Path, capsys: Said) -> None:
-    engine.outcomes = {"a": ValueError("of\nmany lines")}
-    assert main(["a"]) == 2
-    said = "parity: a: this is a fault of parity itself: ValueError: of many lines (--traceback shows where)\n"
-    assert one_line(capsys.readouterr().err) == said
-    assert main(["a", "--traceback"]) == 2
-    err = capsys.readouterr().err
-    assert err.startswith(said)
-    assert "Traceback" in err
-    assert "raise outcome\nValueError: of\nmany lines" in err
-
-
-@pytest.mark.parametrize(("b", "status"), [(agreeing, 2), (differing, 1)], ids=["agree", "differ"])
-def test_a_fault_of_parity_itself_costs_one_pair_and_not_the_others(
-    engine: Engine, folder: Path, capsys: Said, b: Callable[[str], Verdict], status: int
-) -> None:
-    (folder / "found.json").write_text("of an older call")
-    engine.outcomes = {"a": KeyError("step#4.input"), "b": b}
-    assert main(["--json", "found.json"]) == status
-    out, err = capsys.readouterr()
-    assert "b (1 of 1 pair, " in out.splitlines()[-1]
-    assert out.endswith("; not checked: a\n")
-    found = json.loads((folder / "found.json").read_text())
-    Draft202012Validator(SCHEMA).validate(found)
-    assert (found["exit_status"], [entry["pair"] for entry in found["pairs"]]) == (status, ["b"])
-    (entry,) = found["not_checked"]
-    assert (entry["pair"], f"parity: a: {entry['reason']}\n") == ("a", one_line(err))
-    assert "this is a fault of parity itself: KeyError: 'step#4.input'" in entry["reason"]
-
-
-def test_so_does_a_verdict_that_cannot_be_shown(
-    engine: Engine, folder: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shown: Callable[..., None] = print_verdict
-
-    def show(out: object, pair: Any, verdict: Verdict) -> None:
-        shown(out, pair, verdict if pair.name == "b" else None)
-
-    monkeypatch.setattr(jobs, "print_verdict", show)
-    assert main(["--json", "found.json"]) == 2
-    assert "a: this is a fault of parity itself: AttributeError" in one_line(capsys.readouterr().err)
-    found = json.loads((folder / "found.json").read_text())
-    assert [entry["pair"] for entry in found["pairs"]] == ["b"]
-
-
-def test_a_reader_who_leaves_is_no_fault(engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def leave(*_: object) -> None:
-        raise BrokenPipeError
-
-    monkeypatch.setattr(jobs, "print_verdict", leave)
-    monkeypatch.setattr(os, "dup2", lambda *_: None)
-    assert main(["--json", "found.json"]) == 2
-    assert len(engine.asked) == 1
-    assert not (folder / "found.json").exists()
 
 
 def test_an_interruption_is_no_verdict(engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
