@@ -31,7 +31,7 @@ from parity.judging.noise import Noise
 from parity.judging.own_activations import AGAIN, AtOwnActivations
 from parity.judging.parting import parting
 from parity.judging.power import multiplies_matrices
-from parity.judging.score import compare_predictions
+from parity.judging.score import Labelled, compare_predictions, labelled
 from parity.judging.summary import summarised
 from parity.pair import Pair
 from parity.recording import DTYPES, FRAMEWORKS, USUAL_DTYPES, Device, Dtype, Framework, Key, Recording, keys_of
@@ -50,7 +50,7 @@ class Findings:
     `against` tells of a side that is recorded. `unshown` is what one side alone can show, `starts` where differences
     start. `casts` is what computes in float32 in float64 although `inside`, what the pair declares, does not have it.
     `lockstep` has the float64 comparisons of the free runs, and what of them was made in lockstep instead. `coarse` has
-    the coarse distances for each dtype.
+    the coarse distances for each dtype, `labelled` the labels of each scored batch.
     """
 
     pair: Pair
@@ -70,6 +70,7 @@ class Findings:
     casts: Casts = field(default_factory=dict)
     inside: Inside = field(default_factory=Inside)
     lockstep: Lockstep = field(default_factory=lambda: Lockstep([]))
+    labelled: dict[str, Labelled] = field(default_factory=dict)
 
     @property
     def judging(self) -> Framework:
@@ -141,6 +142,7 @@ def compared(findings: Findings, loops: Sequence[str] | None, tell: Progress) ->
         NotCheckable: as `check` does.
     """
     started = time.monotonic()
+    findings.labelled = labelled(findings)
     trains = "trajectory" in findings.pair.stages
     names = chosen(findings.sides, loops) if trains else {"torch": {}, "jax": {}}
     _float64(findings, names, tell)
@@ -303,16 +305,16 @@ def _rejudge(findings: Findings, float32: Float32) -> Rejudge:
 
 def _predictions(findings: Findings, dtype: Dtype, sides: dict[Framework | None, Recording]) -> None:
     """Compare the classes that each side gives: float64 side with side, the others with the judge."""
-    if findings.pair.labels is None:
-        return
     for framework, recording in sides.items():
-        for tensor, output in recording.of("score", 0).items():
-            name = tensor.removesuffix(".output")
-            expected = findings.judge.of("score", 0).get(tensor)
-            if expected is None:
+        for name, batch in findings.labelled.items():
+            key = Key("score", 0, f"{name}.{batch.output}")
+            expected, output = findings.judge.get(key), recording.get(key)
+            if expected is None or output is None:
                 continue  # already reported as missing on one side
             exactly = dtype == "float64" and not findings.inside.layers
-            comparison, accepted = compare_predictions(name, expected, output, dtype, framework, exactly=exactly)
+            comparison, accepted = compare_predictions(
+                name, batch, expected, output, dtype, framework, exactly=exactly
+            )  # fmt: skip
             findings.comparisons.append(comparison)
             if accepted:
                 where = f"{dtype}, {framework}" if framework else dtype

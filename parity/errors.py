@@ -7,6 +7,10 @@ class NotCheckable(Exception):  # noqa: N818 -- named for what it says of the pa
     """The check could not be made (exit status 2): bad usage, a missing framework, missing data, a broken pair file."""
 
 
+REAL_ONLY = "models are compared in real numbers: hold the real and the imaginary part as floating numbers"
+"""What to do about a complex parameter or buffer."""
+
+
 class MissingFramework(NotCheckable):
     """A side's framework is not installed where that side was asked for."""
 

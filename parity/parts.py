@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from parity.draws import STREAM, stream
-from parity.errors import MissingFramework, NotCheckable
+from parity.errors import REAL_ONLY, MissingFramework, NotCheckable
 from parity.frozen import frozen_of
 from parity.made_on_import import hint
 from parity.optimizers import STEP, Optimizer
@@ -157,11 +157,14 @@ class Parts:
 
         Raises:
             MissingFramework: torch would draw them and is not installed.
+            NotCheckable: one is complex.
         """
         if self.side.parameters is not None:
             drawn: Arrays = self.parameters(seed)
         else:
             drawn = self._of_torch("models", "draw the initial parameters").drawn(self._torch, seed)
+        if found := [name for name, array in drawn.items() if np.iscomplexobj(array)]:
+            raise NotCheckable(f"the {self.framework} side's parameters gave {found[0]}, which is complex: {REAL_ONLY}")
         return drawn
 
     @cached_property

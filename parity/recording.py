@@ -28,6 +28,8 @@ PLACE = re.compile(r"^(?P<layer>.+?)(?:#\d+)?\.(?P<what>input|output|tap)\d*$")
 `attn.scores.tap`."""
 OBSERVED_STEPS = 3
 """Steps, from the first, whose every layer is recorded; the trajectory follows all steps without the layers."""
+WHOLE = "iu"
+"""The kinds of NumPy's dtypes that are whole numbers. Truths are none: what they are an index into is another thing."""
 
 
 class State(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 import numpy as np
 
 from parity.live import LiveSide, Step
-from parity.recording import OBSERVED_STEPS, PLACE, STAGES, Array, Arrays, Batch, Recording, State
+from parity.recording import OBSERVED_STEPS, PLACE, STAGES, WHOLE, Array, Arrays, Batch, Recording, State
 from parity.rounding import cast, rounded_all
 
 Progress = Callable[[str], None]
@@ -19,7 +19,12 @@ SCORED = "scored."
 
 
 def digest(array: Array) -> Array:
-    """SHA-256 of an array's dtype, shape and bytes, as 32 bytes (uint8, shape (32,))."""
+    """SHA-256 of an array's dtype, shape and bytes, as 32 bytes (uint8, shape (32,)).
+
+    Whole numbers count by their values, in however many bits they are held: JAX has 64 only where they are switched on.
+    """
+    if array.dtype.kind in WHOLE and np.array_equal(wide := array.astype(np.int64), array):
+        array = wide
     content = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
     content.update(np.ascontiguousarray(array).data)
     return np.frombuffer(content.digest(), np.uint8)

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from parity.command.mapping import map_pair
 from parity.command.pairs import PAIR_FILE
 from parity.command.recording import record_into
-from parity.command.session import CANNOT, Request, Session, consoles, tell
+from parity.command.session import CANNOT, Request, Session, consoles, own_fault, tell
 from parity.command.usage import BadUsage
 from parity.errors import NotCheckable
 from parity.recording import Device, Framework
@@ -220,8 +220,7 @@ def _fault(error: Exception, show_traceback: bool) -> int:
         said = " ".join(error.format_message().split())  # type: ignore[attr-defined]
         tell(err, f"{said} (parity --help tells what there is)")
     else:
-        said = " ".join(str(error).split())
-        tell(err, f"this is a fault of parity itself: {type(error).__name__}: {said} (--traceback shows where)")
+        tell(err, own_fault(error))
         if show_traceback:
             tracebacks.print_exception(error, file=sys.stderr)
     return CANNOT

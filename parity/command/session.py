@@ -63,7 +63,8 @@ class Session:
     err: Console
     started: float = field(default_factory=time.monotonic)
     begun_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    found: list[tuple[Chosen, Any]] = field(default_factory=list)
+    found: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)
+    """The verdict on each pair that was checked, and what the document says of it."""
     not_checked: list[dict[str, str]] = field(default_factory=list)
 
     def run(self) -> int:
@@ -120,14 +121,16 @@ class Session:
         """Check one pair; whether to go on with the next."""
         files = [other.pair_file for other in chosen if other.pair_file]
         try:
-            with importable(one.pair_file, files, one.base), self.progress(one) as tell:
-                verdict = job.check(one.pair, tell)
+            with _own_faults():
+                with importable(one.pair_file, files, one.base), self.progress(one) as tell:
+                    verdict = job.check(one.pair, tell)
+                entry = job.entry(one, verdict)
+                job.show(self.out, one.pair, verdict)
         except NotCheckable as error:
             self.tell_why_not(error, one.pair.name)
             self.not_checked.append({"pair": one.pair.name, "file": str(one.file), "reason": str(error)})
             return not isinstance(error, MissingFramework)
-        self.found.append((one, verdict))
-        job.show(self.out, one.pair, verdict)
+        self.found.append((verdict, entry))
         return True
 
     def tell_why_not(self, error: NotCheckable, pair: str | None = None) -> None:
@@ -137,7 +140,7 @@ class Session:
             traceback.print_exception(error.__cause__, file=sys.stderr)
 
     def _close(self, job: Job) -> None:
-        line = job.closing([verdict for _, verdict in self.found], time.monotonic() - self.started)
+        line = job.closing([verdict for verdict, _ in self.found], time.monotonic() - self.started)
         if self.not_checked:
             line.append(f"; not checked: {', '.join(entry['pair'] for entry in self.not_checked)}", style="bold red")
         self.out.print(line, soft_wrap=not self.out.is_terminal)
@@ -154,14 +157,14 @@ class Session:
             yield lambda phrase: progress.update(task, description=f"{one.pair.name}: {phrase}")
 
     def _status(self) -> int:
-        if any(verdict.outcome != "agree" for _, verdict in self.found):
+        if any(verdict.outcome != "agree" for verdict, _ in self.found):
             return RED
         return CANNOT if self.not_checked or not self.found else AGREES
 
     def _document(self, job: Job) -> dict[str, Any]:
-        entries = [job.entry(chosen, verdict) for chosen, verdict in self.found]
         return document(
-            job.section, entries, command=["parity", *self.request.arguments], version=self.request.version,
+            job.section, [entry for _, entry in self.found],
+            command=["parity", *self.request.arguments], version=self.request.version,
             begun_at=self.begun_at, seconds=time.monotonic() - self.started, exit_status=self._status(),
             not_checked=self.not_checked,
         )  # fmt: skip
@@ -185,6 +188,23 @@ def chosen_of(request: Request) -> list[Chosen]:
         if request.steps > one.pair.steps:
             raise NotCheckable(f"--steps {request.steps}: pair {one.pair.name} has {one.pair.steps} steps, and no more")
     return [one._replace(pair=replace(one.pair, steps=request.steps)) for one in chosen]
+
+
+@contextmanager
+def _own_faults() -> Iterator[None]:
+    """A fault of `parity` itself is why one pair cannot be checked: what was found of the others is not lost by it."""
+    try:
+        yield
+    except (NotCheckable, BrokenPipeError):
+        raise
+    except Exception as error:
+        raise NotCheckable(own_fault(error)) from error
+
+
+def own_fault(error: Exception) -> str:
+    """What is said of an error that nobody has foreseen."""
+    said = " ".join(str(error).split())
+    return f"this is a fault of parity itself: {type(error).__name__}: {said} (--traceback shows where)"
 
 
 def _nowhere(document: Mapping[str, Any]) -> None:

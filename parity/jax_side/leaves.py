@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from parity.errors import NotCheckable
+from parity.errors import REAL_ONLY, NotCheckable
 from parity.recording import Array, Arrays, Dtype
 
 
@@ -37,7 +37,7 @@ def filled(tree: Any, arrays: Mapping[str, Array], dtype: Dtype) -> Any:
     A leaf that `arrays` does not have stays as it is.
 
     Raises:
-        NotCheckable: it is a shape only.
+        NotCheckable: it is a shape only; or one that it has is complex here.
     """
     made = [_leaf(name, leaf, arrays.get(name), dtype) for name, leaf in named_leaves(tree)]
     return jax.tree.unflatten(jax.tree.structure(tree), jax.device_put(made))
@@ -46,6 +46,8 @@ def filled(tree: Any, arrays: Mapping[str, Array], dtype: Dtype) -> Any:
 def _leaf(name: str, leaf: Any, array: Array | None, dtype: Dtype) -> Array:
     if array is None and isinstance(leaf, jax.ShapeDtypeStruct):
         raise NotCheckable(f"the jax side keeps {name}, which the torch side has not, and nobody says its value")
+    if array is not None and jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+        raise NotCheckable(f"the jax side's {name} is complex: {REAL_ONLY}")
     return np.array(leaf if array is None else array, jnp.dtype(dtype) if is_floating(leaf) else leaf.dtype)
 
 

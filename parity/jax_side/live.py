@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -36,6 +37,8 @@ from parity.tap import tapped
 from parity.tree import nested
 from parity.weight_map.outline import Outline
 from parity.weight_map.weight_map import WeightMap
+
+InOrder = OrderedDict[str, jax.Array]
 
 
 class Passed(NamedTuple):
@@ -131,24 +134,23 @@ class JaxSide:
 
     def seen(self, batch: Batch) -> Batch:
         with self._settings():
-            arrays = {name: to_numpy(array) for name, array in self._device_batch(batch).items()}
-        # Without 64-bit JAX whole numbers are held in 32 bits; their values are what is compared.
-        return {name: a.astype(np.int64) if a.dtype.kind in "iu" else a for name, a in arrays.items()}
+            return {name: to_numpy(array) for name, array in self._device_batch(batch).items()}
 
     def forward(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Arrays:
         with self._settings():
             found = self._seen_forward(self._models.held(parameters), self._device_batch(batch), bits=bits)
-            return {name: to_numpy(found[name]) for name in self._order}
+            return {name: to_numpy(array) for name, array in found.items()}
 
     def taught(self, parameters: Arrays, batch: Batch, given: Arrays) -> Arrays:
         with self._settings():
             found = self._forced(self._models.held(parameters), self._device_batch(batch), jax.device_put(given))
-            return {name: to_numpy(found[name]) for name in self._taught_order}
+            return {name: to_numpy(array) for name, array in found.items()}
 
     def lowered(self, parameters: Arrays, batch: Batch) -> list[str]:
         with self._settings():
-            program = jax.make_jaxpr(self._lowered)(self._models.held(parameters), self._device_batch(batch))
-        return lowered_before(program, self._lowered_order)
+            given = self._models.held(parameters), self._device_batch(batch)
+            program, found = jax.make_jaxpr(self._lowered, return_shape=True)(*given)
+        return lowered_before(program, list(found))
 
     def observe(
         self, parameters: Arrays, batch: Batch, bits: int | None = None, taught: Arrays | None = None
@@ -157,9 +159,9 @@ class JaxSide:
             given = self._models.held(parameters), self._device_batch(batch), jax.device_put(taught or {})
             passed, forward, cotangents = self._observed(*given, bits=bits)
             return Observation(
-                {name: to_numpy(forward[name]) for name in self._order},
+                {name: to_numpy(array) for name, array in forward.items()},
                 self._gradients(passed),
-                {name: to_numpy(cotangents[name]) for name in self._order if name in cotangents},
+                {name: to_numpy(array) for name, array in cotangents.items()},
             )
 
     def gradients(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Gradients:
@@ -229,49 +231,44 @@ class JaxSide:
             yield Pass(model, nested(given), watched, mode)
         self._hidden |= watched.hidden
 
-    def _forward(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> dict[str, jax.Array]:
+    # Batches of other shapes may call other layers: a compiled function keeps one order for each. JAX sorts a dict.
+
+    def _forward(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> InOrder:
         with self._pass(held, batch, bits) as called:
             output = self._output(called)
-        forward = called.layers.forward | output
-        self._order = list(forward)
-        return forward
+        return OrderedDict(called.layers.forward | output)
 
-    def _taught(self, held: Held, batch: dict[str, jax.Array], given: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    def _taught(self, held: Held, batch: dict[str, jax.Array], given: dict[str, jax.Array]) -> InOrder:
         with self._pass(held, batch, None, taught=given) as called:
             called.ask(self._parts.calling)
-        found = called.layers.forward | ({} if self._side.predict else arrays_of(called.layers.outputs))
-        self._taught_order = list(found)
-        return found
+        return OrderedDict(called.layers.forward | ({} if self._side.predict else arrays_of(called.layers.outputs)))
 
-    def _lowered(self, held: Held, batch: dict[str, jax.Array]) -> list[jax.Array]:
+    def _lowered(self, held: Held, batch: dict[str, jax.Array]) -> InOrder:
         with self._pass(held, batch, None) as called:
             given = called.ask(self._parts.calling)
         found = called.layers.forward | arrays_of(called.layers.outputs)
-        found |= {} if self._side.loss is None else {"loss": given}
-        self._lowered_order = list(found)
-        return list(found.values())
+        return OrderedDict(found | ({} if self._side.loss is None else {"loss": given}))
 
     def _observe(
         self, held: Held, batch: dict[str, jax.Array], taught: dict[str, jax.Array], bits: int | None
-    ) -> tuple[Passed, Any, Any]:
+    ) -> tuple[Passed, InOrder, InOrder]:
         def watched_loss(trained: Any, probes: dict[str, jax.Array] | None) -> tuple[jax.Array, tuple[Any, ...]]:
             with self._pass(Held(trained, held.kept), batch, bits, probes, taught=taught) as called:
                 loss = called.ask(self._parts.loss)
-            layers = called.layers
-            self._inputs = layers.inputs
+            layers, seen = called.layers, called.layers.forward
+            inputs = ((name, seen[name]) for name in layers.inputs)
             # What the model gave the loss, where nobody says otherwise.
             output = arrays_of(layers.outputs) if self._side.predict is None else {}
-            return loss, (layers.forward, output, self._models.kept_after(called.model))
+            return loss, (OrderedDict(seen | output), OrderedDict(inputs), self._models.kept_after(called.model))
 
-        _, (shapes, _, _) = jax.eval_shape(partial(watched_loss, probes=None), held.trained)
-        probes = {name: jnp.zeros(shapes[name].shape, shapes[name].dtype) for name in self._inputs}
+        _, (_, shapes, _) = jax.eval_shape(partial(watched_loss, probes=None), held.trained)
+        probes = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
         passed = jax.value_and_grad(watched_loss, argnums=(0, 1), has_aux=True)(held.trained, probes)
-        (loss, (forward, output, kept)), (gradients, cotangents) = passed
+        (loss, (forward, _, kept)), (gradients, cotangents) = passed
         if self._side.predict is not None:
             with self._pass(held, batch, None, layers=False) as called:
-                output = self._output(called)
-        self._order = [*forward, *output]
-        return Passed(loss, gradients, kept), forward | output, cotangents
+                forward |= self._output(called)
+        return Passed(loss, gradients, kept), forward, cotangents
 
     def _differentiate(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> Passed:
         def loss(trained: Any) -> tuple[jax.Array, Any]:
@@ -316,6 +313,7 @@ class JaxSide:
         return self._batch[1]
 
     def _put(self, batch: Batch) -> dict[str, jax.Array]:
+        # Narrower ones would be divided in float32, in a float64 run too. Without 64-bit JAX there are no wider ones.
         whole = np.int64 if self.dtype == "float64" else np.int32
         held = {"f": jnp.dtype(self.dtype), "i": np.dtype(whole), "u": np.dtype(whole)}
         # Copied, since JAX may go on using the memory that it is given; all at once, without a program for each.

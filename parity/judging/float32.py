@@ -70,8 +70,7 @@ class Float32:
                 Comparison(key, self.dtype, framework, loop, float("inf"), 0.0, None, "differ", note)
                 for framework, note in notes.items() if note
             ]  # fmt: skip
-        first = next((array for array in arrays.values() if array is not None), None)
-        if first is not None and exact(key, first):
+        if any(array is not None and exact(key, array) for array in arrays.values()):
             return [compare_exact(key, arrays["torch"], arrays["jax"], self.dtype, loop)]
         distances = {
             framework: self._distance(key, arrays[framework]) if apart is None else scaled(apart, self.scales.of[key])

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+import numpy as np
+
 from parity.judging.difference import Scales, difference, exact, fault
 from parity.judging.factors import FLOAT64_CEILING, FLOAT64_FLOOR
 from parity.judging.limits import float64_limit
 from parity.judging.noise import Noise
-from parity.recording import Array, Dtype, Framework, Key, Recording, keys_of
+from parity.recording import WHOLE, Array, Dtype, Framework, Key, Recording, keys_of
 from parity.verdict import Comparison, Outcome
 
 NoiseOf = Callable[[Framework, int | None], Noise]
@@ -19,7 +21,7 @@ NoiseOf = Callable[[Framework, int | None], Noise]
 def compare_exact(
     key: Key, torch: Array | None, jax: Array | None, dtype: Dtype, loop: str | None = None
 ) -> Comparison:
-    """A bit-exact comparison of both sides: data, initial parameters, whole numbers."""
+    """A bit-exact comparison of both sides: data, initial parameters, whole numbers; these in however many bits."""
     note = fault(torch, "torch", dtype) or fault(jax, "jax", dtype)
     apart = float("inf")
     if torch is not None and jax is not None and not note:
@@ -30,9 +32,10 @@ def compare_exact(
 def _unequal(key: Key, torch: Array, jax: Array) -> tuple[str, float]:
     if torch.shape != jax.shape:
         return f"torch has shape {torch.shape}, jax {jax.shape}", float("inf")
-    if torch.dtype != jax.dtype:
+    whole = torch.dtype.kind in WHOLE and jax.dtype.kind in WHOLE
+    if torch.dtype != jax.dtype and not whole:
         return f"torch has dtype {torch.dtype}, jax {jax.dtype}", float("inf")
-    if torch.tobytes() == jax.tobytes():
+    if np.array_equal(torch, jax) if whole else torch.tobytes() == jax.tobytes():
         return "", 0.0
     if key.stage == "data":
         return "the bytes are not the same", float("inf")

@@ -190,8 +190,17 @@ def _hint(findings: Findings, first: Comparison) -> str:
         return ""  # that it moved is all that there is to say
     lowered = in_float32(findings, first)
     # What is in float32 elsewhere need not be what differs.
-    looks = "" if lowered.here else _looks_like(findings, first)
+    looks = "" if lowered.here else _as_far_as_computable(findings, first)
     return "; ".join(filter(None, (looks, lowered.words)))
+
+
+def _as_far_as_computable(findings: Findings, first: Comparison) -> str:
+    """What it looks like; nothing where the arithmetic of a hint fails, which must not cost the finding itself."""
+    try:
+        with np.errstate(all="ignore"):
+            return _looks_like(findings, first)
+    except (ArithmeticError, np.linalg.LinAlgError):
+        return ""
 
 
 def _looks_like(findings: Findings, first: Comparison) -> str:
@@ -224,10 +233,7 @@ def _hint_of_a_score(findings: Findings, key: Key) -> str:
 
 
 def _scores(findings: Findings) -> list[Score]:
-    if findings.pair.labels is None or "score" not in findings.pair.stages:
-        return []
     which = {
         (side, dtype): recording for dtype, sides in findings.recordings.items() for side, recording in sides.items()
     }
-    live = next(iter(findings.running.values())).float64
-    return score(live.scored(findings.seed), findings.pair.labels, which)
+    return score(findings.labelled, which)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from parity.errors import NotCheckable
+from parity.errors import REAL_ONLY, NotCheckable
 from parity.parts import Parts
 from parity.recording import Array, Arrays, Dtype
 
@@ -135,7 +136,7 @@ def module_of(parts: Parts, dtype: Dtype, seed: int = 0) -> nn.Module:
     """The side's `nn.Module` as it draws itself after `torch.manual_seed(seed)`, made in `dtype`.
 
     Raises:
-        NotCheckable: the part fails, or gives something else.
+        NotCheckable: the part fails, gives something else, or gives a module that holds complex numbers.
     """
     # What it draws must not move the generators of whoever called.
     with torch.random.fork_rng(), default_dtype(dtype):
@@ -146,6 +147,9 @@ def module_of(parts: Parts, dtype: Dtype, seed: int = 0) -> nn.Module:
             f"the torch side's model gave a {type(model).__name__}: expected an nn.Module, or name the part `arrays`, "
             "which reads it"
         )
+    # `to` would drop the imaginary parts, of buffers that are not kept in a checkpoint too.
+    if found := [name for name, held in chain(model.named_parameters(), model.named_buffers()) if held.is_complex()]:
+        raise NotCheckable(f"the torch side's {found[0]} is complex: {REAL_ONLY}, as torch.view_as_real does")
     return model.to(getattr(torch, dtype))
 
 

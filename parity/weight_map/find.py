@@ -39,7 +39,7 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
     alignment = Alignment(Layouts(told.how, flattened(torch)), _ordered(jax))
     _align_what_was_told(alignment, told, *roots)
     # Where one model is a single layer, the other may wrap its twin.
-    alignment.align(*(map(unwrapped, roots) if bool(roots[0].leaves) != bool(roots[1].leaves) else roots))
+    alignment.align(*(map(unwrapped, roots) if _is_layer(roots[0]) != _is_layer(roots[1]) else roots))
     alignment.finish()
     apart = _apart(alignment, torch, told)
     if faults := _faults(alignment, torch, jax) or _unmapped(alignment, apart, torch, jax):
@@ -47,6 +47,11 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
     order = {name: index for index, (name, _) in enumerate(torch.arrays())}
     entries = sorted(alignment.entries, key=lambda entry: (order[entry.torch.name], entry.torch.start))
     return WeightMap(tuple(entries), alignment.listed, _layers(alignment, torch, jax), apart)
+
+
+def _is_layer(root: Node) -> bool:
+    """Whether a model has parameters of its own, or nothing below it. A buffer beside its layers makes it none."""
+    return any(not leaf.buffer for leaf in root.leaves) or (bool(root.leaves) and root.all_leaves() == root.leaves)
 
 
 def _ordered(jax: Outline) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import torch
 from flax import nnx
@@ -187,9 +188,38 @@ def test_what_draws_numbers_of_its_own_is_not_comparable(side: str, part: dict[s
     assert not any(reasons[stage] for stage in ("data", "init"))
 
 
+class WithComplex(small_torch.Small):
+    """A model that holds an imaginary unit, as what it is told."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        unit = torch.tensor([1j])
+        if what == "parameter":
+            self.turn = torch.nn.Parameter(unit)
+        else:
+            self.register_buffer("turn", unit, persistent=what == "buffer")
+
+
+class Turned(Small):
+    """Its scale is a complex number."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        super().__init__(rngs)
+        self.norm.scale = nnx.Param(jnp.ones(small_jax.HIDDEN, complex))
+
+
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
+        *(
+            ({"torch": {"model": partial(WithComplex, what)}}, "the torch side's turn is complex: models are compared")
+            for what in ("parameter", "buffer", "buffer not in checkpoints")
+        ),
+        ({"jax": {"model": Turned}}, "the jax side's norm.scale is complex: models are compared in real numbers"),
+        (
+            {"parameters": lambda seed: {"inner.weight": np.array([1j])}},
+            "the torch side's parameters gave inner.weight, which is complex",
+        ),
         ({"torch": {"model": lambda: 3}}, "the torch side's model gave a int: expected an nn.Module"),
         ({"jax": {"model": lambda: 3}}, "the jax side's model gave a int"),
         ({"jax": {"model": not_square}}, r"outer\.(weight|bias)"),

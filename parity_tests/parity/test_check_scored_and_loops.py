@@ -41,8 +41,15 @@ def test_labels_on_one_side_only_differ() -> None:
 
 
 def test_labels_of_a_wrong_name_cannot_be_checked() -> None:
-    with pytest.raises(NotCheckable, match="'classes' are not in the scored batch held out: it has inputs, labels"):
+    words = "'classes' are not in the scored batch held out: it has inputs, labels"
+    with pytest.raises(NotCheckable, match=words):
         check(replace(tiny(1), labels="classes"))
+    # That is told before anything is trained.
+    with pytest.raises(NotCheckable, match=words):
+        check(replace(planted("torch", loss=boom), labels="classes"))
+    narrow = {name: batch | {"labels": batch["labels"][:, None]} for name, batch in scored(0).items()}
+    with pytest.raises(NotCheckable, match=r"labels 'labels' of held out have shape \(32, 1\)"):
+        check(planted("torch", loss=boom, scored=lambda seed: narrow))
 
 
 def losing_its_start(right: Any) -> Any:

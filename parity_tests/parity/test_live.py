@@ -183,7 +183,10 @@ def test_a_prediction_is_the_output_of_the_pass(framework: Framework) -> None:
 @both_sides
 def test_a_batch_is_read_back_as_the_framework_holds_it(framework: Framework, dtype: Dtype) -> None:
     batch = batches(7, 1)[0] | {"mask": np.array([True, False])}
-    assert same(right(framework, dtype).seen(batch), cast(batch, dtype))
+    expected = cast(batch, dtype)
+    if framework == "jax" and dtype == "float32":
+        expected["labels"] = expected["labels"].astype("int32")
+    assert same(right(framework, dtype).seen(batch), expected)
 
 
 # Conditions

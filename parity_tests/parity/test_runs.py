@@ -64,10 +64,20 @@ def test_a_digest_tells_values_dtypes_and_shapes_apart() -> None:
         array.reshape(2, 3),
         array[::-1],
         array.view("i8"),
+        array.astype("int64"),
+        array.astype("int64")[::-1],
+        array.astype(bool),
     ]
     assert len({digest(other).tobytes() for other in [array, *others]}) == 1 + len(others)
     assert digest(array).shape == (32,)
     assert digest(array).dtype == np.uint8
+
+
+def test_a_digest_tells_whole_numbers_by_their_values_and_not_by_their_bits() -> None:
+    numbers = np.array([0, 3, 127])
+    dtypes = ("int8", "uint8", "int32", "uint32", "int64", "uint64")
+    assert len({digest(numbers.astype(dtype)).tobytes() for dtype in dtypes}) == 1
+    assert not same({"x": digest(np.array([-1]))}, {"x": digest(np.array([2**64 - 1], "uint64"))})
 
 
 def test_a_digest_does_not_see_how_an_array_lies_in_memory() -> None:

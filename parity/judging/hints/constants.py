@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import isqrt, prod
+from math import isinf, isqrt, prod
 from typing import NamedTuple
 
 ROOTS_UP_TO = 1024
@@ -63,7 +63,10 @@ def _inverse(words: str) -> str:
 
 
 def _root(factor: float) -> str:
-    square = max(factor, 1 / factor) ** 2 if factor > 0 else 0.0
+    larger = max(factor, 1 / factor) if factor > 0 else 0.0
+    if larger > ROOTS_UP_TO:
+        return ""  # and its square may be none
+    square = larger**2
     whole = round(square)
     if not 2 <= whole <= ROOTS_UP_TO or isqrt(whole) ** 2 == whole or abs(square / whole - 1) > CLOSE:
         return ""
@@ -74,4 +77,6 @@ def in_words(factor: float) -> str:
     """A factor that has no name."""
     if abs(factor - 1) < NEARLY_ONE:
         return f"1 {'+' if factor > 1 else '-'} {abs(factor - 1):.2g} times as large"
-    return f"{factor:.6g} times as large" if abs(factor) > 0.5 else f"{1 / factor:.6g} times smaller"
+    return (
+        f"{factor:.6g} times as large" if abs(factor) > 0.5 or isinf(1 / factor) else f"{1 / factor:.6g} times smaller"
+    )

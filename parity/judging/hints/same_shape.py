@@ -22,9 +22,9 @@ def ratio(expected: Array, found: Array) -> float:
 
 def zeros(apart: Apart) -> Iterator[Hint]:
     """One side is zero throughout."""
-    if not apart.there.any() and apart.here.any():
+    if not apart.there.any() and apart.here.any() and apart.there.size:
         yield Hint("zero", None)
-    if not apart.here.any() and apart.there.any():
+    if not apart.here.any() and apart.there.any() and apart.here.size:
         yield Hint("not zero, as it is on the other", None)
 
 

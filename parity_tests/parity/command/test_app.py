@@ -6,10 +6,8 @@ import ast
 import json
 import re
 import sys
-from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
@@ -18,54 +16,12 @@ import parity.check  # noqa: F401 -- so that it is there to be replaced
 from parity.command.app import main
 from parity.command.pairs import NONE_CONFIGURED, PAIR_FILE
 from parity.errors import MissingFramework, NotCheckable
-from parity.verdict import Verdict
-from parity_tests.parity.made_verdicts import agreeing, differing, inconclusive
+from parity_tests.parity.command.made_engine import MADE, Engine, Outcome
+from parity_tests.parity.made_verdicts import differing, inconclusive
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "docs" / "parity.schema.json").read_text(encoding="utf-8"))
 check_module = sys.modules["parity.check"]
-
-MADE = """
-from parity_tests.parity import made_seeds
-pair = made_seeds.pair({torch}, {jax}, name="{name}")
-"""
-Outcome = Callable[[str], Verdict] | Exception
-
-
-class Engine:
-    """Stands in for the engine: gives verdicts by the name of the pair, and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.outcomes: dict[str, Outcome] = {}
-        self.asked: list[dict[str, Any]] = []
-
-    def check(self, pair: Any, **settings: Any) -> Verdict:
-        self.asked.append({"pair": pair.name} | settings)
-        settings["progress"]("float64, torch: 100 steps")
-        outcome = self.outcomes.get(pair.name, agreeing)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome(pair.name)
-
-
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    made = Engine()
-    monkeypatch.setattr(check_module, "check", made.check)
-    return made
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with the pairs a and b, of which only b can be compared over seeds."""
-    (tmp_path / "pyproject.toml").write_text('[tool.parity]\npairs = ["a.py", "b.py"]')
-    (tmp_path / "a.py").write_text(MADE.format(name="a", torch=None, jax=None))
-    equal = "made_seeds.normal(0.971)"
-    (tmp_path / "b.py").write_text(MADE.format(name="b", torch=equal, jax=equal))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("COLUMNS", raising=False)
-    return tmp_path
-
 
 Said = pytest.CaptureFixture[str]
 
@@ -212,15 +168,6 @@ def test_an_unknown_loop_is_told_with_those_there_are(
     monkeypatch.chdir(ROOT)
     assert main(["mlp", "--loops", "scan"]) == 2
     assert "known are stepped, whole_run, many_seeds, compiled, or all" in one_line(capsys.readouterr().err)
-
-
-def test_a_fault_of_parity_itself_is_told_as_such(engine: Engine, folder: Path, capsys: Said) -> None:
-    engine.outcomes = {"a": ValueError("of\nmany lines")}
-    assert main(["a", "--json", "found.json"]) == 2
-    assert "this is a fault of parity itself: ValueError: of many lines" in one_line(capsys.readouterr().err)
-    assert not (folder / "found.json").exists()
-    assert main(["a", "--traceback"]) == 2
-    assert "Traceback" in capsys.readouterr().err
 
 
 def test_an_interruption_is_no_verdict(engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,13 @@ def test_floating_leaves_take_the_dtype_and_others_keep_theirs() -> None:
     np.testing.assert_array_equal(made["w"], np.array([0.1, 2], np.float32))
 
 
+def test_a_complex_leaf_is_refused_unless_it_stays_as_it_is() -> None:
+    tree = {"rotary": {"turns": jnp.ones(2, jnp.complex64)}}
+    assert filled(tree, {}, "float32")["rotary"]["turns"].dtype == jnp.complex64
+    with pytest.raises(NotCheckable, match=r"the jax side's rotary\.turns is complex: models are compared in real"):
+        filled(tree, {"rotary.turns": np.ones(2)}, "float32")
+
+
 def test_a_leaf_that_nobody_gives_stays_and_must_be_there() -> None:
     assert filled({"n": jnp.arange(2)}, {}, "float32")["n"].tolist() == [0, 1]
     with pytest.raises(NotCheckable, match=r"the jax side keeps cache\.n, which the torch side has not"):

@@ -71,6 +71,13 @@ def test_a_wrong_side_differs_and_the_right_one_agrees() -> None:
     assert outcomes(apart(FLOOR / 2, FLOOR / 2)) == ("agree", "agree")
 
 
+@BOTH
+def test_whole_numbers_beside_floating_ones_differ_though_their_values_are_the_same(swap: bool) -> None:
+    whole, single = np.array([1, 2], "int32"), np.array([1, 2], "float32")
+    (found,) = judging(forward(np.array([1.0, 2.0]))).compare(sides(*((single, whole) if swap else (whole, single))))
+    assert (found.outcome, "dtype" in found.note) == ("differ", True)
+
+
 def test_the_noise_of_the_other_side_explains_a_distance() -> None:
     assert outcomes(apart(0, 2 * FLOOR, noise=FLOOR)) == ("agree", "agree")
 

@@ -134,7 +134,10 @@ EXACT: dict[str, tuple[str, Array, Array]] = {
     "a zero of the other sign": ("init", np.zeros(2), np.array([0.0, -0.0])),
     "one byte of data": ("data", np.zeros(4, "uint8"), np.array([0, 0, 0, 1], "uint8")),
     "a step more": ("update", np.array(1), np.array(2)),
-    "a narrower whole number": ("update", np.array(1, "int64"), np.array(1, "int32")),
+    "a narrower whole number that is another": ("update", np.array(1, "int64"), np.array(2, "int32")),
+    "what does not fit in 32 bits": ("update", np.array(2**32 + 1, "int64"), np.array(1, "int32")),
+    "the same 64 bits without a sign": ("update", np.array(-1, "int64"), np.array(2**64 - 1, "uint64")),
+    "a truth for a whole number": ("forward", np.array([True, False]), np.array([1, 0])),
     "a step with an axis": ("update", np.array(1), np.array([1])),
     "a truth": ("forward", np.array([True, False]), np.array([True, True])),
     "whole numbers of data": ("data", np.arange(4), np.arange(4.0)),
@@ -153,6 +156,14 @@ def test_what_has_to_be_bit_exact_is(what: str, swap: bool) -> None:
     assert (found.outcome, found.limit) == ("differ", 0)
     assert found.note
     assert compare_exact(key, first, second, "float64") == found
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "int64", "uint64"])
+@pytest.mark.parametrize("stage", ["init", "forward", "update"])
+def test_equal_whole_numbers_agree_in_however_many_bits_they_are_held(stage: str, dtype: str) -> None:
+    numbers = np.array([[0, 1], [2, 127]])
+    for first, second in ((numbers, numbers.astype(dtype)), (numbers.astype(dtype), numbers)):
+        assert compare_exact(Key(stage, 0, "t"), first, second, "float32").outcome == "agree"
 
 
 @pytest.mark.parametrize("pair", [(None, ARRAY), (ARRAY, None), (None, None), (off(ARRAY, np.nan),) * 2])

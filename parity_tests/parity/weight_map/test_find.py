@@ -154,6 +154,30 @@ def test_a_counter_is_kept_in_torch_and_listed_unless_jax_counts_too() -> None:
     assert leaves(counting)["bn.num_batches_tracked"] == "bn.count"
 
 
+@pytest.mark.parametrize("side", ["torch", "jax", "both"])
+def test_a_buffer_beside_the_only_layer_is_no_layer(side: str) -> None:
+    table: Described = ("", {}, {"table": (3,)}, {})
+    of_torch, of_jax = {"fc": linear(4, 5)}, {"fc": jax_linear(4, 5)}
+    if side != "jax":
+        of_torch = {"": table} | of_torch
+    if side != "torch":
+        of_jax = {"": table} | of_jax
+    found = find(torch(of_torch), jax(of_jax))
+    entries = {"fc.weight": "fc.kernel", "fc.bias": "fc.bias"}
+    assert leaves(found) == entries | ({"table": "table"} if side == "both" else {})
+    alone = {"torch": "table is kept on the torch side only", "jax": "table is kept on the JAX side only"}
+    assert found.listed == ([alone[side]] if side in alone else [])
+
+
+def test_a_single_layer_is_found_in_what_wraps_it_though_it_has_nothing_but_buffers() -> None:
+    kind, parameters, statistics, config = batch_norm(3)
+    other, mine, found, settings = jax_batch_norm(3)
+    for trained, its in ((parameters, mine), ({}, {})):
+        of_torch: Described = (kind, trained, statistics, config)
+        weights = find(torch({"": of_torch}), jax({"bn": (other, its, found, settings)}))
+        assert leaves(weights)["running_mean"] == "bn.mean"
+
+
 def test_statistics_without_a_twin_are_an_error() -> None:
     kind, parameters, _, config = batch_norm(3)
     said = refusal(torch({"bn": (kind, parameters, {}, config)}), jax({"bn": jax_batch_norm(3)}))

@@ -33,7 +33,9 @@ def test_a_constant_of_the_run_has_its_name(factor: float, run: Run, words: str)
     assert words_of(factor, run) == words
 
 
-@pytest.mark.parametrize("factor", [1.0, 3.0, 2.00001, 8.0001, 1.01, -2.0, 4.0, 2000**0.5])
+@pytest.mark.parametrize(
+    "factor", [1.0, 3.0, 2.00001, 8.0001, 1.01, -2.0, 4.0, 2000**0.5, 1e-300, 1e300, 5e-324, -1e-300, -5e-324]
+)
 def test_another_has_none(factor: float) -> None:
     assert words_of(factor, Run(CLASSES)) == ""
 
@@ -41,5 +43,7 @@ def test_another_has_none(factor: float) -> None:
 def test_a_factor_without_a_name_is_told_by_its_size() -> None:
     assert in_words(1.01) == "1.01 times as large"
     assert in_words(0.2) == "5 times smaller"
+    assert in_words(1e-300) == "1e+300 times smaller"
+    assert in_words(5e-324) == "4.94066e-324 times as large"
     assert in_words(1 + 3e-8) == "1 + 3e-08 times as large"
     assert in_words(1 - 3e-8) == "1 - 3e-08 times as large"

@@ -39,6 +39,7 @@ def test_zero_is_told_on_either_side() -> None:
     assert first(zeros, HERE, 0 * HERE) == "zero"
     assert first(zeros, 0 * HERE, HERE) == "not zero, as it is on the other"
     assert first(zeros, HERE, 2 * HERE) == ""
+    assert first(zeros, HERE, HERE[:0]) == first(zeros, HERE[:0], HERE) == ""
 
 
 def test_one_number_is_scaled_by_a_constant_with_a_name_only() -> None:

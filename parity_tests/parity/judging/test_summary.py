@@ -1,0 +1,57 @@
+"""What a difference looks like is told beside it, and never costs it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from parity.check import check
+from parity.judging import summary
+from parity.verdict import Verdict
+from parity_tests.parity import tiny_jax
+from parity_tests.parity.tiny import planted
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+
+def scoring(factor: float) -> Verdict:
+    """Of a JAX side whose predictions are so many times as large."""
+
+    def predict(model: Any, batch: dict[str, Any]) -> Any:
+        return tiny_jax.predict(model, batch) * factor
+
+    return check(planted("jax", steps=1, predict=predict), dtypes=("float64",))
+
+
+def looks(verdict: Verdict) -> str:
+    assert verdict.outcome == "differ"
+    assert verdict.first_difference is not None
+    return verdict.first_difference.looks_like
+
+
+@pytest.mark.parametrize("factor", [1e-300, 5e-324, 1e300])
+def test_a_difference_of_any_size_is_told(factor: float) -> None:
+    with np.errstate(all="raise"):
+        assert looks(scoring(factor)).startswith("on the jax side it is ")
+
+
+@pytest.mark.parametrize("error", [OverflowError, ZeroDivisionError, FloatingPointError, np.linalg.LinAlgError])
+def test_a_hint_that_cannot_be_computed_leaves_the_verdict(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> str:
+        raise error("not this one")
+
+    monkeypatch.setattr(summary, "looks_like", failing)
+    assert looks(scoring(2.0)) == ""
+
+
+def test_a_hint_that_is_broken_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> str:
+        raise KeyError("no such key")
+
+    monkeypatch.setattr(summary, "looks_like", broken)
+    with pytest.raises(KeyError, match="no such key"):
+        scoring(2.0)
