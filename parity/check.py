@@ -30,7 +30,6 @@ from parity.judging.loops import chosen, compare_loops_float32, compare_loops_fl
 from parity.judging.noise import Noise
 from parity.judging.own_activations import AGAIN, AtOwnActivations
 from parity.judging.parting import parting
-from parity.judging.power import multiplies_matrices
 from parity.judging.score import Labelled, compare_predictions, labelled
 from parity.judging.summary import summarised
 from parity.pair import Pair
@@ -226,7 +225,7 @@ def _of_the_judge(findings: Findings, noise_of: NoiseOf) -> None:
 
 
 def _coarse32(findings: Findings, tell: Progress) -> None:
-    if multiplies_matrices(findings.judge) and "float32" not in findings.coarse:
+    if "float32" not in findings.coarse:
         tell("float32: the coarse distance")
         side = findings.sides[findings.judging]
         findings.coarse["float32"] = side.coarse("float32", findings.judge, findings.scales)

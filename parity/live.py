@@ -6,7 +6,7 @@ bfloat16 in float32.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from parity.errors import MissingFramework
@@ -14,6 +14,9 @@ from parity.pair import Side
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
 from parity.weight_map.outline import Outline
 from parity.weight_map.weight_map import WeightMap
+
+Move = Callable[[Arrays], Arrays]
+"""Moves every array by little."""
 
 
 class Gradients(NamedTuple):
@@ -140,6 +143,12 @@ class LiveSide(Protocol):
 
     def missing(self, loop: str) -> str:
         """Why a loop cannot run on this machine; empty where it can."""
+
+
+def parameters_moved(side: LiveSide, arrays: Arrays, move: Move) -> Arrays:
+    """What a side holds, with its parameters moved and its buffers not: a moved mask or index is another network."""
+    buffers = side.outline.buffers if side.outline else frozenset()
+    return {name: arrays[name] if name in buffers else array for name, array in move(arrays).items()}
 
 
 def live_side(side: Side, framework: Framework, dtype: Dtype, device: Device) -> LiveSide:

@@ -32,8 +32,11 @@ def rounded(array: Array, bits: int | None) -> Array:
     """`array` to `bits` mantissa bits, to nearest; whole numbers, and everything for None, come back as they are."""
     if bits is None or array.dtype.kind != "f":
         return array
-    scaled = array * np.asarray(splitter(array.dtype.name, bits), array.dtype)
-    return np.asarray(scaled - (scaled - array))
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = array * np.asarray(splitter(array.dtype.name, bits), array.dtype)
+        found = np.asarray(scaled - (scaled - array))
+    # What is infinite, or becomes so on the way, stays as it is.
+    return found if np.isfinite(found).all() else np.where(np.isfinite(found), found, array)
 
 
 def rounded_all(arrays: Arrays, bits: int | None) -> Arrays:
@@ -65,13 +68,19 @@ def holds_bfloat16(array: Array) -> bool:
 def moved(parameters: Arrays, ulps: int, seed: int, dtype: str = "") -> Arrays:
     """Every entry moved up or down by `ulps` units in the last place, as drawn from `seed`; 0 moves nothing.
 
+    Whole numbers, and true and false, have no such unit and stay.
+
     Units are those of the arrays themselves, or bfloat16's where that is the `dtype`.
     """
     generator = np.random.default_rng([seed, ulps])
     wider = 1 << BEYOND_BFLOAT16 if dtype == "bfloat16" else 1
     result = {}
     for name, array in parameters.items():
-        direction = np.where(generator.random(array.shape) < 0.5, -1, 1).astype(array.dtype)
+        up = generator.random(array.shape) < 0.5
+        if array.dtype.kind != "f":
+            result[name] = array
+            continue
+        direction = np.where(up, -1, 1).astype(array.dtype)
         aside = array + ulps * wider * direction * np.spacing(np.abs(array))
         result[name] = np.asarray(aside, array.dtype)
     return result

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Sequence
+from functools import cached_property, partial
 from typing import Any
 
 from parity.golden.kept import Kept
@@ -12,14 +12,12 @@ from parity.judging.difference import Scales, sizes
 from parity.judging.float32 import coarse_distances
 from parity.judging.loops import ENGINE
 from parity.judging.noise import Noise
-from parity.live import LiveSide, live_side
+from parity.live import LiveSide, Move, live_side, parameters_moved
 from parity.pair import Pair
-from parity.recording import OBSERVED_STEPS, Arrays, Device, Dtype, Framework, Key, Recording, State
+from parity.recording import OBSERVED_STEPS, Device, Dtype, Framework, Key, Recording, State
 from parity.rounding import COARSE_BITS, cast
 from parity.runs import Progress, engine_step, free_run, lockstep, loop_run
 from parity.shown import Curve
-
-Move = Callable[[Arrays], Arrays]
 
 
 class Running:
@@ -102,7 +100,8 @@ class Running:
     def free_moved(self, move: Move, until: int | None = None) -> Recording:
         """The same training from parameters that were moved."""
         self._tell(f"float64, {self.framework}: noise")
-        initial, steps = move(self.float64.initial(self._seed)), until or self._pair.steps
+        initial, steps = self.float64.initial(self._seed), until or self._pair.steps
+        initial = parameters_moved(self.float64, initial, move)
         return free_run(self.float64, self._seed, steps, initial, stages=self._pair.stages, data=False)
 
     def on_cpu(self) -> Recording:
@@ -122,6 +121,9 @@ class Running:
         only = None if self.kept is None else self.kept.steps
         return self._kept_of(lockstep(live, judge, self._seed, self._pair.steps, only=only, **others))
 
+    def _aside(self, move: Move) -> Move:
+        return partial(parameters_moved, self.float64, move=move)
+
     def _kept_of(self, recording: Recording) -> Recording:
         return recording if self.kept is None else self.kept.of(recording, self._pair.steps)
 
@@ -135,7 +137,7 @@ class Running:
     def lockstep64_moved(self, judge: Recording, move: Move) -> Recording:
         """The float64 steps, each from the judge's state whose parameters were moved."""
         self._tell(f"float64, {self.framework}: noise in lockstep")
-        return self._lockstep(self.float64, judge, move=move)
+        return self._lockstep(self.float64, judge, move=self._aside(move))
 
     def lockstep(self, judge: Recording, dtype: Dtype = "float32") -> Recording:
         self._tell(f"{dtype}, {self.framework}: {self._pair.steps} steps in lockstep with the judge")
@@ -148,12 +150,14 @@ class Running:
     def lockstep_moved(self, judge: Recording, move: Move, dtype: Dtype = "float32") -> Recording:
         """The float32 steps, or those in another dtype, each from the judge's state whose parameters were moved."""
         self._tell(f"{dtype}, {self.framework}: noise")
-        return self._lockstep(self._lower(dtype), judge, move=move)
+        return self._lockstep(self._lower(dtype), judge, move=self._aside(move))
 
     def loop_step(self, loop: str, start: int, judge: Recording, move: Move | None = None) -> Recording:
         state = judge.state_before(start)
         parameters = cast(state.parameters, "float32")
-        given = State(parameters if move is None else move(parameters), cast(state.optimizer, "float32"))
+        if move is not None:
+            parameters = parameters_moved(self.float64, parameters, move)
+        given = State(parameters, cast(state.optimizer, "float32"))
         if loop == ENGINE:
             return engine_step(self.float32, self._seed, start, given)
         return loop_run(self.float32, loop, self._seed, start, 1, given)

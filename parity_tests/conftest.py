@@ -78,6 +78,7 @@ SLOW = (
     "parity/test_check_float32_inside.py",
     "parity/test_check_frozen.py",
     "parity/test_check_linen.py",
+    "parity/test_check_masks.py",
     "parity/test_check_taps.py",
     "parity/test_check_trees.py",
     "parity/test_port_document.py",

@@ -42,7 +42,8 @@ def rounded(array: jax.Array, bits: int | None) -> jax.Array:
         return array
     exponent = jnp.finfo(array.dtype).nexp  # type: ignore[no-untyped-call]
     change = jax.lax.reduce_precision(array, exponent_bits=exponent, mantissa_bits=bits) - array
-    return array + jax.lax.stop_gradient(change)
+    # What is infinite, or becomes so on the way, stays as it is.
+    return array + jax.lax.stop_gradient(jnp.where(jnp.isfinite(change), change, 0))
 
 
 class Layers:

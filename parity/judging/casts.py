@@ -13,7 +13,8 @@ import numpy as np
 
 from parity.errors import listing
 from parity.judging.difference import largest
-from parity.recording import FRAMEWORKS, Array, Arrays, Framework
+from parity.judging.sentinels import without_sentinels
+from parity.recording import FRAMEWORKS, Array, Arrays, Framework, Key
 
 MOVE = 2.0**-24
 """The share that numbers are moved by: half a unit in the last place of float32. Its square is 4e-15."""
@@ -42,9 +43,11 @@ def casts(sides: Mapping[Framework, Taught], given: Arrays) -> dict[str, tuple[F
 def stepping(taught: Taught, given: Arrays) -> frozenset[str]:
     """The places of one side that answer in steps, each by what is done since the place before it."""
     at, above, below = (taught(_moved(given, share)) for share in (0.0, MOVE, -MOVE))
-    return frozenset(
-        name for name in at if name in above and name in below and bends(at[name], above[name], below[name])
-    )
+    seen = [name for name in at if name in above and name in below]
+    plain = {
+        name: [without_sentinels(Key("forward", 0, name), one[name]) for one in (at, above, below)] for name in seen
+    }
+    return frozenset(name for name in seen if bends(*plain[name]))
 
 
 def bends(at: Array, above: Array, below: Array) -> bool:
@@ -62,13 +65,15 @@ def bends(at: Array, above: Array, below: Array) -> bool:
 
 def _moved(given: Arrays, share: float) -> Arrays:
     """Every number up or down by this share of itself, by chance but alike for every share."""
-    numbers = np.random.default_rng(0)
-    return {
-        name: np.asarray(array * (1 + share * numbers.choice((-1.0, 1.0), array.shape)))
-        if array.dtype.kind == "f"
-        else array
-        for name, array in given.items()
-    }
+    numbers, found = np.random.default_rng(0), {}
+    for name, array in given.items():
+        found[name] = array
+        if array.dtype.kind == "f":
+            # The lowest number, of a mask, has none below it.
+            with np.errstate(over="ignore"):
+                aside = array * (1 + share * numbers.choice((-1.0, 1.0), array.shape))
+            found[name] = np.where(np.isfinite(aside), aside, array)
+    return found
 
 
 def on_sides(sides: Sequence[Framework]) -> str:

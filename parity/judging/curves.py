@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from parity.live import LiveSide
+from functools import partial
+
+from parity.live import LiveSide, parameters_moved
 from parity.rounding import moved
 from parity.shown import Curve
 
@@ -14,7 +16,7 @@ def curve(side: LiveSide, seed: int, steps: int) -> Curve:
 
 
 def _losses(side: LiveSide, seed: int, steps: int, ulps: int) -> list[float]:
-    initial = moved(side.initial(seed), ulps, seed)
+    initial = parameters_moved(side, side.initial(seed), partial(moved, ulps=ulps, seed=seed))
     batches = side.batches(seed, steps)
     return side.losses(initial, (batches[index] for index in range(steps)))
 

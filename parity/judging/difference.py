@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from parity.judging.factors import NULL
+from parity.judging.sentinels import apart_beside_sentinels, may_hold_sentinels, without_sentinels
 from parity.recording import Array, Key, Recording
 from parity.rounding import holds_bfloat16
 
@@ -48,9 +49,9 @@ def scales(recordings: Sequence[Recording]) -> Scales:
 
 
 def sizes(recording: Recording) -> dict[Key, float]:
-    """The largest absolute value of every tensor that has a scale."""
+    """The largest absolute value of every tensor that has a scale, sentinels left out."""
     arrays = ((key, recording.of(key.stage, key.step)[key.tensor]) for key in recording.flow())
-    return {key: largest(array) for key, array in arrays if not exact(key, array)}
+    return {key: largest(without_sentinels(key, array)) for key, array in arrays if not exact(key, array)}
 
 
 def scales_of(found: Sequence[Mapping[Key, float]]) -> Scales:
@@ -75,16 +76,24 @@ def scales_of(found: Sequence[Mapping[Key, float]]) -> Scales:
     return Scales(own | wide, null)
 
 
-def difference(a: Array, b: Array, scale: float) -> float:
+def difference(a: Array, b: Array, scale: float, key: Key | None = None) -> float:
     """The largest absolute value of a - b over the scale; 0 for equal arrays, infinite where they differ and it is 0.
 
-    Both are taken to float64 first. Shapes are equal.
+    Both are taken to float64 first. Shapes are equal. Of a tensor whose `key` is given, sentinels count by their share.
     """
-    return scaled(apart(a, b), scale)
+    return scaled(apart(a, b, key), scale)
 
 
-def apart(a: Array, b: Array) -> float:
-    """The largest absolute value of a - b, both taken to float64 first. Shapes are equal."""
+def apart(a: Array, b: Array, key: Key | None = None) -> float:
+    """The largest absolute value of a - b, both taken to float64 first. Shapes are equal.
+
+    Of a tensor whose `key` is given, sentinels count as `apart_beside_sentinels` has it.
+    """
+    beside = apart_beside_sentinels(a, b, _apart) if key and may_hold_sentinels(key) else None
+    return _apart(a, b) if beside is None else beside
+
+
+def _apart(a: Array, b: Array) -> float:
     return largest(np.asarray(a, np.float64) - np.asarray(b, np.float64))
 
 
@@ -100,13 +109,18 @@ def _dtype_of(array: Array, asked: str) -> str:
     return array.dtype.name
 
 
-def fault(array: Array | None, framework: str, dtype: str) -> str:
-    """Why an array cannot be compared at all; empty where it can."""
+def fault(array: Array | None, framework: str, dtype: str, key: Key | None = None) -> str:
+    """Why an array cannot be compared at all; empty where it can.
+
+    Infinity can be, in a tensor whose `key` is given and which may hold it as a sentinel.
+    """
     if array is None:
         return f"missing on the {framework} side"
     if array.dtype.kind == "f":
         if (found := _dtype_of(array, dtype)) != dtype:
             return f"{found} on the {framework} side of a {dtype} run"
-        if not np.isfinite(array).all():
-            return f"{'NaN' if np.isnan(array).any() else 'infinity'} on the {framework} side"
+        if np.isnan(array).any():
+            return f"NaN on the {framework} side"
+        if np.isinf(array).any() and not (key and may_hold_sentinels(key)):
+            return f"infinity on the {framework} side"
     return ""

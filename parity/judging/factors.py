@@ -43,6 +43,14 @@ is 1e-7 off. The cap of a product over 784 is 1350 eps, its float32 distance 3 e
 NULL = 1e-9
 """A gradient below this share of its stage's scale, throughout and on both sides, is nothing but rounding."""
 
+SENTINEL = 1e4
+"""An activation or an output from here on may have been written in and not computed: masks use from -1e4, which float16
+holds, by way of -1e9 to the lowest number and infinity."""
+
+SENTINEL_GAP = 1e3
+"""How many times larger it has to be than all that is smaller. With -1e4 in it, a limit of 1e-12 of the scale would be
+1e-8: of logits up to 10, whatever is wrong is further away. Of those beside -1e9 it would be 1e-3."""
+
 NOISE_DRAWS = 3
 """Runs from which noise is taken; the last is an undisturbed repeat, the others start one unit aside."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,8 @@ import numpy as np
 from parity.judging.difference import apart, is_gradient, largest, scaled
 from parity.judging.factors import FEW_EPS, FLOAT32_FACTOR, MOVED_ASIDE_ULPS, MOVES
 from parity.judging.float32 import OTHER, Float32
-from parity.live import LiveSide, Observation
+from parity.judging.sentinels import without_sentinels
+from parity.live import LiveSide, Observation, parameters_moved
 from parity.recording import Arrays, Batch, Framework, Key
 from parity.rounding import cast, moved
 from parity.verdict import EPS, Comparison
@@ -57,9 +59,8 @@ def _counted(side: Observation, judge: Observation, ends: tuple[str, ...], recti
         if rectified and (found.min(initial=0) < 0 or expected.min(initial=0) < 0):
             continue
         flipped = (found > 0) != (expected > 0)
-        near = np.maximum(np.abs(found), np.abs(expected)) <= FLOAT32_FACTOR * FEW_EPS * EPS["float32"] * largest(
-            expected
-        )
+        size = largest(without_sentinels(Key("forward", 0, name), expected))
+        near = np.maximum(np.abs(found), np.abs(expected)) <= FLOAT32_FACTOR * FEW_EPS * EPS["float32"] * size
         inside += int(np.sum(flipped & near))
         outside += int(np.sum(flipped & ~near))
     return Flips(inside, outside)
@@ -147,7 +148,8 @@ class Rejudge:
         if here.outside or not (here.inside or (self.unseen and not self._stand)):
             return
         for move in range(MOVES):
-            state = moved(parameters, MOVED_ASIDE_ULPS, self.seed + move)
+            far = partial(moved, ulps=MOVED_ASIDE_ULPS, seed=self.seed + move)
+            state = parameters_moved(self.judge, parameters, far)
             observed = {side: self._observe(side, state, step) for side in self.sides}
             judged = self._judged(state, step)
             unflipped = frozenset(

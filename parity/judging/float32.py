@@ -11,6 +11,7 @@ from parity.judging.float64 import compare_exact
 from parity.judging.limits import Float32Limit, capped, float32_limit, underflow
 from parity.judging.measured import distance_told
 from parity.judging.noise import Noise
+from parity.judging.sentinels import infinities_apart, may_hold_sentinels
 from parity.recording import Array, Dtype, Framework, Key, Recording, keys_of
 from parity.verdict import Comparison, Outcome
 
@@ -80,20 +81,21 @@ class Float32:
 
     def _fault(self, key: Key, array: Array | None, framework: Framework) -> str:
         expected = self.judge.get(key)
-        note = fault(array, framework, self.dtype)
+        note = fault(array, framework, self.dtype, key)
         if note or array is None or key.stage in ("data", "init"):
             return note
         if expected is None:
             return f"only on the {framework} side, not in the judge"
-        return (
-            "" if array.shape == expected.shape else f"{framework} has shape {array.shape}, the judge {expected.shape}"
-        )
+        if array.shape != expected.shape:
+            return f"{framework} has shape {array.shape}, the judge {expected.shape}"
+        apart = may_hold_sentinels(key) and infinities_apart(array, expected)
+        return f"infinity on the {framework} side or in the judge alone" if apart else ""
 
     def _distance(self, key: Key, array: Array | None) -> float:
         expected = self.judge.get(key)
         assert array is not None
         assert expected is not None
-        return difference(array, expected, self.scales.of[key])
+        return difference(array, expected, self.scales.of[key], key)
 
     def _judged(
         self, key: Key, framework: Framework, distances: Mapping[Framework, float], loop: str | None
@@ -132,5 +134,5 @@ def coarse_distances(judge: Recording, coarse: Recording, scales: Scales) -> dic
     for key in coarse.flow():
         array, expected = coarse.get(key), judge.get(key)
         if array is not None and expected is not None and capped(key) and not exact(key, array):
-            found[key] = difference(array, expected, scales.of[key])
+            found[key] = difference(array, expected, scales.of[key], key)
     return found

@@ -11,6 +11,7 @@ from parity.judging.difference import Scales, difference, exact, fault
 from parity.judging.factors import FLOAT64_CEILING, FLOAT64_FLOOR
 from parity.judging.limits import float64_limit
 from parity.judging.noise import Noise
+from parity.judging.sentinels import infinities_apart
 from parity.recording import WHOLE, Array, Dtype, Framework, Key, Recording, keys_of
 from parity.verdict import Comparison, Outcome
 
@@ -63,7 +64,7 @@ def compare_one(
     key: Key, torch: Array | None, jax: Array | None, scales: Scales, loop: str | None = None
 ) -> Comparison:
     """One tensor of both sides, within the narrowest limit that there is."""
-    note = fault(torch, "torch", "float64") or fault(jax, "jax", "float64")
+    note = fault(torch, "torch", "float64", key) or fault(jax, "jax", "float64", key)
     if note or torch is None or jax is None:
         return Comparison(key, "float64", None, loop, float("inf"), FLOAT64_FLOOR, None, "differ", note)
     if exact(key, torch) or exact(key, jax):
@@ -71,8 +72,9 @@ def compare_one(
     if torch.shape != jax.shape:
         note = f"torch has shape {torch.shape}, jax {jax.shape}"
         return Comparison(key, "float64", None, loop, float("inf"), FLOAT64_FLOOR, None, "differ", note)
-    apart = difference(torch, jax, scales.of[key])
+    apart = difference(torch, jax, scales.of[key], key)
     note = "null gradient" if (key.stage, key.tensor) in scales.null else ""
+    note = "infinity on one side alone" if infinities_apart(torch, jax) else note
     outcome: Outcome = "agree" if apart <= FLOAT64_FLOOR else "differ"
     return Comparison(key, "float64", None, loop, apart, FLOAT64_FLOOR, None, outcome, note)
 

@@ -46,9 +46,9 @@ def measured(recording: Recording, judge: Recording, frozen: Collection[str] = (
 
 
 def _distance(key: Key, array: Array, expected: Array | None) -> float:
-    if exact(key, array) or key.stage == "score" or fault(array, "", "float32"):
+    if exact(key, array) or key.stage == "score" or fault(array, "", "float32", key):
         return KEPT
-    return KEPT if expected is None or array.shape != expected.shape else apart(array, expected)
+    return KEPT if expected is None or array.shape != expected.shape else apart(array, expected, key)
 
 
 def distance_told(recording: Recording, key: Key) -> float | None:

@@ -68,5 +68,5 @@ def aside(base: Recording, rerun: Rerun, seed: int, draw: int) -> dict[Key, floa
     for key in again.flow():
         array, before = again.get(key), base.get(key)
         if array is not None and before is not None and not exact(key, array):
-            found[key] = apart(array, before)
+            found[key] = apart(array, before, key)
     return found

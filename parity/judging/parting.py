@@ -123,7 +123,7 @@ def _alone(findings: Findings, key: Key, taught: Arrays) -> float:
     expected, found = findings.judge.get(key), taught.get(key.tensor)
     if expected is None or found is None or found.shape != expected.shape:
         return 0.0
-    return difference(found, expected, findings.scales.of[key])
+    return difference(found, expected, findings.scales.of[key], key)
 
 
 def _not_needed(findings: Findings, found: Casts, given: Mapping[str, object], taught: Arrays, step: int) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from parity.judging.difference import Scales, difference, exact, is_gradient, largest
 from parity.judging.factors import MINIMUM_POWER
+from parity.judging.sentinels import without_sentinels
 from parity.recording import Key, Recording
 
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -34,14 +35,14 @@ def wrong_answers(judge: Recording, scales: Scales, coarse: Mapping[Key, float])
         array = judge.get(key)
         if array is None or exact(key, array):
             continue
-        scale = scales.of[key]
+        array, scale = without_sentinels(key, array), scales.of[key]
         size = largest(array) / scale if scale else 0.0
         answers = {"sign": 2 * size, "zero": size}
         if array.ndim == 2 and array.shape[0] == array.shape[1] > 1:
             answers["transposed"] = difference(array, array.T, scale)
         before = _before(judge, key)
         if before is not None and before.shape == array.shape:
-            moved = difference(array, before, scale)
+            moved = difference(array, without_sentinels(key, before), scale)
             # Moments move also where the parameters stay, and must not answer for them.
             if key.stage != "update":
                 answers["stale"] = moved
@@ -56,7 +57,10 @@ def wrong_answers(judge: Recording, scales: Scales, coarse: Mapping[Key, float])
 
 
 def multiplies_matrices(judge: Recording) -> bool:
-    """Whether the model has a product of matrices, taken from its parameters: nothing else shows TF32 in float32."""
+    """Whether the model has a product with a matrix of its own, so that TF32 has to show: power against it is asked.
+
+    Where it has none, the cap applies all the same: attention multiplies matrices that are no parameters.
+    """
     return any(array.ndim >= 2 for array in judge.of("init", 0).values())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from parity.judging.casts import Casts, on_sides
 from parity.judging.difference import Scales, difference, largest
 from parity.judging.factors import FEW_EPS, FLOAT32_FACTOR, FLOAT64_FLOOR
+from parity.judging.sentinels import without_sentinels
 from parity.recording import PLACE, Arrays, Key, Recording
 from parity.verdict import EPS, Start
 
@@ -27,7 +28,7 @@ def starts(
         array, expected = taught.get(name), forward[name]
         if array is not None and array.shape == expected.shape:
             key = Key("forward", step, name)
-            apart = difference(array, expected, scales.of.get(key, largest(expected)))
+            apart = difference(array, expected, scales.of.get(key, largest(without_sentinels(key, expected))), key)
             limit = FLOAT32_FACTOR * FEW_EPS * EPS["float32"] if name in inside else FLOAT64_FLOOR
             if not apart <= limit:
                 told = f" in float32 {on_sides(casts[name])}" if casts and name in casts else ""

@@ -51,7 +51,7 @@ def _powers(findings: Findings) -> tuple[Kinds, list[Comparison]]:
     kinds: Kinds = {}
     comparisons = list(findings.comparisons)
     for dtype in findings.recordings:
-        coarse = findings.coarse.get(dtype, {})
+        coarse = findings.coarse.get(dtype, {}) if dtype == "float64" or multiplies_matrices(findings.judge) else {}
         if dtype == "float64":
             coarse = findings.inside.coarse(coarse, findings.coarse.get("float32", {}))
         answers = wrong_answers(findings.judge, findings.scales, coarse)

@@ -22,7 +22,8 @@ def rounded(tensor: Tensor, bits: int | None) -> Tensor:
         return tensor
     with torch.no_grad():
         scaled = tensor * splitter(str(tensor.dtype).removeprefix("torch."), bits)
-        change = scaled - (scaled - tensor) - tensor
+        # What is infinite, or becomes so on the way, stays as it is.
+        change = torch.nan_to_num(scaled - (scaled - tensor) - tensor, 0.0, 0.0, 0.0)
     return tensor + change
 
 

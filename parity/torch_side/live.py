@@ -59,6 +59,8 @@ class TorchSide:
             ByHand(self._parts, dtype, device) if side.arrays else OfModule(self._parts, dtype, self._torch_device)
         )
         self.drew = False
+        self._seen: set[str] = set()
+        self._used: set[str] = set()
 
     @property
     def frozen(self) -> frozenset[str]:
@@ -91,14 +93,14 @@ class TorchSide:
         return {name: to_numpy(tensor) for name, tensor in self._tensors(batch).items()}
 
     def forward(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Arrays:
-        model = self._built(parameters)
-        with torch.no_grad(), self._pass(model, batch, bits) as (layers, tensors):
+        model = self._unmoved(self._built(parameters))
+        with self._pass(model, batch, bits) as (layers, tensors):
             output = self._output(model, tensors, layers)
         return {name: to_numpy(tensor) for name, tensor in (layers.forward | output).items()}
 
     def taught(self, parameters: Arrays, batch: Batch, given: Arrays) -> Arrays:
         model = self._built(parameters)
-        with torch.no_grad(), self._pass(model, batch, None, taught=self._handed(given)) as (layers, tensors):
+        with self._pass(model, batch, None, taught=self._handed(given)) as (layers, tensors):
             self._parts.calling(model, tensors)
         found = layers.forward | ({} if self._side.predict else tensors_of(layers.outputs))
         return {name: to_numpy(tensor) for name, tensor in found.items()}
@@ -108,7 +110,7 @@ class TorchSide:
 
     def lowered(self, parameters: Arrays, batch: Batch) -> list[str]:
         model = self._built(parameters)
-        with torch.no_grad(), self._pass(model, batch, None) as (layers, tensors):
+        with self._pass(model, batch, None) as (layers, tensors):
             lowering = Lowering(layers)
             with lowering:
                 self._parts.calling(model, tensors)
@@ -124,7 +126,7 @@ class TorchSide:
         buffers = self._models.buffers(model)
         output = tensors_of(layers.outputs)
         if self._side.predict is not None:
-            with torch.no_grad(), self._pass(model, batch, None, layers=False) as (_, tensors):
+            with self._pass(model, batch, None, layers=False) as (_, tensors):
                 output = self._output(model, tensors, layers)
         wanted = [*named.values(), *layers.inputs.values()]
         with self._settings():
@@ -135,21 +137,23 @@ class TorchSide:
 
     def gradients(self, parameters: Arrays, batch: Batch, bits: int | None = None) -> Gradients:
         model = self._built(parameters)
-        return self._gradients(model, *self._differentiated(model, batch, bits))
+        loss, slopes, _ = self._differentiated(model, batch, bits)
+        return self._gradients(model, loss, slopes)
 
     def update(self, state: State, gradients: Arrays) -> State:
         model = self._built(state.parameters)
         updater = self._updater(model, state.optimizer)
         slopes = {name: in_dtype(array, self.dtype).to(self._torch_device) for name, array in gradients.items()}
-        return self._state(self._moved(model, updater, slopes), updater)
+        without = frozenset(name for name in self._never() if name in gradients and not gradients[name].any())
+        return self._state(self._moved(model, updater, slopes, without), updater)
 
     def run(self, parameters: Arrays, batches: Iterable[Batch]) -> Iterator[Step]:
         model = self._built(parameters)
         updater = self._updater(model, {})
         for batch in batches:
-            loss, slopes = self._differentiated(model, batch)
+            loss, slopes, without = self._differentiated(model, batch)
             gradients = self._gradients(model, loss, slopes)
-            model = self._moved(model, updater, slopes)
+            model = self._moved(model, updater, slopes, without)
             yield Step(gradients, self._state(model, updater))
 
     def losses(self, parameters: Arrays, batches: Iterable[Batch]) -> list[float]:
@@ -157,14 +161,14 @@ class TorchSide:
         model = self._built(parameters)
         updater = self._updater(model, {})
         for batch in batches:
-            loss, slopes = self._differentiated(model, batch)
-            model = self._moved(model, updater, slopes)
+            loss, slopes, without = self._differentiated(model, batch)
+            model = self._moved(model, updater, slopes, without)
             found.append(loss.detach())
         return [float(loss) for loss in found]
 
     def predict(self, parameters: Arrays, batch: Batch) -> Arrays:
-        model = self._models.built(parameters, training=False)
-        with torch.no_grad(), self._pass(model, batch, None, layers=False) as (layers, tensors):
+        model = self._unmoved(self._models.built(parameters, training=False))
+        with self._pass(model, batch, None, layers=False) as (layers, tensors):
             output = self._output(model, tensors, layers)
         return {name: to_numpy(tensor) for name, tensor in output.items()}
 
@@ -210,6 +214,12 @@ class TorchSide:
             yield watched, nested(tensors)
         self.drew = self.drew or drawn.own
 
+    def _unmoved(self, model: Any) -> Any:
+        """The model without gradients by its parameters, where `predict` is called: its code may ask for others."""
+        if self._side.predict is not None and isinstance(model, torch.nn.Module):
+            model.requires_grad_(False)
+        return model
+
     def _built(self, parameters: Arrays) -> Any:
         return self._models.built(parameters, training=self._side.tie.training)
 
@@ -236,13 +246,27 @@ class TorchSide:
         held = cast(batch, self.dtype)
         return {name: in_dtype(array, self.dtype).to(self._torch_device) for name, array in held.items()}
 
-    def _differentiated(self, model: Any, batch: Batch, bits: int | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    def _differentiated(
+        self, model: Any, batch: Batch, bits: int | None = None
+    ) -> tuple[Tensor, dict[str, Tensor], frozenset[str]]:
+        """The loss, its gradients, 0 where torch has none, and the parameters that it has none of."""
         named = self._trained(model)
         with self._pass(model, batch, bits, layers=bits is not None) as (_, tensors):
             loss = self._loss(model, tensors)
         with self._settings():
-            found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
-        return loss, dict(zip(named, found, strict=True))
+            found: Sequence[Tensor | None] = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+        slopes = {
+            name: torch.zeros_like(tensor) if slope is None else slope
+            for (name, tensor), slope in zip(named.items(), found, strict=True)
+        }
+        without = frozenset(name for name, slope in zip(named, found, strict=True) if slope is None)
+        self._seen |= named.keys()
+        self._used |= named.keys() - without
+        return loss, slopes, without
+
+    def _never(self) -> frozenset[str]:
+        """The parameters that no pass so far had a gradient of: of a gradient alone it cannot be told why it is 0."""
+        return frozenset(self._seen - self._used)
 
     def _trained(self, model: Any) -> dict[str, Tensor]:
         return trained(self._models.parameters(model), self.frozen)
@@ -258,12 +282,15 @@ class TorchSide:
     def _state(self, model: Any, updater: Updater | None) -> State:
         return State(self._models.arrays(model), {} if updater is None else updater.state())
 
-    def _moved(self, model: Any, updater: Updater | None, gradients: dict[str, Tensor]) -> Any:
-        """The model after one step: another one where the update is by hand, the same one with an optimizer."""
+    def _moved(self, model: Any, updater: Updater | None, gradients: dict[str, Tensor], without: frozenset[str]) -> Any:
+        """The model after one step: another one where the update is by hand, the same one with an optimizer.
+
+        An optimizer is handed no gradient of the parameters `without` one, as `backward` would leave them.
+        """
         with self._settings():
             if updater is None:
                 return self._parts.update(model, gradients)
-            updater.step(gradients)
+            updater.step(gradients, without)
         return model
 
 

@@ -69,13 +69,19 @@ class OfModule:
     """Any `nn.Module`, built once without arguments and copied for every use.
 
     It is built while torch's default dtype is the run's, so that tables and masks that it makes are in that dtype.
+    What cannot be copied, or would lose hooks of its parameters, is built anew for every use.
     """
 
     def __init__(self, parts: Parts, dtype: Dtype, device: torch.device) -> None:
-        self._template = module_of(parts, dtype).to(device)
+        self._parts, self._dtype, self._device = parts, dtype, device
+        self._template = self._made()
+        self._is_copied = _can_be_copied(self._template)
+
+    def _made(self) -> nn.Module:
+        return module_of(self._parts, self._dtype).to(self._device)
 
     def built(self, arrays: Arrays, *, training: bool) -> nn.Module:
-        model = copy.deepcopy(self._template).train(training)
+        model = (copy.deepcopy(self._template) if self._is_copied else self._made()).train(training)
         held = _held(model)
         if held.keys() != arrays.keys():
             odd = sorted(held.keys() ^ arrays.keys())
@@ -98,6 +104,32 @@ class OfModule:
 
     def parameters(self, model: nn.Module) -> dict[str, Tensor]:
         return dict(model.named_parameters())
+
+
+def _can_be_copied(model: nn.Module) -> bool:
+    """Whether a copy of a module is the same module: one that hooks the gradient of a parameter is not.
+
+    Raises:
+        NotCheckable: a parameter has a hook that only `backward` calls, or no shape yet.
+    """
+    for name, parameter in model.named_parameters():
+        if nn.parameter.is_lazy(parameter):
+            raise NotCheckable(
+                f"the torch side's {name} has no shape yet: call the model once in the function that makes it"
+            )
+        if parameter._post_accumulate_grad_hooks:
+            raise NotCheckable(
+                f"the torch side's {name} has a hook behind the accumulation of its gradient, which a check does not "
+                "reach: leave the hook to the training loop"
+            )
+    if any(parameter._backward_hooks for parameter in model.parameters()):
+        return False
+    try:
+        copy.deepcopy(model)
+    except RuntimeError:
+        # As torch.nn.utils.weight_norm leaves it, with a tensor that was computed.
+        return False
+    return True
 
 
 def _held(model: nn.Module) -> dict[str, Tensor]:

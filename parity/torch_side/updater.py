@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from parity.parts import Parts, blame
 from parity.recording import Arrays
 from parity.torch_side.models import default_dtype
-from parity.torch_side.optimizer import state_in, state_out
+from parity.torch_side.optimizer import forget, nothing, state_in, state_out
 from parity.torch_side.schedules import taken
 
 STEP = "step"
@@ -34,6 +35,7 @@ class Updater:
         self._scheduler: Any = None if parts.side.scheduler is None else parts.scheduler(self._optimizer)
         # SGD alone does not count its steps, and would keep a count that it is given as it is.
         uncounted = self._scheduler is not None and isinstance(self._optimizer, torch.optim.SGD)
+        self._without: set[str] = set()
         begun = {name: array for name, array in state.items() if name != STEP or not uncounted}
         with self._as_torch_counts():
             state_in(self._optimizer, parameters, begun, frozen=parts.frozen)
@@ -41,13 +43,15 @@ class Updater:
             for _ in range(int(state.get(STEP, np.zeros(())))):
                 self._move_on()
 
-    def step(self, gradients: dict[str, Tensor]) -> None:
-        """Move the parameters by one step, in place."""
+    def step(self, gradients: dict[str, Tensor], without: Collection[str] = ()) -> None:
+        """Move the parameters by one step, in place; those `without` a gradient torch leaves as they are."""
         for name, parameter in self._parameters.items():
             # Where the gradients come from, a frozen parameter may have one that it has not here, or none.
             parameter.grad = gradients[name] if name in self._remembered else gradients.get(name)
-            if not parameter.requires_grad:
+            if name in without or not parameter.requires_grad:
                 parameter.grad = None
+            if name in without and forget(self._optimizer, parameter):
+                self._without.add(name)
         if self._parts.side.clip is not None:
             self._parts.clip(list(self._parameters.values()))
         with self._as_torch_counts(), blame("torch", "optimizer"):
@@ -62,6 +66,7 @@ class Updater:
     def state(self) -> Arrays:
         """What the optimizer remembers, as canonical arrays."""
         found = state_out(self._optimizer, self._remembered)
+        found |= nothing(self._optimizer, self._remembered, self._without)
         if self._scheduler is None or STEP in found:
             return found
         return found | {STEP: np.asarray(taken(self._scheduler), np.int64)}

@@ -33,8 +33,7 @@ def uncovered(outline: Outline, mapped: Container[str], apart: Apart) -> list[st
 
 def _faults(weights: WeightMap, outline: Outline, part: Callable[[Entry], Part]) -> list[str]:
     mapped = {part(entry).name: part(entry).whole for entry in weights.entries}
-    there = dict(outline.arrays())
-    buffers = {module.full(own) for module in outline.modules for own in module.buffers}
+    there, buffers = dict(outline.arrays()), outline.buffers
     faults = []
     if missing := uncovered(outline, mapped, weights.apart):
         faults.append(f"it lacks {', '.join(missing)} of {outline.framework}")

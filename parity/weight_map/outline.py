@@ -57,6 +57,11 @@ class Outline:
             for own, shape in (module.parameters | module.buffers).items():
                 yield module.full(own), shape
 
+    @property
+    def buffers(self) -> frozenset[str]:
+        """The full names of all arrays that are not trained."""
+        return frozenset(module.full(own) for module in self.modules for own in module.buffers)
+
     def document(self) -> dict[str, Any]:
         """The outline as plain JSON values."""
         return asdict(self)

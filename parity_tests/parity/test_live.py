@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from parity.batches import random_batches
 from parity.errors import MissingFramework, NotCheckable
-from parity.live import LiveSide, live_side
+from parity.judging.float32 import OTHER
+from parity.live import LiveSide, live_side, parameters_moved
+from parity.pair import Pair
 from parity.recording import FRAMEWORKS, USUAL_DTYPES, Array, Arrays, Batch, Dtype, Framework, State
 from parity.rounding import cast, rounded
 from parity_tests.parity.tiny import live, planted, same
@@ -20,6 +23,7 @@ from parity_tests.parity.tiny_draws import EXAMPLES, batches, draw_parameters, s
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 NAMES = ["inner.weight", "inner.bias", "outer.weight", "outer.bias"]
+SMALL = {"model": "Small", "loss": "loss", "optimizer": "optimizer"}
 CLOSE: dict[Dtype, float] = {"float64": 1e-13, "float32": 2e-5}
 
 both_sides = pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -273,3 +277,16 @@ def test_asking_for_dtypes_and_for_what_places_give_leaves_later_passes_as_they_
     after = side.observe(parameters, batch)
     assert list(after.forward) == list(before.forward)
     assert list(after.cotangents) == list(before.cotangents)
+
+
+@both_sides
+def test_parameters_move_and_buffers_stay(framework: Framework) -> None:
+    parts = {name: f"parity_tests.parity.small_{framework}:{called}" for name, called in SMALL.items()}
+    other = {name: f"parity_tests.parity.small_{OTHER[framework]}:{called}" for name, called in SMALL.items()}
+    pair = Pair(**{framework: parts, OTHER[framework]: other}, batches=random_batches(inputs=(4, 5), steps=1))
+    side = live_side(pair.side(framework), framework, "float64", "cpu")
+    held = side.initial(0)
+    found = parameters_moved(side, held, lambda arrays: {name: array + 1 for name, array in arrays.items()})
+    stay = {"norm.running_mean", "norm.running_var", "norm.num_batches_tracked"}
+    assert list(found) == list(held)
+    assert {name for name in found if np.array_equal(found[name], held[name])} == stay & held.keys()

@@ -88,6 +88,20 @@ def test_a_move_keeps_zero_near_and_shapes_dtypes_and_the_original_as_they_were(
     assert not start["c"].any()
 
 
+def test_a_move_leaves_what_has_no_unit_in_the_last_place() -> None:
+    start = {"index": np.arange(5), "mask": np.array([True, False]), "bytes": np.arange(3, dtype=np.uint8)}
+    found = moved(start | {"weight": np.ones(4)}, 1, 0)
+    assert all(found[name].tobytes() == array.tobytes() for name, array in start.items())
+    assert (found["weight"] != 1).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_cannot_be_rounded_stays(dtype: str) -> None:
+    top = np.finfo(dtype).max
+    array = np.array([np.inf, -np.inf, top, -top, 1 + 2.0**-20], dtype)
+    assert rounded(array, COARSE_BITS["float32"]).tolist() == [*array[:4].tolist(), 1]
+
+
 @given(hnp.arrays(np.float32, 5, elements=st.floats(width=32)))
 def test_bfloat16_is_held_as_both_frameworks_round_to_it(array: np.ndarray) -> None:
     found = held(array, "bfloat16")

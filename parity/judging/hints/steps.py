@@ -36,7 +36,10 @@ def unmoved(case: Case) -> Iterator[Hint]:
     if not change_found.any():
         yield Hint("not moved", None)
     elif not change.any():
-        yield Hint("moved, where the other did not", None)
+        gradient = case.expected.of("trajectory", case.key.step).get(f"gradient.{case.key.tensor}")
+        none = case.side == "jax" and gradient is not None and not gradient.any()
+        why = " (torch's optimizer leaves a parameter without a gradient as it is)" if none else ""
+        yield Hint(f"moved, where the other did not{why}", None)
 
 
 def of_change(case: Case) -> Iterator[Hint]:

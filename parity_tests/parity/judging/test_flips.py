@@ -47,6 +47,11 @@ def test_a_flip_is_inside_where_both_are_near_zero_in_the_scale_of_the_layer(
     assert flips(observation(fc1__output=np.array(found, "float32")), judge) == (inside, outside)
 
 
+def test_a_mask_does_not_make_everything_beside_it_near_zero() -> None:
+    judge = observation(fc1__output=np.array([2.0, 0.5, -1e9]))
+    assert flips(observation(fc1__output=np.array([2.0, -0.5, -1e9], "float32")), judge) == (0, 1)
+
+
 def test_what_stands_at_a_tap_may_flip_and_what_only_one_side_has_cannot() -> None:
     judge = observation(a__tap=np.array([1.0, NEAR / 2]), fc1__output=np.ones(2), fc2__output=np.ones((2, 3)))
     found = observation(a__tap=np.array([1.0, -NEAR / 2]), fc2__output=-np.ones((3, 2)))
@@ -108,6 +113,7 @@ class MadeSide:
     """Its outputs as `change` leaves them, its gradient `gain` where the ReLU is open."""
 
     dtype: Dtype = "float32"
+    outline = None
 
     def __init__(self, change: Callable[[Array], Array] = np.asarray, gain: float = 1.0) -> None:
         self.change, self.gain, self.passes = change, gain, 0

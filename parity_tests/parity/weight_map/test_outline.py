@@ -18,6 +18,10 @@ def test_a_document_is_plain_json_and_comes_back_the_same() -> None:
     assert Outline.from_document(json.loads(json.dumps(OUTLINE.document()))) == OUTLINE
 
 
+def test_buffers_are_the_arrays_that_are_not_trained_by_their_full_names() -> None:
+    assert OUTLINE.buffers == {"net.1.running_mean", "net.1.running_var", "net.1.num_batches_tracked"}
+
+
 SPOILED: dict[str, tuple[Callable[[Any], object], str]] = {
     "another framework": (lambda d: d.update(framework="keras"), "expected one of torch, jax"),
     "an entry more": (lambda d: d.update(more=1), "an outline has the entries framework, modules, tied"),

@@ -1,0 +1,167 @@
+"""What torch does behind a loss is what is compared: no gradient at all, hooks, losses that differentiate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+import torch
+from flax import nnx
+from torch import Tensor, nn
+
+from parity import NotCheckable, Pair, Verdict, check, random_batches
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+
+class Net(nn.Module):
+    """Two layers, and one that nobody calls."""
+
+    def __init__(self, change: Callable[[nn.Module], object] = bool) -> None:
+        super().__init__()
+        self.a, self.b, self.old = nn.Linear(4, 5), nn.Linear(5, 3), nn.Linear(4, 2)
+        change(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.b(torch.tanh(self.a(x)))
+        return found
+
+
+class NetTwin(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.a, self.b = nnx.Linear(4, 5, rngs=rngs), nnx.Linear(5, 3, rngs=rngs)
+        self.old = nnx.Linear(4, 2, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.b(jnp.tanh(self.a(x)))
+
+
+def torch_loss(model: Any, batch: Any) -> Any:
+    return ((model(batch["x"]) - batch["y"]) ** 2).mean()
+
+
+jax_loss = torch_loss
+
+
+def halved_gradient_loss(model: Any, batch: Any) -> Any:
+    """The loss of a port that halves the gradient of `a.weight`, as a hook of torch's does."""
+    kernel = model.a.kernel[...]
+    model.a.kernel[...] = kernel / 2 + jax.lax.stop_gradient(kernel / 2)
+    return jax_loss(model, batch)
+
+
+def checked(
+    torch_optimizer: Any, jax_optimizer: Any = None, change: Callable[[nn.Module], object] = bool, **others: Any
+) -> Verdict:
+    losses = {"torch": torch_loss, "jax": jax_loss} | others
+    return check(
+        Pair(
+            name="backward", torch=dict(model=lambda: Net(change), loss=losses["torch"], optimizer=torch_optimizer),
+            jax=dict(model=NetTwin, loss=losses["jax"]) | ({"optimizer": jax_optimizer} if jax_optimizer else {}),
+            batches=random_batches(x=(6, 4), y=(6, 3), steps=3),
+        )
+    )  # fmt: skip
+
+
+def differing(verdict: Verdict) -> list[str]:
+    return [str(found.key) for found in verdict.comparisons if found.outcome == "differ"]
+
+
+adam, adamw = partial(torch.optim.Adam, lr=1e-2), partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.1)
+
+
+def test_torch_leaves_a_parameter_without_a_gradient_and_a_port_that_decays_it_differs() -> None:
+    verdict = checked(adamw, partial(optax.adamw, 1e-2, weight_decay=0.1))
+    first = verdict.first_difference
+    assert first is not None
+    key = first.comparison.key
+    assert (verdict.outcome, key.stage, key.step, key.tensor) == ("differ", "update", 0, "old.weight")
+    assert "torch's optimizer leaves a parameter without a gradient as it is" in str(first)
+
+
+def test_a_port_that_leaves_it_too_has_nothing_that_differs() -> None:
+    def decayed(params: Any) -> Any:
+        return jax.tree_util.tree_map_with_path(lambda path, _: "old" not in str(path), params)
+
+    assert not differing(checked(adamw, lambda: optax.adamw(1e-2, weight_decay=0.1, mask=decayed)))
+    # Without decay, what Optax does with a gradient of 0 is nothing.
+    assert not differing(checked(adam))
+
+
+def hook(model: Any) -> None:
+    model.a.weight.register_hook(lambda gradient: gradient / 2)
+
+
+def test_a_hook_of_a_gradient_is_part_of_the_model() -> None:
+    lost = checked(adam, change=hook)
+    assert lost.first_difference is not None
+    assert (lost.outcome, lost.first_difference.comparison.key.tensor) == ("differ", "a.weight")
+    assert not [
+        str(c.key) for c in checked(adam, change=hook, jax=halved_gradient_loss).comparisons if c.outcome == "differ"
+    ]
+
+
+def computed(model: Any) -> None:
+    """The layer holds a tensor that was computed, which `copy.deepcopy` refuses."""
+    model.a.seen = model.a.weight * 2
+
+
+def test_what_cannot_be_copied_is_made_anew() -> None:
+    assert not differing(checked(adam, change=computed))
+
+
+def late(model: Any) -> None:
+    model.a.weight.register_post_accumulate_grad_hook(print)
+
+
+def lazy(model: Any) -> None:
+    model.a = nn.LazyLinear(5)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"), [(late, r"a\.weight has a hook behind the accumulation"), (lazy, r"a\.weight has no shape yet")]
+)
+def test_what_a_check_cannot_do_is_refused(change: Any, told: str) -> None:
+    with pytest.raises(NotCheckable, match=told):
+        checked(adam, change=change)
+
+
+def torch_slope(model: Any, batch: Any) -> Any:
+    x = batch["x"].clone().requires_grad_()
+    (slope,) = torch.autograd.grad(model(x).sum(), x, create_graph=True)
+    return torch_loss(model, batch) + (slope**2).mean()
+
+
+def jax_slope(model: Any, batch: Any, share: float = 1.0) -> Any:
+    slope = jax.grad(lambda x: model(x).sum())(batch["x"])
+    return jax_loss(model, batch) + share * (slope**2).mean()
+
+
+def test_a_loss_may_differentiate_by_its_input() -> None:
+    right = checked(adam, torch=torch_slope, jax=jax_slope)
+    assert not differing(right)
+    wrong = checked(adam, torch=torch_slope, jax=partial(jax_slope, share=1.001))
+    assert wrong.first_difference is not None
+    assert wrong.first_difference.comparison.key.stage == "loss"
+
+
+def test_so_may_predict() -> None:
+    def torch_predict(model: Any, batch: Any) -> Any:
+        x = batch["x"].clone().requires_grad_()
+        return torch.autograd.grad(model(x).sum(), x)[0]
+
+    def jax_predict(model: Any, batch: Any) -> Any:
+        return jax.grad(lambda x: model(x).sum())(batch["x"])
+
+    verdict = check(
+        Pair(
+            name="forces", torch=dict(model=Net, predict=torch_predict), jax=dict(model=NetTwin, predict=jax_predict),
+            batches=random_batches(x=(6, 4), steps=2), stages=("forward", "score"),
+        )
+    )  # fmt: skip
+    assert not differing(verdict)
