@@ -17,7 +17,7 @@ from benchmarks.plan import Request, groups
 from benchmarks.progress import Teller
 from benchmarks.session import Session
 from benchmarks.store import Store
-from parity_tests.benchmarks.made import DESCRIBED, FAILED, RIGHT, processes
+from parity_tests.benchmarks.made import CEILINGS, DESCRIBED, FAILED, RIGHT, processes
 from parity_tests.benchmarks.made_results import ROUNDS, entries_of, result
 
 VALIDATOR = Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
@@ -173,3 +173,15 @@ def test_a_seeds_step_is_a_share_of_the_step_of_all() -> None:
     found = variant(entry, "jax many_seeds")
     assert found["step_us"]["median"] == pytest.approx(found["run_ms"]["median"] * 1e3 / 100 / 8)
     assert found["times_notebook"] is None
+
+
+@pytest.mark.parametrize(("seeds", "name"), [(1, "jax stepped"), (8, "jax many_seeds")])
+def test_launches_are_in_the_floor_and_shared_by_the_seeds(seeds: int, name: str) -> None:
+    answers = {
+        (name, "ceilings"): CEILINGS["jax"] | {"launch_s": 2e-6, "graph_s": 5e-6},
+        (name, "describe"): DESCRIBED | {"kernels_per_step": 24.0},
+    }
+    (entry,) = entries_of(groups(Request(problems=("mnist",), seeds=(seeds,), variants=(name,))), answers)
+    found = variant(entry, name)
+    assert found["floor_us"]["launches"] == pytest.approx(48 / seeds)
+    assert found["times_floor"] == pytest.approx(found["step_us"]["median"] / max(found["floor_us"].values()))
