@@ -185,3 +185,17 @@ def test_launches_are_in_the_floor_and_shared_by_the_seeds(seeds: int, name: str
     found = variant(entry, name)
     assert found["floor_us"]["launches"] == pytest.approx(48 / seeds)
     assert found["times_floor"] == pytest.approx(found["step_us"]["median"] / max(found["floor_us"].values()))
+
+
+def test_a_start_that_takes_less_than_the_notebooks_has_paid_at_once() -> None:
+    """Not before: steps below 0 there are none."""
+    (group,) = groups(Request(problems=("mnist",), seeds=(1,), variants=("torch notebook", "torch fused")))
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(benchmarks.session, "Process", processes([]))
+        store = Store(Path(folder), {})
+        Session(store, ROUNDS, False, Teller(Console(quiet=True), 1.0)).time(group)
+        for name, seconds in (("torch-notebook", 9.0), ("torch-fused", 2.0)):
+            cold = store.get(group.case.name, name, "cold")
+            store.put(cold | {"process_s": seconds}, group.case.name, name, "cold")
+        entry = case_entry(group, store, ROUNDS, {})
+    assert variant(entry, "torch fused")["paid_after_steps"] == 0

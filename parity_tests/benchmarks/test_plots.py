@@ -211,7 +211,7 @@ def test_what_has_no_ratio_to_the_notebook_is_drawn(tmp_path: Path) -> None:
 # What is drawn is what the result has
 
 
-def of_result(document: dict[str, Any], label: str, size: str, value: Callable[[Any], float]) -> dict[int, float]:
+def of_result(document: dict[str, Any], label: str, size: str, value: Callable[[Any], float]) -> dict[float, float]:
     """By size, a figure of the variant of this label in all cases of MNIST."""
     return {
         entry["case"][size]: value(one)
@@ -245,7 +245,7 @@ def test_a_line_goes_through_the_medians(
     assert lines
     for line in lines:
         expected = of_result(document, str(line.get_label()), size, value)
-        assert points(line) == [(at, pytest.approx(expected[at])) for at, _ in points(line)]
+        assert [up for _, up in points(line)] == pytest.approx([expected[at] for at, _ in points(line)])
 
 
 def test_a_start_is_drawn_from_the_cold_one() -> None:
@@ -260,8 +260,8 @@ def test_a_start_is_drawn_from_the_cold_one() -> None:
         begins, step_us = timed[label]["startup"]["cold"]["process_s"], timed[label]["step_us"]["median"]
         (first, begun), *_, (last, ended) = points(line)
         # The run of 100 steps is part of the start.
-        assert (first, begun) == (pytest.approx(100), pytest.approx(begins))
-        assert (last, ended) == (pytest.approx(1e6), pytest.approx(begins + (1e6 - 100) * 1e-6 * step_us))
+        assert [first, begun] == pytest.approx([100, begins])
+        assert [last, ended] == pytest.approx([1e6, begins + (1e6 - 100) * 1e-6 * step_us])
 
 
 def test_a_bar_is_as_long_as_its_median_and_pale_up_to_what_it_saved() -> None:
@@ -273,7 +273,7 @@ def test_a_bar_is_as_long_as_its_median_and_pale_up_to_what_it_saved() -> None:
     assert len(full) == len(found)
     for place, one in enumerate(found):
         step, bar = one["step_us"], full[place]
-        assert (bar.get_x(), bar.get_width()) == (0, pytest.approx(step["median"]))
+        assert [bar.get_x(), bar.get_width()] == pytest.approx([0, step["median"]])
         assert points(axes.lines[place]) == [(step["low"], place), (step["high"], place)]
         if place in pale:
             told = float(axes.texts[place].get_text().partition("saves ")[2].partition("%")[0]) / 100
