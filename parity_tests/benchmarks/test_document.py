@@ -17,7 +17,7 @@ from benchmarks.plan import Request, groups
 from benchmarks.progress import Teller
 from benchmarks.session import Session
 from benchmarks.store import Store
-from parity_tests.benchmarks.made import DESCRIBED, FAILED, RIGHT, processes
+from parity_tests.benchmarks.made import CEILINGS, DESCRIBED, FAILED, RIGHT, processes
 from parity_tests.benchmarks.made_results import ROUNDS, entries_of, result
 
 VALIDATOR = Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
@@ -184,3 +184,29 @@ def test_a_seeds_step_is_a_share_of_the_step_of_all() -> None:
     found = variant(entry, "jax many_seeds")
     assert found["step_us"]["median"] == pytest.approx(found["run_ms"]["median"] * 1e3 / 100 / 8)
     assert found["times_notebook"] is None
+
+
+@pytest.mark.parametrize(("seeds", "name"), [(1, "jax stepped"), (8, "jax many_seeds")])
+def test_launches_are_in_the_floor_and_shared_by_the_seeds(seeds: int, name: str) -> None:
+    answers = {
+        (name, "ceilings"): CEILINGS["jax"] | {"launch_s": 2e-6, "graph_s": 5e-6},
+        (name, "describe"): DESCRIBED | {"kernels_per_step": 24.0},
+    }
+    (entry,) = entries_of(groups(Request(problems=("mnist",), seeds=(seeds,), variants=(name,))), answers)
+    found = variant(entry, name)
+    assert found["floor_us"]["launches"] == pytest.approx(48 / seeds)
+    assert found["times_floor"] == pytest.approx(found["step_us"]["median"] / max(found["floor_us"].values()))
+
+
+def test_a_start_that_takes_less_than_the_notebooks_has_paid_at_once() -> None:
+    """Not before: steps below 0 there are none."""
+    (group,) = groups(Request(problems=("mnist",), seeds=(1,), variants=("torch notebook", "torch fused")))
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(benchmarks.session, "Process", processes([]))
+        store = Store(Path(folder), {})
+        Session(store, ROUNDS, False, Teller(Console(quiet=True), 1.0)).time(group)
+        for name, seconds in (("torch-notebook", 9.0), ("torch-fused", 2.0)):
+            cold = store.get(group.case.name, name, "cold")
+            store.put(cold | {"process_s": seconds}, group.case.name, name, "cold")
+        entry = case_entry(group, store, ROUNDS, {})
+    assert variant(entry, "torch fused")["paid_after_steps"] == 0

@@ -18,7 +18,7 @@ from benchmarks.document import SCHEMA
 from benchmarks.machine import machine
 from benchmarks.source import source
 from benchmarks.store import alone
-from parity_tests.benchmarks.made import processes
+from parity_tests.benchmarks.made import CONDITION, processes
 
 Capture = pytest.CaptureFixture[str]
 LINE = ["--quick", "--device", "cpu", "--output", "out"]
@@ -156,3 +156,20 @@ def test_a_full_disk_is_one_line_that_names_the_file(
 def test_plots_that_cannot_be_written_are_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setattr(benchmarks.measure, "_plots", lambda: _full)
     assert "benchmarks: out: cannot be written (No space left on device)" in refused(LINE, capsys)
+
+
+@pytest.mark.usefixtures("asked")
+def test_how_the_machine_was_doing_is_asked_before_and_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = iter((0.25, 0.75, 0.125))
+    monkeypatch.setattr(benchmarks.measure, "condition", lambda: CONDITION | {"load": next(loads)})
+    assert main([*LINE[:-1], "another"]) == DONE
+    assert doing("another") == (0.25, 0.75)
+    # More rounds are begun later, and end later.
+    assert main([*LINE[:-1], "another", "--rounds", "4"]) == DONE
+    assert doing("another") == (0.25, 0.125)
+
+
+def doing(folder: str) -> tuple[float, float]:
+    """The load before and after in a result."""
+    found = json.loads(Path(folder, "result.json").read_text())["condition"]
+    return found["before"]["load"], found["after"]["load"]

@@ -13,10 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from benchmarks.page import page
 from benchmarks.plan import Request
-from benchmarks.plots import COLORS, LINES, levers, plots, seeds, startup, sweep
+from benchmarks.plots import COLORS, LINES, NAMES, levers, plots, seeds, startup, sweep
 from parity_tests.benchmarks.made import RIGHT
 from parity_tests.benchmarks.made_results import result
 
@@ -205,3 +206,80 @@ def test_what_has_no_ratio_to_the_notebook_is_drawn(tmp_path: Path) -> None:
         for one in entry["variants"]:
             one["times_notebook"] = None
     assert {file.stem for file in plots(apart, tmp_path)} == {file.stem for file in plots(RESULT, tmp_path)}
+
+
+# What is drawn is what the result has
+
+
+def of_result(document: dict[str, Any], label: str, size: str, value: Callable[[Any], float]) -> dict[float, float]:
+    """By size, a figure of the variant of this label in all cases of MNIST."""
+    return {
+        entry["case"][size]: value(one)
+        for entry in document["cases"] if entry["case"]["problem"] == "mnist"
+        for one in entry["variants"] if one["step_us"] and not one["twin"]
+        and f"{NAMES[one['framework']]} {one['name']}" == label
+    }  # fmt: skip
+
+
+def points(line: Any) -> list[tuple[float, float]]:
+    return list(zip(np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("draw", "document", "about", "size", "value"),
+    [
+        (sweep, FULL, ("width", "float32"), "width", lambda one: one["step_us"]["median"]),
+        (sweep, FULL, ("batch_size", "float32"), "batch_size", lambda one: one["step_us"]["median"]),
+        (seeds, SEEDS, ("float32",), "seeds", lambda one: 1e6 / one["step_us"]["median"]),
+    ],
+    ids=["width", "batch_size", "seeds"],
+)
+def test_a_line_goes_through_the_medians(
+    draw: Callable[..., bool],
+    document: dict[str, Any],
+    about: tuple[str, ...],
+    size: str,
+    value: Callable[[Any], float],
+) -> None:
+    lines = [line for line in drawn(draw, document, *about).lines if "one seed" not in str(line.get_label())]
+    assert lines
+    for line in lines:
+        expected = of_result(document, str(line.get_label()), size, value)
+        assert [up for _, up in points(line)] == pytest.approx([expected[at] for at, _ in points(line)])
+
+
+def test_a_start_is_drawn_from_the_cold_one() -> None:
+    entry = copy.deepcopy(MNIST)
+    cold = [one for one in entry["variants"] if one["startup"] and not one["twin"]]
+    timed = {f"{NAMES[one['framework']]} {one['name']}": one for one in cold}
+    for seconds, one in enumerate(timed.values()):
+        one["startup"]["cold"]["process_s"], one["startup"]["warm"]["process_s"] = 10.0 + seconds, 2.0
+    axes = drawn(startup, FULL, entry)
+    assert len(axes.lines) > 1
+    for label, line in zip(labels(axes), axes.lines, strict=True):
+        begins, step_us = timed[label]["startup"]["cold"]["process_s"], timed[label]["step_us"]["median"]
+        (first, begun), *_, (last, ended) = points(line)
+        # The run of 100 steps is part of the start.
+        assert [first, begun] == pytest.approx([100, begins])
+        assert [last, ended] == pytest.approx([1e6, begins + (1e6 - 100) * 1e-6 * step_us])
+
+
+def test_a_bar_is_as_long_as_its_median_and_pale_up_to_what_it_saved() -> None:
+    axes = drawn(levers, FULL, MNIST)
+    found = [one for one in MNIST["variants"] if one["step_us"] and not one["twin"]]
+    bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    full = {round(bar.get_y() + bar.get_height() / 2): bar for bar in bars if not bar.get_alpha()}
+    pale = {round(bar.get_y() + bar.get_height() / 2): bar for bar in bars if bar.get_alpha()}
+    assert len(full) == len(found)
+    for place, one in enumerate(found):
+        step, bar = one["step_us"], full[place]
+        assert [bar.get_x(), bar.get_width()] == pytest.approx([0, step["median"]])
+        assert points(axes.lines[place]) == [(step["low"], place), (step["high"], place)]
+        if place in pale:
+            told = float(axes.texts[place].get_text().partition("saves ")[2].partition("%")[0]) / 100
+            assert pale[place].get_x() == pytest.approx(step["median"])
+            whole = step["median"] + pale[place].get_width()
+            assert 1 - step["median"] / whole == pytest.approx(told, abs=0.006)
+    assert len(pale) == sum("saves" in text.get_text() for text in axes.texts) > 2
+    floor = max(us for one in found for us in one["floor_us"].values())
+    assert np.asarray(axes.lines[-1].get_xdata()).tolist() == [floor] * 2

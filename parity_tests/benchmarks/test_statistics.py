@@ -46,3 +46,12 @@ def test_noise_is_the_furthest_that_a_twin_was_from_itself() -> None:
 )
 def test_a_difference_excludes_1_and_exceeds_noise(found: Interval, differs: bool) -> None:
     assert beyond(found, 1.05) is differs
+
+
+def test_the_interval_is_that_of_95_percent_of_the_medians_of_resamples() -> None:
+    """Of seven values, the median of a resample is the least with probability 0.010, one of the two least with 0.108.
+
+    So the second is where 0.025 are below. With 99 % that would be the first, with 50 % the third; and means would be
+    drawn towards the one that is far away.
+    """
+    assert interval([4.0, 1.0, 1000.0, 3.0, 6.0, 2.0, 5.0]) == Interval(4.0, 2.0, 6.0)

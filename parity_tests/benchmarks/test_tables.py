@@ -14,7 +14,7 @@ from benchmarks.figures import figure
 from benchmarks.page import page
 from benchmarks.plan import Request, groups
 from benchmarks.tables import markdown, show, show_changes, tables
-from parity_tests.benchmarks.made import RIGHT
+from parity_tests.benchmarks.made import DESCRIBED, RIGHT
 from parity_tests.benchmarks.made_results import entries_of, result
 
 WRONG = {("jax stepped", "check"): RIGHT | {"outcome": "wrong", "reason": "step 1 differs"}}
@@ -186,3 +186,10 @@ def test_where_rounds_are_not_shared_there_is_no_ratio() -> None:
     assert rows["torch", "stepped"][2] != "-"
     assert [row[0] for row in pairs.rows if row[1] != "itself, once more"] == [entry["pairs"][0]["first"]]
     assert shown(apart)
+
+
+def test_memory_is_what_the_framework_counts_and_the_process_where_it_counts_nothing() -> None:
+    counted = DESCRIBED | {"peak_bytes": 20_300_000}
+    first = tables(result({("jax stepped", "describe"): counted}))[0]
+    held = {(row[0], row[1]): row[first.columns.index("MB")] for row in first.rows}
+    assert (held["jax", "stepped"], held["torch", "stepped"]) == ("20.3", "500")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -34,3 +34,21 @@ def test_the_ceilings_of_a_gpu(side: ModuleType, precision: str) -> None:
     found = side.measure("gpu", precision)
     assert all(found[name] > 0 for name in ("flop_s", "bytes_s", "call_s"))
     assert (found["launch_s"] is None) == (found["graph_s"] is None) == (side is jax_ceilings)
+
+
+@SIDES
+def test_the_best_of_several_runs_is_taken_to_its_end(side: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, turns = [0.0], iter(range(side.REPEATS, 0, -1))
+    monkeypatch.setattr(side, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def work() -> str:
+        now[0] += next(turns)
+        return "result"
+
+    def wait(result: str | None, device: str) -> None:
+        # torch waits for the device and JAX for a result.
+        assert (result, device) == (None if side is torch_ceilings else "result", "gpu")
+        now[0] += 0.5
+
+    monkeypatch.setattr(side, "wait", wait)
+    assert side._best(work, "gpu") == 1.5
