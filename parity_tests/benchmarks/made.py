@@ -49,9 +49,11 @@ class MadeProcess:
         asked.append((name, "begins"))
 
     def ask(self, task: str, *arguments: Any) -> Any:
-        """What a worker of this variant says: `answers` first, then what is usual."""
+        """What a worker of this variant says: `answers` first, of a list one after the other, then what is usual."""
         self._asked.append((self._name, task))
         given = self._answers.get((self._name, task))
+        if isinstance(given, list):
+            given = given.pop(0) if given else None
         if isinstance(given, BaseException):
             raise given
         return given if given is not None else self._usual(task, *arguments)
