@@ -14,16 +14,9 @@ import numpy as np
 
 from benchmarks.jax_side.lowered import lowered
 from benchmarks.probe import bits_kept
+from benchmarks.switches import flags
 from jaxnet.settings import computing, device_of
 from parity.recording import Array
-
-FLAGS = (
-    "OMP_NUM_THREADS",
-    "XLA_FLAGS",
-    "NVIDIA_TF32_OVERRIDE",
-    "JAX_COMPILATION_CACHE_DIR",
-    "XLA_PYTHON_CLIENT_PREALLOCATE",
-)
 
 
 def wait(result: Any, device: str) -> None:
@@ -81,8 +74,7 @@ def provenance(device: str) -> dict[str, Any]:
         "versions": {name: version(name) for name in ("jax", "jaxlib", "flax", "optax")},
         "device_name": device_of(device).device_kind,
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "flags": {name: os.environ[name] for name in FLAGS if name in os.environ}
-        | {"jax_default_matmul_precision": str(jax.config.jax_default_matmul_precision)},  # type: ignore[attr-defined]
+        "flags": flags() | {"jax_default_matmul_precision": str(jax.config.jax_default_matmul_precision)},  # type: ignore[attr-defined]
     }
 
 

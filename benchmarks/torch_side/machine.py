@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,17 +9,10 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from benchmarks.probe import bits_kept
+from benchmarks.switches import flags
 from benchmarks.torch_side.lowered import lowered
 from parity.recording import Array
 from torchnet.settings import computing, device_of
-
-FLAGS = (
-    "OMP_NUM_THREADS",
-    "GOMP_SPINCOUNT",
-    "NVIDIA_TF32_OVERRIDE",
-    "TORCHINDUCTOR_CACHE_DIR",
-    "PYTORCH_CUDA_ALLOC_CONF",
-)
 
 
 def wait(result: Any, device: str) -> None:
@@ -71,7 +63,7 @@ def provenance(device: str) -> dict[str, Any]:
         "versions": {"torch": torch.__version__, "cuda": torch.version.cuda or ""},
         "device_name": torch.cuda.get_device_name() if device == "gpu" else "cpu",
         "threads": torch.get_num_threads(),
-        "flags": {name: os.environ[name] for name in FLAGS if name in os.environ}
+        "flags": flags()
         | {
             "float32_matmul_precision": torch.get_float32_matmul_precision(),
             "allow_bf16_reduced_precision_reduction": str(
