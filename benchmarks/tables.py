@@ -44,7 +44,7 @@ def tables(document: Mapping[str, Any]) -> list[Rows]:
     for steps in dict.fromkeys(entry["case"]["steps"] for entry in swept):
         found.append(_sizes(document, [entry for entry in swept if entry["case"]["steps"] == steps], steps))
     wanted = goals(document)
-    return found + ([_goals(wanted)] if wanted else [])
+    return found + ([_goals(wanted, _bracketed(document))] if wanted else [])
 
 
 def _bracketed(document: Mapping[str, Any]) -> str:
@@ -208,13 +208,14 @@ def _fastest(medians: Mapping[str, float], noise: float | None) -> str:
     )
 
 
-def _goals(wanted: Sequence[Goal]) -> Rows:
+def _goals(wanted: Sequence[Goal], bracketed: str) -> Rows:
     rows = [
-        [goal.what, figure(goal.value), f"at {'least' if goal.at_least else 'most'} {goal.enough:g}",
+        [goal.what, with_interval(goal.interval) if goal.interval else figure(goal.value),
+         f"at {'least' if goal.at_least else 'most'} {goal.enough:g}",
          NONE if goal.aim is None else f"{goal.aim:g}", goal.says]
         for goal in wanted
     ]  # fmt: skip
-    return Rows("goals", ("MNIST", "measured", "goal", "aim", "says"), rows, ())
+    return Rows("goals", ("MNIST", "measured", "goal", "aim", "says"), rows, (bracketed,))
 
 
 def show(console: Console, document: Mapping[str, Any]) -> None:
