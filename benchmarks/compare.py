@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from benchmarks.machine import other_machine as machines_differ
-from benchmarks.noise import IDLE, noise_at
+from benchmarks.noise import noise_at, other_work
 from benchmarks.plan import Request, groups
 from benchmarks.rows import full_name
 from parity.errors import NotCheckable
@@ -234,11 +234,12 @@ def _conditions(old: Mapping[str, Any], new: Mapping[str, Any], steady: Sequence
     others = [f"{name} {was.get(name)}, now {now.get(name)}" for name in sorted(was | now)
               if was.get(name) != now.get(name)]  # fmt: skip
     notes = [f"versions: {'; '.join(others)}"] if others else []
+    codes = [document.get("source") for document in (old, new)]
+    if codes[0] != codes[1]:
+        notes.append(f"this project's code: {codes[0] or 'unknown'}, now {codes[1] or 'unknown'}")
     if len(steady) < len(LIBRARIES):
         notes.append(f"drift is what the rows of {steady[0]} show, which is of one version in both")
-    loads = [document["condition"]["before"]["load"] for document in (old, new)]
-    if any(load > IDLE * document["machine"]["cores"] for load, document in zip(loads, (old, new), strict=True)):
-        notes.append(f"load before: old {loads[0]:.1f}, new {loads[1]:.1f}, of {new['machine']['cores']} cores")
+    notes += [f"{which}: {doubt}" for which, one in (("old", old), ("new", new)) if (doubt := other_work(one))]
     return notes
 
 

@@ -12,7 +12,7 @@ from benchmarks.case import Case
 from benchmarks.ceilings import ceilings_of, least_s
 from benchmarks.floor import Ceilings, Work, floor_us, work_of
 from benchmarks.plan import Entry, Group, baseline
-from benchmarks.session import run_name
+from benchmarks.session import OTHERS, run_name
 from benchmarks.statistics import Interval, beyond, by_round, interval, noise_of, ratio
 from benchmarks.store import Store
 from benchmarks.variants import PAIRS, Variant
@@ -53,6 +53,7 @@ def case_entry(group: Group, store: Store, rounds: int, failures: Mapping[tuple[
         "case": case.document() | {"name": case.name},
         "work": asdict(work),
         "ceilings": ceilings and ceilings.document(),
+        "others": store.get(case.name, OTHERS),
         "variants": [found[entry] for entry in group.entries]
         + [_not_run(variant, why) for variant, why in group.left_out],
         "twins": twins,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.business import beside
 from benchmarks.caches import environment, remember, user_folder
 from benchmarks.case import STEPS
 from benchmarks.ceilings import best, least_s, place
@@ -26,6 +27,8 @@ from benchmarks.variants import PAIRS
 
 JUDGE = "judge-2"
 """The judge's file, with the version of what is in it: a folder that an older benchmark began gets a new one."""
+OTHERS = "others"
+"""What the share of the cores' time is called in the store that other work took."""
 JUDGE_S, RUN_S = 8.0, {"line_fit": 0.05, "mlp": 0.05, "mnist": 0.4}
 COLD_S, START_S, AFTER_S = {False: 2.0, True: 12.0}, {False: 2.0, True: 4.0}, {False: 2.0, True: 8.0}
 """About how many seconds each part takes on two cores, for the estimate of the time left. A run has 100 steps of one
@@ -86,8 +89,7 @@ class Session:
                 self._cold(group, entry)
             self._start(group, [entry for entry in pending if self._alive(group, entry)], processes)
             self._warm_up(group, processes)
-            for index in range(self.rounds):
-                self._round(group, processes, index)
+            self._rounds(group, processes)
             self._after(group, processes)
             self._ceilings_anew(group, pending)
         except BaseException:
@@ -191,6 +193,15 @@ class Session:
                 self.teller.tell(f"{group.case.name}: {entry.name}: warming up")
                 self._try(group, entry, process, functools.partial(_run_often, process, WARM_UPS - 1))
                 self.teller.done(WARM_UPS * _run_s(group))
+
+    def _rounds(self, group: Group, processes: dict[Entry, Process]) -> None:
+        """All rounds, and how much of the cores' time other work took meanwhile: the most of all sessions is kept."""
+        with beside() as found:
+            for index in range(self.rounds):
+                self._round(group, processes, index)
+        known = [share for share in (found.others, self.store.get(group.case.name, OTHERS)) if share is not None]
+        if known:
+            self.store.put(max(known), group.case.name, OTHERS)
 
     def _round(self, group: Group, processes: dict[Entry, Process], index: int) -> None:
         """One run of every entry, in an order drawn for this round, in which pairs stand together."""

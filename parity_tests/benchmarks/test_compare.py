@@ -194,10 +194,24 @@ def test_the_kept_results_raise_hardly_an_alarm_and_a_planted_one_is_heard() -> 
         assert says(slower, old, name) == "slower"
 
 
+def test_other_code_is_told_in_a_line() -> None:
+    new = OLD | {"source": "0123456789ab"}
+    assert compare(OLD, new).notes == ["this project's code: unknown, now 0123456789ab"]
+    assert compare(new, OLD | {"source": "ab0123456789"}).notes == [
+        "this project's code: 0123456789ab, now ab0123456789"
+    ]
+    assert compare(new, new).notes == []
+
+
 def test_a_busy_machine_is_told() -> None:
     new = copy.deepcopy(OLD)
     new["condition"]["before"] = new["condition"]["before"] | {"load": 1.7}
-    assert compare(OLD, new).notes == ["load before: old 0.1, new 1.7, of 2 cores"]
+    (note,) = compare(OLD, new).notes
+    assert note.startswith("new: other work was running: a load of 1.70 on 2 cores when this was begun; times")
+    new = copy.deepcopy(OLD)
+    new["cases"][0]["others"] = 0.4
+    (note,) = compare(new, OLD).notes
+    assert note.startswith(f"old: other work was running: 40% of the cores' time while {USUAL} was timed; times")
 
 
 @pytest.mark.parametrize(

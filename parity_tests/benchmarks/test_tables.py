@@ -141,7 +141,7 @@ def test_changes_are_printed_a_line_each_and_then_what_is_to_be_said_of_them() -
     assert lines[0].split("  ")[-1].strip() == "says"
     assert any(line.split()[1:3] == ["jax", "stepped"] and line.split()[-1] == "lost" for line in lines)
     assert "  mnist-float32-cpu, jax stepped: step 1 differs" in lines
-    assert lines[-1] == "  load before: old 0.1, new 1.7, of 2 cores"
+    assert lines[-1].startswith("  new: other work was running: a load of 1.70 on 2 cores when this was begun")
 
 
 def test_few_rounds_bear_no_interval() -> None:
