@@ -20,8 +20,8 @@ DEVIATIONS = 1.4826
 TOGETHER = 1.5
 """The factor above which a case that is slower as a whole, or one framework of it beside the other, is no drift of the
 machine. Measured on two shared cores, three runs of everything within some hours, 14 cases each: from one run to
-the next a case moved by 1.24 at most; the median of a case's pairs by 1.38, of the line fit with its runs of 2 ms, of MNIST at
-the notebook's size by 1.02; a single pair by 1.85."""
+the next a case moved by 1.24 at most; the median of a case's pairs by 1.38 (of the line fit, with its runs of 2 ms),
+and for MNIST at the notebook's size by 1.02; a single pair by 1.85."""
 LIBRARIES = {"torch": ("torch",), "jax": ("jax", "jaxlib", "flax", "optax")}
 """What a framework's rows are timed with."""
 
