@@ -89,7 +89,7 @@ def goals(document: Found) -> list[Goal]:
 
 
 def _goal(what: str, found: Interval | None, enough: float, aim: float | None, at_least: bool) -> Goal:
-    return Goal(what, found and found["median"], enough, aim, at_least, found)
+    return Goal(what, None if found is None else found["median"], enough, aim, at_least, found)
 
 
 def _libraries(document: Found, device: str) -> Goal:

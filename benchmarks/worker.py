@@ -60,6 +60,8 @@ class Worker:
         assert self.prepared is not None
         device = self.case.device
         with self._computing():
+            # A run that hands out what an earlier one has found has taken no step.
+            self._machine.spoil(self.last)
             placed = self.prepared.place()
             self._machine.wait(placed, device)
             gc.collect()

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from benchmarks.jax_side.lowered import lowered
+from benchmarks.prepared import losses_of
 from benchmarks.probe import bits_kept
 from benchmarks.switches import flags
 from jaxnet.settings import computing, device_of
@@ -28,6 +29,14 @@ def settled(result: Any, device: str) -> bool:
     """Whether there is a result and all of it is done, without waiting for it. JAX comes back before, on a CPU too."""
     arrays = [leaf for leaf in jax.tree.leaves(result) if isinstance(leaf, jax.Array)]
     return bool(arrays) and all(array.is_ready() for array in arrays)  # type: ignore[attr-defined]
+
+
+def spoil(result: Any) -> None:
+    """Make the losses of a run that is over useless: what a later run hands out once more is seen."""
+    for leaf in jax.tree.leaves(losses_of(result)):
+        if isinstance(leaf, jax.Array):
+            # JAX's arrays do not change.
+            leaf.delete()  # type: ignore[no-untyped-call]
 
 
 def probe(rows: int, inner: int, columns: int, device: str, precision: str) -> int:
@@ -78,4 +87,4 @@ def provenance(device: str) -> dict[str, Any]:
     }
 
 
-__all__ = ["computing", "kernels", "peak_memory", "probe", "provenance", "settled", "wait"]
+__all__ = ["computing", "kernels", "peak_memory", "probe", "provenance", "settled", "spoil", "wait"]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves
 
+from benchmarks.prepared import losses_of
 from benchmarks.probe import bits_kept
 from benchmarks.switches import flags
 from benchmarks.torch_side.lowered import lowered
@@ -25,6 +26,13 @@ def settled(result: Any, device: str) -> bool:
     """Whether there is a result and all of it is done, without waiting. On a CPU, torch comes back with its results."""
     held = any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves(result))
     return held and (device == "cpu" or torch.cuda.current_stream().query())
+
+
+def spoil(result: Any) -> None:
+    """Make the losses of a run that is over useless: what a later run hands out once more is seen."""
+    for leaf in tree_leaves(losses_of(result)):
+        if isinstance(leaf, torch.Tensor):
+            leaf.detach().fill_(torch.nan)
 
 
 def probe(rows: int, inner: int, columns: int, device: str, precision: str) -> int:
@@ -73,4 +81,4 @@ def provenance(device: str) -> dict[str, Any]:
     }
 
 
-__all__ = ["computing", "kernels", "peak_memory", "probe", "provenance", "settled", "wait"]
+__all__ = ["computing", "kernels", "peak_memory", "probe", "provenance", "settled", "spoil", "wait"]

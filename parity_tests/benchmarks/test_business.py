@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_the_share_of_others_is_what_is_left(
     busy: float, own: float, share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter((0.0, 10.0))
-    monkeypatch.setattr(business.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("benchmarks.business.time", SimpleNamespace(monotonic=lambda: next(clock)))
     told(tmp_path, 5.0, {SELF: (1, 1.0, 1.0), SELF + 1: (SELF, 1.0, 1.0)})
     with beside(tmp_path) as found:
         told(tmp_path, 5.0 + busy, {SELF: (1, 1.0, 1.0), SELF + 1: (SELF, 1.0 + own, 1.0)})
