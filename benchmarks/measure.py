@@ -51,7 +51,7 @@ def measured(request: Request, folder: Path, command: Sequence[str], out: Consol
         earlier = _earlier(session, found)
         if any(map(session.pending, found)):
             if names := to_clear():
-                _warn(err, f"cleared for the variants, which it would change: {', '.join(names)}")
+                _warn(err, f"cleared for the variants, which would be others with it: {', '.join(names)}")
             _same_software(store, this, now)
             _time(session, found)
         document = _document(request, command, session, found, this)

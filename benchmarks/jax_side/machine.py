@@ -36,7 +36,7 @@ def spoil(result: Any) -> None:
     for leaf in jax.tree.leaves(losses_of(result)):
         if isinstance(leaf, jax.Array):
             # JAX's arrays do not change.
-            leaf.delete()  # type: ignore[no-untyped-call]
+            leaf.delete()
 
 
 def probe(rows: int, inner: int, columns: int, device: str, precision: str) -> int:

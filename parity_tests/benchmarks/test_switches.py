@@ -57,5 +57,5 @@ def test_what_was_cleared_is_told_once(
     monkeypatch.setenv("JAX_DISABLE_JIT", "1")
     monkeypatch.setenv("TORCHDYNAMO_DISABLE", "1")
     assert main([*line, "--rounds", "4"]) == DONE
-    told = "benchmarks: cleared for the variants, which it would change: JAX_DISABLE_JIT, TORCHDYNAMO_DISABLE\n"
+    told = "benchmarks: cleared for the variants, which would be others with it: JAX_DISABLE_JIT, TORCHDYNAMO_DISABLE\n"
     assert capsys.readouterr().err.count(told) == 1
