@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 import benchmarks.session
 from benchmarks.case import Case
@@ -30,6 +31,8 @@ def test_no_process_has_what_would_change_its_variant(
 ) -> None:
     """JAX would compile nothing and compute in float64, and torch.compile would do nothing."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    # torch reads its switch once: in this process before it is set.
+    torch.get_float32_matmul_precision()
     for name in CLEARED:
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=true")
