@@ -5,26 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from statistics import median
 from typing import Any, NamedTuple
 
+from benchmarks.drift import LIBRARIES, TOGETHER, Both, Drift, drifts, moved, pairs_of, told, unchanged
 from benchmarks.machine import other_machine as machines_differ
-from benchmarks.noise import IDLE, noise_at
+from benchmarks.noise import noise_at, other_work
 from benchmarks.plan import Request, groups
 from benchmarks.rows import full_name
 from parity.errors import NotCheckable
 
 WORSE = ("slower", "lost", "missing")
 """What a change for the worse is called."""
-ENOUGH = 3
-"""Rows that tell a drift: the median of three withstands one that changed by itself, that of two does not."""
-OUTLIER = 3.5
-"""Spreads by which a row stands out from its case. Source: Iglewicz and Hoaglin, How to Detect and Handle Outliers,
-1993, who call an outlier what is further than that from the median."""
-DEVIATIONS = 1.4826
-"""A standard deviation in median absolute deviations, where errors are normal. Source: as above."""
-LIBRARIES = {"torch": ("torch",), "jax": ("jax", "jaxlib", "flax", "optax")}
-"""What a framework's rows are timed with."""
 _SAYS = {
     ("right", "wrong"): "lost", ("wrong", "wrong"): "wrong in both", ("not run", "wrong"): "now wrong",
     ("right", "not run"): "not run", ("wrong", "not run"): "not run",
@@ -33,7 +24,7 @@ _SAYS = {
 
 
 class Change(NamedTuple):
-    """A variant of a case in both results, or in the old one alone.
+    """A variant of a case in both results, or in the old one alone; or all of a case, or of one framework in it.
 
     `ratio` is new over old, `beside` the same over the drift of the case. `says` is, where both are right, slower,
     faster, same, noise not measured or drift not measured; else lost (was right, is wrong now), now wrong (was not
@@ -58,28 +49,12 @@ class Comparison(NamedTuple):
     notes: Sequence[str]
 
 
-class _Both(NamedTuple):
-    """A case that both results have: its noise, and its variants in the old and the new one."""
-
-    name: str
-    device: str
-    noise: float | None
-    rows: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
-
-
-class _Drift(NamedTuple):
-    """The factor by which the rows of a case changed together, and that by which one has to stand out from it."""
-
-    factor: float
-    margin: float
-
-
 def compare(old: Mapping[str, Any], new: Mapping[str, Any], other_machine: bool = False) -> Comparison:
     """Every variant of every case that both results have, in the order of the new one; then what is missing there.
 
     Slower or faster is what both intervals and the noise of both results leave no doubt of. On a CPU, which is shared
     and never the same twice, a case is first freed of what all of it changed by, and a variant has to stand out from
-    the others, too.
+    the others, too. What slowed a whole case down, or a framework of it beside the other, is a change of its own.
 
     Raises:
         NotCheckable: the results are of different machines and `other_machine` is not set, or have no case in common.
@@ -92,18 +67,30 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any], other_machine: bool 
     cases = [
         _both(old, earlier, new, entry) for entry in new["cases"] if (earlier := before.get(entry["case"]["name"]))
     ]
-    steady = _steady(old["machine"]["versions"], new["machine"]["versions"])
-    drifts = _drifts(cases, steady)
-    found = [change for case, drift in zip(cases, drifts, strict=True) for change in _changes(case, drift)]
+    steady = unchanged(old["machine"]["versions"], new["machine"]["versions"])
+    known = drifts(cases, steady)
+    found = [change for case, drift in zip(cases, known, strict=True) for change in _changes(case, drift)]
     if not found:
         raise NotCheckable("the results have no variant of a case in common: nothing is compared")
-    notes = [*_conditions(old, new, steady), *filter(None, map(_told, cases, drifts))]
+    for case, drift in zip(cases, known, strict=True):
+        found += _together(case, None if other_machine else drift, steady)
+    notes = [*_conditions(old, new, steady), *filter(None, map(told, cases, known))]
     return Comparison(found + _missing(old, new), notes)
 
 
-def _both(
-    old: Mapping[str, Any], earlier: Mapping[str, Any], new: Mapping[str, Any], entry: Mapping[str, Any]
-) -> _Both:
+def _together(case: Both, drift: Drift | None, steady: Sequence[str]) -> list[Change]:
+    """What the drift of a case hides in its rows: all of it became slower, or one framework beside the other."""
+    found = []
+    if drift is not None and drift.factor > TOGETHER:
+        why = "the machine, or all that is timed on it"
+        found.append(Change(case.name, "all of it", None, None, drift.factor, None, "slower", why))
+    if side := moved(case, steady):
+        why = "beside the other framework, in the median over matched pairs"
+        found.append(Change(case.name, f"all of {side.framework}", None, None, None, side.factor, side.says, why))
+    return found
+
+
+def _both(old: Mapping[str, Any], earlier: Mapping[str, Any], new: Mapping[str, Any], entry: Mapping[str, Any]) -> Both:
     before = {full_name(found): found for found in earlier["variants"] if not found["twin"]}
     rows = [
         (before[full_name(found)], found)
@@ -111,51 +98,12 @@ def _both(
         if not found["twin"] and full_name(found) in before
     ]
     known = [noise for noise in (noise_at(old, earlier), noise_at(new, entry)) if noise is not None]
-    return _Both(entry["case"]["name"], entry["case"]["device"], max(known, default=None), rows)
+    return Both(
+        entry["case"]["name"], entry["case"]["device"], max(known, default=None), rows, pairs_of(earlier, entry)
+    )
 
 
-def _steady(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """The frameworks that tell what the machine's part is: those of one version in both results, or else all."""
-    return [
-        framework for framework, packages in LIBRARIES.items()
-        if all(old.get(package) == new.get(package) for package in packages)
-    ] or list(LIBRARIES)  # fmt: skip
-
-
-def _drifts(cases: Sequence[_Both], steady: Sequence[str]) -> list[_Drift | None]:
-    """The drift of each case, by its rows or, where they are too few, by those of all; None where these are, too.
-
-    The spread of few rows is often small by luck, so that of all cases together is the least that counts.
-    """
-    changed = [_logarithms(case, steady) for case in cases]
-    everywhere = [value for values in changed for value in values]
-    usual = _spread([value - median(values) for values in changed if len(values) >= ENOUGH for value in values])
-    drifts: list[_Drift | None] = []
-    for case, values in zip(cases, changed, strict=True):
-        taken = values if len(values) >= ENOUGH else everywhere
-        if case.device != "cpu":
-            drifts.append(_Drift(1.0, 1.0))
-        elif len(taken) < ENOUGH:
-            drifts.append(None)
-        else:
-            spread = max(usual, _spread([value - median(taken) for value in taken]))
-            drifts.append(_Drift(math.exp(median(taken)), math.exp(OUTLIER * spread)))
-    return drifts
-
-
-def _logarithms(case: _Both, steady: Sequence[str]) -> list[float]:
-    return [
-        math.log(now["step_us"]["median"] / before["step_us"]["median"]) for before, now in case.rows
-        if before["step_us"] and now["step_us"] and now["framework"] in steady
-    ]  # fmt: skip
-
-
-def _spread(residuals: Sequence[float]) -> float:
-    """A standard deviation that a few large residuals do not move."""
-    return DEVIATIONS * median(map(abs, residuals)) if residuals else 0.0
-
-
-def _changes(case: _Both, drift: _Drift | None) -> list[Change]:
+def _changes(case: Both, drift: Drift | None) -> list[Change]:
     changes = []
     for before, now in case.rows:
         if _verdict(before) == _verdict(now) == "not run":
@@ -174,7 +122,7 @@ def _verdict(found: Mapping[str, Any]) -> str:
     return verdict if verdict in ("right", "not run") else "wrong"
 
 
-def _says(old: Mapping[str, Any], new: Mapping[str, Any], noise: float | None, drift: _Drift | None) -> str:
+def _says(old: Mapping[str, Any], new: Mapping[str, Any], noise: float | None, drift: Drift | None) -> str:
     before, now = old["step_us"], new["step_us"]
     if not (before and now):
         return _SAYS[_verdict(old), _verdict(new)]
@@ -234,15 +182,10 @@ def _conditions(old: Mapping[str, Any], new: Mapping[str, Any], steady: Sequence
     others = [f"{name} {was.get(name)}, now {now.get(name)}" for name in sorted(was | now)
               if was.get(name) != now.get(name)]  # fmt: skip
     notes = [f"versions: {'; '.join(others)}"] if others else []
+    codes = [document.get("source") for document in (old, new)]
+    if codes[0] != codes[1]:
+        notes.append(f"this project's code: {codes[0] or 'unknown'}, now {codes[1] or 'unknown'}")
     if len(steady) < len(LIBRARIES):
         notes.append(f"drift is what the rows of {steady[0]} show, which is of one version in both")
-    loads = [document["condition"]["before"]["load"] for document in (old, new)]
-    if any(load > IDLE * document["machine"]["cores"] for load, document in zip(loads, (old, new), strict=True)):
-        notes.append(f"load before: old {loads[0]:.1f}, new {loads[1]:.1f}, of {new['machine']['cores']} cores")
+    notes += [f"{which}: {doubt}" for which, one in (("old", old), ("new", new)) if (doubt := other_work(one))]
     return notes
-
-
-def _told(case: _Both, drift: _Drift | None) -> str:
-    if drift is None or abs(math.log(drift.factor)) <= math.log(case.noise or 1.0):
-        return ""
-    return f"{case.name}: all of it takes {drift.factor:.3g} times as long as before; each row is judged beside that"

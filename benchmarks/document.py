@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.case import Case
+from benchmarks.ceilings import ceilings_of, least_s
 from benchmarks.floor import Ceilings, Work, floor_us, work_of
 from benchmarks.plan import Entry, Group, baseline
-from benchmarks.session import run_name
+from benchmarks.session import OTHERS, run_name
 from benchmarks.statistics import Interval, beyond, by_round, interval, noise_of, ratio
 from benchmarks.store import Store
 from benchmarks.variants import PAIRS, Variant
 from benchmarks.worker import wrong_precision
-from parity.recording import FRAMEWORKS
 
 SCHEMA_VERSION = 2
 """Raised with every change that a reader of older documents would notice."""
@@ -26,19 +26,16 @@ Found = dict[str, Any]
 Seconds = dict[tuple[int, int], float]
 """Of runs, as `by_round` has them."""
 IMPOSSIBLE = 0.5
-"""A run is wrong in less than this share of its floor, which a machine that others use may have shown too high."""
+"""A run is wrong in less than this share of its floor, which a machine that others use may have shown too high, though
+it was measured once more where a run was faster than it."""
 
 
 def case_entry(group: Group, store: Store, rounds: int, failures: Mapping[tuple[str, str], str]) -> Found:
     """All that was found of one case. A variant that is not right has no time."""
     case = group.case
-    ceilings = _ceilings(case, store)
-    work = work_of(case)
-    # One framework alone may not know the fastest product of the machine, or may be known to be slow at all.
-    known = ceilings is not None and len(ceilings.call_s) == len(FRAMEWORKS)
-    least = 1e-6 * max(floor_us(work, ceilings, None).values()) * case.steps * case.seeds if ceilings and known else 0.0
+    ceilings, work = ceilings_of(case, store), work_of(case)
     found = {
-        entry: _variant(case, entry, store, rounds, failures.get((case.name, entry.name), ""), least)
+        entry: _variant(case, entry, store, rounds, failures.get((case.name, entry.name), ""))
         for entry in group.entries
     }
     seconds = {
@@ -56,6 +53,7 @@ def case_entry(group: Group, store: Store, rounds: int, failures: Mapping[tuple[
         "case": case.document() | {"name": case.name},
         "work": asdict(work),
         "ceilings": ceilings and ceilings.document(),
+        "others": store.get(case.name, OTHERS),
         "variants": [found[entry] for entry in group.entries]
         + [_not_run(variant, why) for variant, why in group.left_out],
         "twins": twins,
@@ -64,39 +62,15 @@ def case_entry(group: Group, store: Store, rounds: int, failures: Mapping[tuple[
     }
 
 
-def _ceilings(case: Case, store: Store) -> Ceilings | None:
-    """What either framework was measured to do; None where the run did not come to that."""
-    measured = {
-        framework: found for framework in FRAMEWORKS
-        if (found := store.get("ceilings", f"{case.precision}-{case.device}", framework)) is not None
-    }  # fmt: skip
-    if not measured:
-        return None
-
-    def known(name: str) -> list[float]:
-        return [found[name] for found in measured.values() if found[name] is not None]
-
-    return Ceilings(
-        flop_s=max(known("flop_s")),
-        bytes_s=max(known("bytes_s")),
-        launch_s=min(known("launch_s"), default=None),
-        call_s={framework: found["call_s"] for framework, found in measured.items()},
-        graph_s=min(known("graph_s"), default=None),
-    )
-
-
-def _variant(case: Case, entry: Entry, store: Store, rounds: int, failure: str, least: float) -> Found:
-    """What was found of one entry, and its verdict, without anything that is derived from its times.
-
-    `least`: seconds that the arithmetic and the memory traffic of a run take.
-    """
+def _variant(case: Case, entry: Entry, store: Store, rounds: int, failure: str) -> Found:
+    """What was found of one entry, and its verdict, without anything that is derived from its times."""
     parts = {part: store.get(case.name, entry.name, part) for part in ("cold", "start", "describe", "check")}
     runs = [store.get(case.name, entry.name, run_name(index)) for index in range(rounds)]
     if failure or any(parts[part] is None for part in ("start", "describe", "check")) or None in runs:
         verdict = "failed" if failure else "not run"
         return _entry(entry.variant, entry.twin, verdict, failure or "stopped before it was finished")
     described = parts["describe"]
-    verdict, reason = _verdict(case, parts["check"], described, runs, least)
+    verdict, reason = _verdict(case, parts["check"], described, runs, least_s(case, store))
     return _entry(entry.variant, entry.twin, verdict, reason) | {
         "check": parts["check"],
         "mantissa_bits": described["mantissa_bits"],
@@ -116,7 +90,10 @@ def _verdict(case: Case, check: Found, described: Found, runs: Sequence[Found], 
     """Right, or not counted and why: the time and the clock first, then precision, then what the run came to."""
     fastest = min(run["seconds"] for run in runs)
     if fastest < IMPOSSIBLE * least:
-        return "wrong", f"a run took {fastest:.1e} s, and its arithmetic and memory traffic take {least:.1e} s here"
+        return "wrong", (
+            f"a run took {fastest:.1e} s, and its arithmetic and memory traffic take {least:.1e} s here: something was "
+            "kept, or left to be done behind the clock, or other work slowed what the machine was measured to do"
+        )
     if not all(run["settled"] for run in runs):
         return "wrong", "the clock stopped before there was a result and all of it was done"
     if why := wrong_precision(case, described["mantissa_bits"]) or described["fault"]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -53,6 +55,12 @@ def drivers(found: Mapping[str, Any]) -> str:
 def best_device() -> str:
     """Where to compute unless somebody says otherwise: "gpu" where there is one, whatever nvidia-smi knows of it."""
     return "gpu" if _nvidia_smi(_FIXED) or any(Path("/dev").glob("nvidia[0-9]*")) else "cpu"
+
+
+def no_compiler() -> str:
+    """What torch.compile lacks on this CPU; empty where it lacks nothing. The names are those that it looks for."""
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    return "" if shutil.which(compiler) else f"needs a C++ compiler, and {compiler} is not on the path: install one"
 
 
 def driver_bytes(process: int) -> int | None:

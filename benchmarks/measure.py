@@ -22,6 +22,7 @@ from benchmarks.progress import Teller
 from benchmarks.session import Session, run_name
 from benchmarks.source import source
 from benchmarks.store import Store, alone, writing
+from benchmarks.switches import to_clear
 from benchmarks.tables import show
 from parity.errors import NotCheckable
 
@@ -49,6 +50,8 @@ def measured(request: Request, folder: Path, command: Sequence[str], out: Consol
         _begin(store)
         earlier = _earlier(session, found)
         if any(map(session.pending, found)):
+            if names := to_clear():
+                _warn(err, f"cleared for the variants, which would be others with it: {', '.join(names)}")
             _same_software(store, this, now)
             _time(session, found)
         document = _document(request, command, session, found, this)

@@ -14,6 +14,9 @@ true median in 50 % of all cases with two, 75 with three, 88 with four; with fiv
 """
 IDLE = 0.5
 """The share of the cores that may be wanted before a result is begun."""
+BUSY = 0.25
+"""The share of the cores' time that other work may take while a case is timed. On two cores, one busy process beside a
+benchmark that keeps both busy takes a third, and an editor or a browser that waits a few hundredths."""
 SAME = ("problem", "precision", "device", "seeds")
 
 
@@ -46,10 +49,22 @@ def brackets(document: Mapping[str, Any]) -> str:
     return "the 95 % interval" if is_interval(document) else "smallest to largest"
 
 
+def others_of(document: Mapping[str, Any]) -> tuple[float, str] | None:
+    """The largest share of the cores' time that other work took while a case was timed, and the case.
+
+    None where no case knows it: older results do not, and some systems do not tell.
+    """
+    known = [(share, entry["case"]["name"]) for entry in document["cases"]
+             if isinstance(share := entry.get("others"), (int, float))]  # fmt: skip
+    return max(known, default=None)
+
+
 def other_work(document: Mapping[str, Any]) -> str:
-    """What else was running when the measuring began, and what that means; empty where next to nothing was."""
+    """What else was running when or after the measuring began, and what that means; empty where next to nothing was."""
     load, cores = document["condition"]["before"]["load"], document["machine"]["cores"]
-    if load <= IDLE * cores:
-        return ""
-    told = f"other work was running: a load of {figure(load)} on {cores} cores when this was begun"
-    return f"{told}; times and ratios may be wrong by much"
+    told = []
+    if load > IDLE * cores:
+        told.append(f"a load of {figure(load)} on {cores} cores when this was begun")
+    if (most := others_of(document)) and most[0] > BUSY:
+        told.append(f"{most[0]:.0%} of the cores' time while {most[1]} was timed")
+    return f"other work was running: {', '.join(told)}; times and ratios may be wrong by much" if told else ""

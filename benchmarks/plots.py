@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -60,8 +61,10 @@ def _drawn(stem: Path, draw: Callable[..., bool], document: Document, *found: An
         return []
     figure.supxlabel(_measured(document), x=0.01, ha="left", fontsize=7, color="gray")
     files = [stem.with_name(f"{stem.name}{suffix}") for suffix in (".png", ".svg")]
-    for file in files:
-        figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
+    # The same figure is the same file: names inside an SVG are drawn by chance otherwise.
+    with rc_context({"svg.hashsalt": stem.name}):
+        for file in files:
+            figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
     return files
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.case import Case
 from benchmarks.store import writing
+from benchmarks.switches import clear
 from benchmarks.variants import by_full_name
 
 FAREWELL_S = 20
@@ -79,6 +80,7 @@ def _serve(connection: Connection, case: Case, variant: str, environment: dict[s
     """Runs in the new process. Frameworks are imported only after the environment is set."""
     # Whoever interrupts the benchmark ends this process by closing the connection.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    clear()
     os.environ.update(environment)
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for standard in (1, 2):

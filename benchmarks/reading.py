@@ -22,7 +22,7 @@ _IS: Mapping[str, Callable[[Any], bool]] = {
 }
 _STEP = dict.fromkeys(("median", "low", "high"), "a positive number")
 _VARIANT = dict.fromkeys(("framework", "name", "verdict", "reason"), "a text") | {
-    "twin": "true or false", "step_us": (_STEP,)
+    "twin": "true or false", "step_us": (_STEP,), "times_notebook": (_STEP,)
 }  # fmt: skip
 _CASE = dict.fromkeys(("name", "problem", "precision", "device"), "a text") | dict.fromkeys(
     ("width", "batch_size", "seeds"), "a whole number"
@@ -38,7 +38,10 @@ _SHAPE = {
         "precisions": ["a text"], "seeds": ["a whole number"], "rounds": ("a whole number",),
         "steps": ("a whole number",),
     },
-    "cases": [{"case": _CASE, "noise": ("a positive number",), "variants": [_VARIANT]}],
+    "cases": [{
+        "case": _CASE, "noise": ("a positive number",), "variants": [_VARIANT],
+        "pairs": [{"first": "a text", "second": "a text", "ratio": _STEP}],
+    }],
 }  # fmt: skip
 """What is looked at here of a result: objects with at least these entries, lists of one kind. A tuple may be null."""
 

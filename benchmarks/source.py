@@ -1,4 +1,4 @@
-"""The project's own code that a timing depends on, as a short hash."""
+"""The project's own code that a timing or a verdict depends on, as a short hash."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 
-PACKAGES = ("benchmarks", "jaxnet", "torchnet")
+PACKAGES = ("benchmarks", "jaxnet", "parity", "torchnet")
 """All of each: a list of the files that matter would soon be wrong."""
 
 

@@ -6,6 +6,7 @@ import platform
 from dataclasses import dataclass
 
 from benchmarks.case import NETS, PRECISIONS, PROBLEMS, Case
+from benchmarks.machine import no_compiler
 from parity.errors import NotCheckable
 from parity.recording import Framework
 
@@ -67,7 +68,8 @@ class Variant:
             return f"{self.name} trains {'several seeds together' if self.seeds else 'one seed'}"
         if self.needs_x86 and (case.device == "gpu" or platform.machine().lower() not in X86):
             return f"{self.name} {self.needs_x86}"
-        return f"{self.name} {self.needs_gpu}" if self.needs_gpu and case.device == "cpu" else ""
+        lacks = case.device == "cpu" and (self.needs_gpu or (self.compiles and no_compiler()))
+        return f"{self.name} {lacks}" if lacks else ""
 
 
 def _command_buffer(setting: str) -> tuple[tuple[str, str], ...]:

@@ -59,6 +59,8 @@ class Worker:
         """One run, from submission to its end, in seconds; and whether all was done when the clock stopped."""
         prepared, device = self._started(), self.case.device
         with self._computing():
+            # A run that hands out what an earlier one has found has taken no step.
+            self._machine.spoil(self.last)
             placed = prepared.place()
             self._machine.wait(placed, device)
             gc.collect()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -124,9 +123,11 @@ def _no_gpu() -> str | None:
 
 
 def _no_compiler() -> str | None:
-    """Why the tests marked `compiled` cannot run; None where they can. The names are those that torch looks for."""
-    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
-    return None if shutil.which(compiler) else f"no C++ compiler: {compiler} is not on the path"
+    """Why the tests marked `compiled` cannot run; None where they can."""
+    from benchmarks.machine import no_compiler
+
+    why = no_compiler()
+    return f"torch.compile {why}" if why else None
 
 
 _NEEDS: dict[str, Callable[[], str | None]] = {"gpu": _no_gpu, "compiled": _no_compiler}

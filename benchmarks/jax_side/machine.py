@@ -13,17 +13,11 @@ import jax
 import numpy as np
 
 from benchmarks.jax_side.lowered import lowered
+from benchmarks.prepared import losses_of
 from benchmarks.probe import bits_kept
+from benchmarks.switches import flags
 from jaxnet.settings import computing, device_of
 from parity.recording import Array
-
-FLAGS = (
-    "OMP_NUM_THREADS",
-    "XLA_FLAGS",
-    "NVIDIA_TF32_OVERRIDE",
-    "JAX_COMPILATION_CACHE_DIR",
-    "XLA_PYTHON_CLIENT_PREALLOCATE",
-)
 
 
 def wait(result: Any, device: str) -> None:
@@ -35,6 +29,14 @@ def settled(result: Any, device: str) -> bool:
     """Whether there is a result and all of it is done, without waiting for it. JAX comes back before, on a CPU too."""
     arrays = [leaf for leaf in jax.tree.leaves(result) if isinstance(leaf, jax.Array)]
     return bool(arrays) and all(array.is_ready() for array in arrays)  # type: ignore[attr-defined]
+
+
+def spoil(result: Any) -> None:
+    """Make the losses of a run that is over useless: what a later run hands out once more is seen."""
+    for leaf in jax.tree.leaves(losses_of(result)):
+        if isinstance(leaf, jax.Array):
+            # JAX's arrays do not change.
+            leaf.delete()
 
 
 def probe(rows: int, inner: int, columns: int, device: str, precision: str) -> int:
@@ -81,9 +83,8 @@ def provenance(device: str) -> dict[str, Any]:
         "versions": {name: version(name) for name in ("jax", "jaxlib", "flax", "optax")},
         "device_name": device_of(device).device_kind,
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "flags": {name: os.environ[name] for name in FLAGS if name in os.environ}
-        | {"jax_default_matmul_precision": str(jax.config.jax_default_matmul_precision)},  # type: ignore[attr-defined]
+        "flags": flags() | {"jax_default_matmul_precision": str(jax.config.jax_default_matmul_precision)},  # type: ignore[attr-defined]
     }
 
 
-__all__ = ["computing", "kernels", "peak_memory", "probe", "provenance", "settled", "wait"]
+__all__ = ["computing", "kernels", "peak_memory", "probe", "provenance", "settled", "spoil", "wait"]

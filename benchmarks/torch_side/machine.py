@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.utils._pytree import tree_leaves
 
+from benchmarks.prepared import losses_of
 from benchmarks.probe import bits_kept
+from benchmarks.switches import flags
 from benchmarks.torch_side.lowered import lowered
 from parity.recording import Array
 from torchnet.settings import computing, device_of
-
-FLAGS = (
-    "OMP_NUM_THREADS",
-    "GOMP_SPINCOUNT",
-    "NVIDIA_TF32_OVERRIDE",
-    "TORCHINDUCTOR_CACHE_DIR",
-    "PYTORCH_CUDA_ALLOC_CONF",
-)
 
 
 def wait(result: Any, device: str) -> None:
@@ -33,6 +26,13 @@ def settled(result: Any, device: str) -> bool:
     """Whether there is a result and all of it is done, without waiting. On a CPU, torch comes back with its results."""
     held = any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves(result))
     return held and (device == "cpu" or torch.cuda.current_stream().query())
+
+
+def spoil(result: Any) -> None:
+    """Make the losses of a run that is over useless: what a later run hands out once more is seen."""
+    for leaf in tree_leaves(losses_of(result)):
+        if isinstance(leaf, torch.Tensor):
+            leaf.detach().fill_(torch.nan)
 
 
 def probe(rows: int, inner: int, columns: int, device: str, precision: str) -> int:
@@ -71,7 +71,7 @@ def provenance(device: str) -> dict[str, Any]:
         "versions": {"torch": torch.__version__, "cuda": torch.version.cuda or ""},
         "device_name": torch.cuda.get_device_name() if device == "gpu" else "cpu",
         "threads": torch.get_num_threads(),
-        "flags": {name: os.environ[name] for name in FLAGS if name in os.environ}
+        "flags": flags()
         | {
             "float32_matmul_precision": torch.get_float32_matmul_precision(),
             "allow_bf16_reduced_precision_reduction": str(
@@ -81,4 +81,4 @@ def provenance(device: str) -> dict[str, Any]:
     }
 
 
-__all__ = ["computing", "kernels", "peak_memory", "probe", "provenance", "settled", "wait"]
+__all__ = ["computing", "kernels", "peak_memory", "probe", "provenance", "settled", "spoil", "wait"]

@@ -1,4 +1,7 @@
-"""What the benchmark's tests have: the judge of a case, which variants are held to; and nothing waits for the disk."""
+"""What the benchmark's tests have: the judge of a case, which variants are held to; and nothing waits for the disk.
+
+Nor do made results depend on what else this machine does.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+import benchmarks.session
 from benchmarks import judge
 from benchmarks.case import Case
+from parity_tests.benchmarks.made import quiet
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +38,8 @@ def _no_waiting_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _other_work_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmarks.session, "beside", quiet)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
 
+from benchmarks.business import Business
 from benchmarks.case import Case
 from benchmarks.process import VariantFailed
 
@@ -49,9 +51,11 @@ class MadeProcess:
         asked.append((name, "begins"))
 
     def ask(self, task: str, *arguments: Any) -> Any:
-        """What a worker of this variant says: `answers` first, then what is usual."""
+        """What a worker of this variant says: `answers` first, of a list one after the other, then what is usual."""
         self._asked.append((self._name, task))
         given = self._answers.get((self._name, task))
+        if isinstance(given, list):
+            given = given.pop(0) if given else None
         if isinstance(given, BaseException):
             raise given
         return given if given is not None else self._usual(task, *arguments)
@@ -88,3 +92,11 @@ def processes(
 
 
 FAILED = VariantFailed("RuntimeError: out of memory; its log is x.log")
+
+
+@contextmanager
+def quiet(others: float | None = 0.01) -> Iterator[Business]:
+    """What stands in for `beside`: a machine that does hardly anything else, whatever this one does."""
+    found = Business()
+    yield found
+    found.others = others

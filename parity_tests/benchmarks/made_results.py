@@ -18,7 +18,7 @@ from benchmarks.plan import Group, Request, groups
 from benchmarks.progress import Teller
 from benchmarks.session import Session
 from benchmarks.store import Store
-from parity_tests.benchmarks.made import CONDITION, MACHINE, processes
+from parity_tests.benchmarks.made import CONDITION, MACHINE, processes, quiet
 
 ROUNDS = 3
 REQUEST = Request(problems=("mnist",), rounds=ROUNDS)
@@ -31,6 +31,7 @@ def entries_of(
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setenv("XDG_CACHE_HOME", folder)
         patch.setattr(benchmarks.session, "Process", processes([], answers))
+        patch.setattr(benchmarks.session, "beside", quiet)
         one = Session(Store(Path(folder), {}), ROUNDS, quick, Teller(Console(quiet=True), 1.0))
         for group in made:
             one.time(group)

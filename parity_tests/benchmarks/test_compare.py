@@ -122,16 +122,16 @@ def test_in_a_sweep_the_noise_is_that_of_the_notebooks_size() -> None:
 
 
 def test_on_a_cpu_what_all_of_a_case_did_is_told_once_and_is_no_variants_doing() -> None:
-    new = drifted(1.5)
+    new = drifted(1.4)
     assert all_said(new) == {"same"}
-    assert f"{USUAL}: all of it takes 1.5 times as long as before; each row is judged beside that" in str(
+    assert f"{USUAL}: all of it takes 1.4 times as long as before; each row is judged beside that" in str(
         compare(OLD, new).notes
     )
     slow_down(variant(new), 1.3)
     assert says(new) == "slower"
-    assert change(new).ratio == pytest.approx(1.95)
+    assert change(new).ratio == pytest.approx(1.82)
     assert change(new).beside == pytest.approx(1.3)
-    slow_down(variant(new), 1 / 1.95)
+    slow_down(variant(new), 1 / 1.82)
     assert says(new) == "faster"
 
 
@@ -149,14 +149,14 @@ def test_on_a_gpu_times_count_as_they_are() -> None:
 def test_an_upgraded_framework_is_judged_beside_the_other(package: str, upgraded: str) -> None:
     old = copy.deepcopy(OLD)
     old["machine"] = old["machine"] | {"versions": {"torch": "2", "jax": "2", "flax": "2"}}
-    new = drifted(1.3, upgraded, drifted(1.5, document=old))
+    new = drifted(1.3, upgraded, drifted(1.4, document=old))
     assert {one.says for one in compare(old, new).changes if one.variant.startswith(upgraded)} != {"slower"}
     new["machine"] = old["machine"] | {"versions": old["machine"]["versions"] | {package: "3"}}
     found = compare(old, new)
     assert {one.says for one in found.changes if one.case == USUAL and one.variant.startswith(upgraded)} == {"slower"}
     assert {one.says for one in found.changes if not one.variant.startswith(upgraded)} == {"same"}
     assert f"versions: {package} 2, now 3" in found.notes
-    assert any("takes 1.5 times" in note for note in found.notes)
+    assert any("takes 1.4 times" in note for note in found.notes)
 
 
 def test_a_case_of_few_variants_is_judged_beside_all_cases_and_one_alone_not_at_all() -> None:
@@ -164,7 +164,7 @@ def test_a_case_of_few_variants_is_judged_beside_all_cases_and_one_alone_not_at_
     new = copy.deepcopy(few)
     for entry in new["cases"]:
         for found in entry["variants"]:
-            slow_down(found, 1.5)
+            slow_down(found, 1.4)
     assert all_said(new, few) == {"same"}
     slow_down(variant(new), 1.5)
     assert [one.says for one in compare(few, new).changes].count("slower") == 1
@@ -186,7 +186,10 @@ def test_where_variants_differ_by_themselves_one_has_to_stand_out() -> None:
 
 def test_the_kept_results_raise_hardly_an_alarm_and_a_planted_one_is_heard() -> None:
     old, new = (json.loads((KEPT / name).read_text()) for name in ("result.json", "again/result.json"))
-    assert sum(one.says in WORSE for one in compare(old, new).changes) <= 1
+    for first, second in ((old, new), (new, old)):
+        worse = [one for one in compare(first, second).changes if one.says in WORSE]
+        # It takes one time or the other in each run: `whole_run_flat` in "What was tried".
+        assert {one.variant for one in worse} <= {"jax whole_run_flat"}
     usual = next(place for place, entry in enumerate(new["cases"]) if entry["case"]["name"] == USUAL)
     for name in ("torch stepped", "torch compiled", "jax stepped", "jax whole_run"):
         slower = copy.deepcopy(new)
@@ -194,10 +197,24 @@ def test_the_kept_results_raise_hardly_an_alarm_and_a_planted_one_is_heard() -> 
         assert says(slower, old, name) == "slower"
 
 
+def test_other_code_is_told_in_a_line() -> None:
+    new = OLD | {"source": "0123456789ab"}
+    assert compare(OLD, new).notes == ["this project's code: unknown, now 0123456789ab"]
+    assert compare(new, OLD | {"source": "ab0123456789"}).notes == [
+        "this project's code: 0123456789ab, now ab0123456789"
+    ]
+    assert compare(new, new).notes == []
+
+
 def test_a_busy_machine_is_told() -> None:
     new = copy.deepcopy(OLD)
     new["condition"]["before"] = new["condition"]["before"] | {"load": 1.7}
-    assert compare(OLD, new).notes == ["load before: old 0.1, new 1.7, of 2 cores"]
+    (note,) = compare(OLD, new).notes
+    assert note.startswith("new: other work was running: a load of 1.70 on 2 cores when this was begun; times")
+    new = copy.deepcopy(OLD)
+    new["cases"][0]["others"] = 0.4
+    (note,) = compare(new, OLD).notes
+    assert note.startswith(f"old: other work was running: 40% of the cores' time while {USUAL} was timed; times")
 
 
 @pytest.mark.parametrize(

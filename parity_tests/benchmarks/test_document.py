@@ -125,7 +125,8 @@ SPOILED = {
     ),
     "impossible": (
         {("jax stepped", "run"): {"seconds": 2e-4, "settled": True}},
-        "a run took 2.0e-04 s, and its arithmetic and memory traffic take 5.3e-04 s here",
+        "a run took 2.0e-04 s, and its arithmetic and memory traffic take 5.3e-04 s here: something was kept, or left "
+        "to be done behind the clock, or other work slowed what the machine was measured to do",
     ),
     "precision": (
         {("jax stepped", "describe"): DESCRIBED | {"mantissa_bits": 10}},

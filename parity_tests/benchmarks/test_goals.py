@@ -15,6 +15,11 @@ from parity_tests.benchmarks.made_results import result
 CPU = result()
 
 
+def exactly(value: float) -> dict[str, float]:
+    """An interval without a width."""
+    return dict.fromkeys(("median", "low", "high"), value)
+
+
 def made(cases: dict[str, dict[str, float]], device: str = "gpu") -> dict[str, Any]:
     """A result of cases by name, in each the step of each variant in microseconds."""
     entries = []
@@ -22,13 +27,13 @@ def made(cases: dict[str, dict[str, float]], device: str = "gpu") -> dict[str, A
         variants = []
         for variant, step in steps.items():
             framework, of = variant.split()
-            times = {"median": steps["torch notebook"] / step} if "torch notebook" in steps else None
+            times = exactly(steps["torch notebook"] / step) if "torch notebook" in steps else None
             variants.append(
                 {
                     "framework": framework,
                     "name": of,
                     "twin": False,
-                    "step_us": {"median": step},
+                    "step_us": exactly(step),
                     "times_notebook": times,
                 }
             )
@@ -68,7 +73,13 @@ def test_the_goals_of_a_gpu() -> None:
 
 @pytest.mark.parametrize(
     ("median", "low", "says"),
-    [(1.003, 0.99, "reached"), (0.97, 0.96, "reached"), (1.02, 1.01, "enough"), (1.06, 0.99, "missed")],
+    [
+        (1.003, 0.99, "reached"),
+        (0.97, 0.96, "reached"),
+        (1.02, 1.01, "enough"),
+        (1.06, 0.99, "missed, not certain"),
+        (1.04, 1.02, "enough, not certain"),
+    ],
 )
 def test_what_the_libraries_cost_is_told_round_by_round(median: float, low: float, says: str) -> None:
     found = copy.deepcopy(GPU)
@@ -92,6 +103,20 @@ def test_enough_and_aim_are_included(value: float, at_least: bool, says: str) ->
     assert Goal("x", value, enough, aim, at_least).says == says
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "at_least", "says"),
+    [
+        (2.5, 2.9, True, "enough"), (2.4, 2.9, True, "enough, not certain"), (2.4, 2.5, True, "missed, not certain"),
+        (2.3, 2.4, True, "missed"), (3.0, 3.2, True, "reached"), (2.9, 3.2, True, "reached, not certain"),
+        (2.3, 2.5, False, "enough"), (2.4, 2.6, False, "enough, not certain"), (1.9, 2.4, False, "enough"),
+    ],
+)  # fmt: skip
+def test_what_the_interval_leaves_open_is_not_certain(low: float, high: float, at_least: bool, says: str) -> None:
+    found = {"median": (low + high) / 2, "low": low, "high": high}
+    goal = Goal("x", found["median"], 2.5, 3.0 if at_least else 2.0, at_least, found)
+    assert goal.says == says
+
+
 def test_a_result_of_something_else_has_no_goals() -> None:
     assert goals(result(request=Request(problems=("mlp",), variants=("jax stepped",), rounds=3))) == []
     assert goals(result(request=Request(problems=("mnist",), steps=7, rounds=3))) == []
@@ -101,4 +126,10 @@ def test_a_result_of_something_else_has_no_goals() -> None:
 
 def test_goals_are_told_as_a_table() -> None:
     (table,) = [table for table in tables(CPU) if table.title == "goals"]
-    assert table.rows[0] == ["best JAX loop, times the notebook's speed", "20.0", "at least 2.5", "-", "enough"]
+    assert table.rows[0] == [
+        "best JAX loop, times the notebook's speed",
+        "20.00 [20.00, 20.00]",
+        "at least 2.5",
+        "-",
+        "enough",
+    ]

@@ -47,5 +47,17 @@ def test_five_rounds_bear_an_interval(rounds: int, told: str) -> None:
     ("load", "cores", "told"), [(1.0, 2, False), (1.1, 2, True), (7.9, 16, False), (8.1, 16, True)]
 )
 def test_other_work_is_what_wants_more_than_half_the_cores(load: float, cores: int, told: bool) -> None:
-    document = {"condition": {"before": {"load": load}}, "machine": {"cores": cores}}
+    document = {"condition": {"before": {"load": load}}, "machine": {"cores": cores}, "cases": []}
     assert bool(other_work(document)) == told
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.25, False), (0.26, True), (None, False), ("most", False)])
+def test_other_work_that_came_later_is_told_with_its_case(share: Any, told: bool) -> None:
+    cases = [entry(None) | {"others": 0.1}, entry(None), entry(None) | {"others": share}]
+    for place, one in enumerate(cases):
+        one["case"]["name"] = f"case {place}"
+    document = {"condition": {"before": {"load": 0.1}}, "machine": {"cores": 2}, "cases": cases}
+    assert bool(other_work(document)) == told
+    assert other_work(document).startswith(
+        "other work was running: 26% of the cores' time while case 2 was" if told else ""
+    )

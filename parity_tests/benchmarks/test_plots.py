@@ -54,6 +54,13 @@ def test_every_plot_is_drawn_as_png_and_svg(tmp_path: Path) -> None:
     assert "width-float32.png" not in page(FULL, files)
 
 
+def test_what_is_drawn_again_is_the_same_byte_for_byte(tmp_path: Path) -> None:
+    narrow = result(request=Request(problems=("mlp",), variants=("jax whole_run_flat",), rounds=3))
+    (tmp_path / "again").mkdir()
+    for one, other in zip(plots(narrow, tmp_path), plots(narrow, tmp_path / "again"), strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
 def test_there_is_no_plot_where_there_are_no_figures(tmp_path: Path) -> None:
     narrow = result(request=Request(problems=("mlp",), variants=("jax whole_run_flat",), rounds=3))
     assert {file.stem for file in plots(narrow, tmp_path)} == {"levers-mlp-float32-cpu"}

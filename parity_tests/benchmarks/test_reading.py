@@ -51,7 +51,7 @@ def test_a_time_that_is_none_is_refused(value: str, tmp_path: Path) -> None:
         ("cases", {}, "cases is {}, expected a list"),
         ("machine", [], r"machine is \[\], expected an object"),
         ("request", {}, "request has no quick, device"),
-        ("cases", [{"case": {}}], r"cases\[0\] has no noise, variants"),
+        ("cases", [{"case": {}}], r"cases\[0\] has no noise, variants, pairs"),
     ],
 )
 def test_a_result_of_another_shape_is_refused(entry: str, value: Any, told: str, tmp_path: Path) -> None:

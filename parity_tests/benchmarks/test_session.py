@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from benchmarks.progress import Teller
 from benchmarks.session import Session, in_order
 from benchmarks.store import Store
 from benchmarks.variants import VARIANTS, by_full_name
-from parity_tests.benchmarks.made import DESCRIBED, FAILED, RIGHT, MadeProcess, processes
+from parity_tests.benchmarks.made import DESCRIBED, FAILED, RIGHT, MadeProcess, processes, quiet
 
 NAMES = ("torch notebook", "torch stepped", "jax stepped", "jax whole_run")
 ENTRIES = (*(Entry(by_full_name(name)) for name in NAMES), Entry(by_full_name("jax whole_run"), twin=True))
@@ -175,6 +176,13 @@ def test_what_was_found_wrong_stays_so_when_rounds_are_added(
     variants = case_entry(GROUP, one.store, 5, {})["variants"]
     assert [variant["verdict"] for variant in variants] == ["right", "right", "wrong", "right", "right"]
     assert variants[2]["reason"] == "step 1"
+
+
+def test_the_most_that_other_work_took_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for rounds, others, kept in ((3, None, None), (4, 0.4, 0.4), (5, 0.2, 0.4), (6, None, 0.4)):
+        monkeypatch.setattr(benchmarks.session, "beside", functools.partial(quiet, others))
+        one, _ = timed(tmp_path, monkeypatch, rounds=rounds)
+        assert case_entry(GROUP, one.store, rounds, {})["others"] == kept
 
 
 def test_a_process_that_begins_while_somebody_interrupts_is_ended(

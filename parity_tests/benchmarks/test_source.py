@@ -28,5 +28,5 @@ def test_it_is_of_the_code_by_name_and_content(tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_code_that_is_timed_is_found() -> None:
-    packages = ("benchmarks", "jaxnet", "torchnet")
-    assert len({source(), source(()), *(source((package,)) for package in packages)}) == 5
+    packages = ("benchmarks", "jaxnet", "parity", "torchnet")
+    assert len({source(), source(()), *(source((package,)) for package in packages)}) == 6

@@ -49,6 +49,22 @@ def test_a_case_has_a_table_of_variants_and_one_of_pairs() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("faster", "measured_by", "why"),
+    [(2.0, ("torch", "jax"), ""), (0.9, ("torch", "jax"), "beside other work"), (0.9, ("torch",), "framework alone")],
+)
+def test_what_is_faster_than_its_floor_says_that_the_floor_is_not_known(
+    faster: float, measured_by: tuple[str, ...], why: str
+) -> None:
+    made = copy.deepcopy(RESULT)
+    entry = made["cases"][0]
+    entry["ceilings"]["call_s"] = dict.fromkeys(measured_by, 1e-6)
+    next(found for found in entry["variants"] if found["times_floor"])["times_floor"] = faster
+    told = [note for note in tables(made)[0].notes if "measured too low" in note]
+    assert [note.endswith(why) for note in told] == [True] * bool(why)
+    assert all(note in page(made, []) for note in told)
+
+
 def test_starting_is_told_by_its_parts() -> None:
     starting = tables(result())[2]
     rows = {(row[0], row[1]): row for row in starting.rows}
@@ -125,7 +141,7 @@ def test_changes_are_printed_a_line_each_and_then_what_is_to_be_said_of_them() -
     assert lines[0].split("  ")[-1].strip() == "says"
     assert any(line.split()[1:3] == ["jax", "stepped"] and line.split()[-1] == "lost" for line in lines)
     assert "  mnist-float32-cpu, jax stepped: step 1 differs" in lines
-    assert lines[-1] == "  load before: old 0.1, new 1.7, of 2 cores"
+    assert lines[-1].startswith("  new: other work was running: a load of 1.70 on 2 cores when this was begun")
 
 
 def test_few_rounds_bear_no_interval() -> None:

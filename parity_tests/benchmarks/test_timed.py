@@ -23,6 +23,7 @@ from benchmarks.variants import by_full_name
 from benchmarks.worker import Worker
 from parity.recording import State
 from parity_tests.benchmarks.test_worker import plant
+from torchnet.loops import take_step
 
 SIDES = {"torch": torch_variants, "jax": jax_variants}
 MNIST = Case("mnist", steps=12, batch_size=60)
@@ -74,6 +75,91 @@ def goes_on(make: Make) -> Make:
         return Prepared(place, run, made.read)
 
     return prepare
+
+
+def keeps_the_first(make: Make) -> Make:
+    """Every run but the first hands out what that one has found, and takes no step."""
+
+    def prepare(setup: Any) -> Prepared:
+        made = make(setup)
+        found: list[Any] = []
+
+        def run(placed: Any) -> Any:
+            if not found:
+                found.append(made.run(placed))
+            return found[0]
+
+        return made._replace(run=run)
+
+    return prepare
+
+
+@pytest.mark.parametrize("name", ["torch stepped", "torch notebook", "jax whole_run", "jax stepped", "jax nnx_jit"])
+def test_a_result_that_was_kept_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In torch the losses are not finite; JAX's arrays cannot be waited for any more."""
+    framework, variant = name.split()
+    plant(monkeypatch, SIDES[framework], variant, keeps_the_first(SIDES[framework].PREPARE[variant]))
+    one = Worker(Case("mlp", steps=12), by_full_name(name))
+    one.start()
+    if framework == "torch":
+        one.run()
+        assert one.describe()["fault"] == "the timed run has a loss that is not finite"
+    else:
+        with pytest.raises(RuntimeError, match="deleted"):
+            one.run()
+
+
+@pytest.mark.parametrize(
+    ("losses", "wrong"),
+    [
+        ([2.0, 1.0, 0.8, 0.6, 0.4, 0.4, 0.5], ""),
+        # Once may be chance; and where the judge's are alike, these may be.
+        ([2.0, 1.0, 0.8, 0.8, 0.4, 0.4, 0.5], ""),
+        ([2.0, 1.0, 0.8, 0.8, 0.4, 0.5, 0.5], "step 3, loss: that of the step before, as 2 are: steps were left out"),
+        ([2.0, 1.0, 0.8, 0.0, 0.0, 0.0, 0.0], "step 4, loss: that of the step before, as 2 are: steps were left out"),
+        ([2.0, 1.0, 0.8, 0.80001, 0.4, 0.5, 0.50001], ""),
+    ],
+    ids=["right", "once", "every other", "never filled", "nearly"],
+)
+def test_steps_that_were_left_out_repeat_their_losses(losses: list[float], wrong: str) -> None:
+    judged = Judge(np.array([2.0, 1.0, 0.8, 0.6, 0.4, 0.4, 0.5]), {}, {}, {}, {}, {}, {})
+    found = timed.fault(judged, "bfloat16", [made(losses, 0)])
+    assert found == (f"the timed run, {wrong}" if wrong else "")
+
+
+def half_from_ten_on(make: Make) -> Make:
+    """A timed run that leaves every odd step out from the tenth on, and counts it all the same."""
+
+    def prepare(setup: Any) -> Prepared:
+        made_ready = make(setup)
+        if setup.how.count is not None or setup.how.dtype == "float64":
+            return made_ready
+
+        def run(placed: Any) -> Any:
+            model, optimizer = placed
+            losses: list[Any] = []
+            for step in setup.how.indices:
+                if step >= 10 and step % 2:
+                    losses.append(losses[-1].clone())
+                    for memory in optimizer.state.values():
+                        memory["step"] += 1
+                else:
+                    model, loss = take_step(setup.problem, model, optimizer, setup.feeds[0].batch(step), setup.how)
+                    losses.append(loss)
+            return model, optimizer, losses
+
+        return made_ready._replace(run=run)
+
+    return prepare
+
+
+def test_a_timed_run_that_leaves_steps_out_later_is_wrong(
+    judge_of: Callable[[Case], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, torch_variants, "stepped", half_from_ten_on(torch_variants.PREPARE["stepped"]))
+    found = after_runs(dataclasses.replace(MNIST, steps=16), "torch stepped", judge_of)
+    assert found["outcome"] == "wrong"
+    assert "step 11, loss: that of the step before, as 3 are: steps were left out" in found["reason"]
 
 
 def one_batch(make: Make) -> Make:

@@ -1,4 +1,4 @@
-"""On a GPU, every variant does what the judge does, from the first process to the table."""
+"""On a GPU, every variant does what the judge does, from first process to table; and what cannot run says why."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.case import Case
+from benchmarks.plan import Request, groups
 from benchmarks.process import Process
-from benchmarks.variants import VARIANTS, Variant
+from benchmarks.variants import VARIANTS, Variant, by_full_name
+from parity.errors import NotCheckable
+from torchnet.loops import missing
 
 HERE = {"torch stepped", "jax stepped"}
 """Those that show what is asked of the others, where there is no GPU."""
@@ -50,3 +53,22 @@ def test_what_is_asked_of_them_holds_on_a_cpu(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     right(variant, "cpu", tmp_path)
+
+
+def test_without_a_compiler_what_compiles_is_not_run_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the words of the loop that it is, but for the command's own option."""
+    monkeypatch.setenv("CXX", "/nonexistent/g++")
+    compiled = by_full_name("torch compiled")
+    why = compiled.why_not(Case())
+    assert why == "compiled needs a C++ compiler, and /nonexistent/g++ is not on the path: install one"
+    assert missing("compiled", "cpu").startswith(why)
+    assert compiled.why_not(Case(device="gpu")) == ""
+    assert by_full_name("torch stepped").why_not(Case()) == ""
+    with pytest.raises(NotCheckable, match="nothing that was asked for runs on this machine: compiled needs a C"):
+        groups(Request(quick=True, variants=("torch compiled",)))
+
+
+@pytest.mark.compiled
+def test_with_a_compiler_it_is_run() -> None:
+    assert missing("compiled", "cpu") == ""
+    assert by_full_name("torch compiled").why_not(Case()) == ""
