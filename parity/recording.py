@@ -115,11 +115,12 @@ class Recording:
     def state_before(self, step: int) -> State:
         """Parameters and optimizer state as they stood before `step`.
 
-        Before step 0, and where nothing was trained, these are the initial parameters and no optimizer state, {}.
+        Before step 0 these are the initial parameters and no optimizer state, {}; where nothing was trained, behind
+        step 0 with those that were stirred.
         """
         names = self.of("init", 0)
         if step == 0 or "trajectory" not in self.stages:
-            return State(dict(names), {})
+            return State(names | self.of("init", min(step, 1)), {})
         after = self.of("trajectory", step - 1)
         others = {n: a for n, a in after.items() if n not in names and n != "loss" and not n.startswith("gradient.")}
         return State({name: after[name] for name in names}, others)

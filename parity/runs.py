@@ -10,6 +10,7 @@ import numpy as np
 from parity.live import LiveSide, Step
 from parity.recording import OBSERVED_STEPS, PLACE, STAGES, WHOLE, Array, Arrays, Batch, Recording, State
 from parity.rounding import cast, rounded_all
+from parity.stirred import stirred
 
 Progress = Callable[[str], None]
 
@@ -57,8 +58,9 @@ def free_run(
                 observe(live, recording, step, batches[step], recording.state_before(step).parameters, stages)
             keep(recording, step, taken)
     else:
+        recording.add("init", 1, stirred_of(live, initial))
         for step, batch in enumerate(recorded_batches()):
-            observe(live, recording, step, batch, initial, stages)
+            observe(live, recording, step, batch, recording.state_before(step).parameters, stages)
     if "score" in stages:
         add_scores(live, recording, seed, recording.state_before(steps).parameters, data=data)
     return recording
@@ -83,8 +85,10 @@ def lockstep(
     def placed(arrays: Arrays) -> Arrays:
         return given(arrays) if move is None else move(given(arrays))
 
-    recording.add("init", 0, live.initial(seed))
-    trains = "trajectory" in judge.stages
+    initial, trains = live.initial(seed), "trajectory" in judge.stages
+    recording.add("init", 0, initial)
+    if not trains:
+        recording.add("init", 1, stirred_of(live, initial))
     batches = live.batches(seed, steps)
     for step in (step for step in range(steps) if only is None or step in only):
         batch = rounded_all(batches[step], bits)
@@ -102,6 +106,11 @@ def lockstep(
     if "score" in judge.stages:
         add_scores(live, recording, seed, placed(judge.state_before(steps).parameters), data=data)
     return recording
+
+
+def stirred_of(live: LiveSide, initial: Arrays) -> Arrays:
+    """Those of a side's initial parameters that are stirred."""
+    return stirred(initial, live.outline.buffers if live.outline else ())
 
 
 def judge_gradients(judge: Recording, step: int) -> Arrays:

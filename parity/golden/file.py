@@ -20,7 +20,7 @@ from parity.errors import NotCheckable
 from parity.recording import Array, Arrays, Key, Provenance, Recording
 
 FORMAT = "parity golden"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised with every change that a reader of older files would notice."""
 METADATA = "parity"
 """The entry of a safetensors file's metadata that holds the header."""

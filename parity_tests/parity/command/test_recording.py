@@ -159,7 +159,7 @@ def foreign(file: Path) -> None:
     [
         (flipped, [], "altered since it was written: expected SHA-256 "),
         (truncated, [], "expected a whole safetensors file, found one that is truncated, altered or of another kind"),
-        (of_another_version, [], "expected schema version 1, found 2: write it again with parity record"),
+        (of_another_version, [], "expected schema version 2, found 3: write it again with parity record"),
         (foreign, [], "expected a file that parity record wrote, found other tensors"),
         (Path.unlink, [], "no such file: expected one that parity record wrote"),
         (Path.exists, ["--seed", "1"], "expected a recording of seed 1, found 0: check with --seed 0"),
