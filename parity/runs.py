@@ -42,7 +42,7 @@ def free_run(
     """
     recording = Recording(live.provenance())
     initial = live.initial(seed) if initial is None else initial
-    recording.add("init", 0, initial)
+    begin(live, recording, initial, stirs="trajectory" not in stages)
     batches = live.batches(seed, steps)
 
     def recorded_batches() -> Iterator[Batch]:
@@ -58,7 +58,6 @@ def free_run(
                 observe(live, recording, step, batches[step], recording.state_before(step).parameters, stages)
             keep(recording, step, taken)
     else:
-        recording.add("init", 1, stirred_of(live, initial))
         for step, batch in enumerate(recorded_batches()):
             observe(live, recording, step, batch, recording.state_before(step).parameters, stages)
     if "score" in stages:
@@ -85,10 +84,8 @@ def lockstep(
     def placed(arrays: Arrays) -> Arrays:
         return given(arrays) if move is None else move(given(arrays))
 
-    initial, trains = live.initial(seed), "trajectory" in judge.stages
-    recording.add("init", 0, initial)
-    if not trains:
-        recording.add("init", 1, stirred_of(live, initial))
+    trains = "trajectory" in judge.stages
+    begin(live, recording, live.initial(seed), stirs=not trains)
     batches = live.batches(seed, steps)
     for step in (step for step in range(steps) if only is None or step in only):
         batch = rounded_all(batches[step], bits)
@@ -108,9 +105,11 @@ def lockstep(
     return recording
 
 
-def stirred_of(live: LiveSide, initial: Arrays) -> Arrays:
-    """Those of a side's initial parameters that are stirred."""
-    return stirred(initial, live.outline.buffers if live.outline else ())
+def begin(live: LiveSide, recording: Recording, initial: Arrays, *, stirs: bool) -> None:
+    """Record the initial parameters, and, where nothing trains, as step 1 those that are stirred."""
+    recording.add("init", 0, initial)
+    if stirs:
+        recording.add("init", 1, stirred(initial, live.outline.buffers if live.outline else ()))
 
 
 def judge_gradients(judge: Recording, step: int) -> Arrays:
