@@ -55,6 +55,8 @@ class LiveSide(Protocol):
     loops: tuple[str, ...]
     drew: bool
     """Whether the side's own code has drawn random numbers of its own so far, which no other side can have."""
+    changed: str
+    """What of the settings that it runs under the side's own code has changed so far, a phrase; empty where nothing."""
 
     @property
     def unmatched(self) -> frozenset[str]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from parity.errors import NotCheckable
 from parity.golden.entries import (
     CURVE,
     FLIPPED,
@@ -73,6 +74,11 @@ def golden_of(
     if "trajectory" in pair.stages:
         _loops(asked, [loop for loop, why in names.items() if not why])
         _curve(asked)
+    if running.changed:
+        raise NotCheckable(
+            f"the {framework} side changed how it computes while it was recorded: {running.changed} after it: leave "
+            "such settings to the code that calls it"
+        )
     return asked.content
 
 

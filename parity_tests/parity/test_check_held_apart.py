@@ -34,7 +34,7 @@ def twice() -> optax.GradientTransformation:
     return optax.chain(small_jax.optimizer(), kernels)
 
 
-ONE = {"batches": random_batches(inputs=(8, 5), labels=(8,), classes=3, steps=1)}
+ONE: dict[str, Any] = {"batches": random_batches(inputs=(8, 5), labels=(8,), classes=3, steps=1)}
 
 
 def test_a_buffer_of_torchs_alone_takes_no_parameter_along_whose_name_ends_alike() -> None:
@@ -52,8 +52,8 @@ class Shifted(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fc = small_torch.Small().inner
-        self.fc.input = nn.Parameter(torch.zeros(5))
+        self.fc: Any = small_torch.Small().inner
+        self.fc.register_parameter("input", nn.Parameter(torch.zeros(5)))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         return self.fc(inputs + self.fc.input)  # type: ignore[no-any-return]
