@@ -70,6 +70,13 @@ class LiveSide(Protocol):
         """Arrays that the torch side holds and this side does not, such as counters; none on the torch side itself."""
 
     @property
+    def remarks(self) -> Sequence[str]:
+        """What else is to be told of how this side's arrays stand for torch's, a line each; none on the torch side.
+
+        That is what the weight map took for granted, and what this side holds alone and whether a run changed it.
+        """
+
+    @property
     def frozen(self) -> frozenset[str]:
         """Parameters that the pair declares frozen, by torch's names.
 

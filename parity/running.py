@@ -71,6 +71,10 @@ class Running:
         return self.float64.apart
 
     @property
+    def remarks(self) -> Sequence[str]:
+        return self.float64.remarks
+
+    @property
     def drew(self) -> bool:
         return self.float64.drew
 

@@ -28,7 +28,7 @@ class Heading:
         seed, steps, stages, device: the settings of its runs.
         kept: what of them there is.
         loops: the side's own loops that were asked for, each with why it did not run, empty where it did.
-        unmatched, apart, drew: of the side, as `parity.shown.Shown` has them.
+        unmatched, apart, drew, remarks: of the side, as `parity.shown.Shown` has them.
         outline: what torch's module is made of, from which the weight map is found; None where it is no module.
         sources: digests of the side's code, by module; nothing where the recording is older than they are.
     """
@@ -47,6 +47,7 @@ class Heading:
     drew: bool
     outline: Outline | None
     sources: dict[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, pair: Pair, framework: Framework, *, seed: int, device: Device, **others: Any) -> Heading:
@@ -71,6 +72,7 @@ class Heading:
             kept = Kept(tuple(document["kept"]["steps"]), document["kept"]["given"])
             outline = None if document["outline"] is None else Outline.from_document(document["outline"])
             tuples = {name: tuple(document[name]) for name in ("stages", "unmatched", "apart")}
+            tuples["remarks"] = tuple(document.get("remarks", ()))
             found = cls(**(dict(document) | tuples | {"kept": kept, "outline": outline}))
         except (KeyError, TypeError) as error:
             raise NotCheckable(f"{file}: its heading is not as expected: {error}: {AGAIN}") from error

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,7 +24,7 @@ from parity.jax_side.models.kinds import models_of
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.optimizer import completed, state_in, state_out, with_count
 from parity.jax_side.passing import Pass
-from parity.jax_side.settings import computing
+from parity.jax_side.settings import computing, versions
 from parity.jax_side.translated import translation
 from parity.live import Gradients, Observation, Step
 from parity.optimizers import STEP, Optimizer
@@ -88,11 +87,9 @@ class JaxSide:
 
     def provenance(self) -> Provenance:
         with self._settings():
-            packages = {"jax": jax, "flax": flax, "optax": optax, "numpy": np}
             return Provenance(
                 framework=self.framework,
-                versions={name: package.__version__ for name, package in packages.items()}
-                | {"python": platform.python_version()},
+                versions=versions(),
                 device=self.device,
                 device_name=self._jax_device.device_kind if self.device == "gpu" else platform.machine(),
                 dtype=self.dtype,
@@ -111,6 +108,10 @@ class JaxSide:
     @property
     def unmatched(self) -> frozenset[str]:
         return self._models.unmatched | self._hidden
+
+    @property
+    def remarks(self) -> list[str]:
+        return self._models.remarks
 
     @property
     def frozen(self) -> frozenset[str]:

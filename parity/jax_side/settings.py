@@ -1,15 +1,26 @@
-"""How JAX computes while a side runs, and whether its own code has changed that for whatever comes after it."""
+"""What a JAX side runs under: versions, and settings that its own code must leave to whatever comes after it."""
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import flax
 import jax
+import numpy as np
+import optax
 
 from parity.recording import Dtype
 
 OPTIONS = ("jax_enable_x64", "jax_default_matmul_precision")
+
+
+def versions() -> dict[str, str]:
+    """Of everything that the numbers may depend on."""
+    packages = {"jax": jax, "flax": flax, "optax": optax, "numpy": np}
+    found = {name: str(package.__version__) for name, package in packages.items()}
+    return found | {"python": platform.python_version()}
 
 
 @contextmanager

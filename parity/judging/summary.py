@@ -125,7 +125,7 @@ def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, f
             return f"not judged: {first} differs" if first else f"nothing was compared in {dtype}"
     if reason := _unequal_conditions(findings):
         return reason
-    if stage == "trajectory" and (reason := _unmoved(findings)):
+    if stage == "trajectory" and (reason := findings.hidden or _unmoved(findings)):
         return reason
     if stage in BIT_EXACT:
         return ""

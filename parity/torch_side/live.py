@@ -37,6 +37,7 @@ class TorchSide:
     weight_map: None = None
     unmatched: frozenset[str] = frozenset()
     apart: frozenset[str] = frozenset()
+    remarks: tuple[str, ...] = ()
 
     def __init__(self, side: Side, dtype: Dtype, device: Device) -> None:
         if device == "gpu" and not torch.cuda.is_available():
