@@ -16,6 +16,7 @@ from parity.judging.flips import Rejudge
 from parity.judging.float32 import OTHER, Float32
 from parity.judging.float64 import NoiseOf, compare_float64
 from parity.judging.frozen import compare_frozen, without_frozen
+from parity.judging.hidden import hidden
 from parity.judging.inside import Inside, inside
 from parity.judging.judge import (
     Lockstep,
@@ -33,13 +34,22 @@ from parity.judging.parting import parting
 from parity.judging.score import Labelled, compare_predictions, labelled
 from parity.judging.summary import summarised
 from parity.pair import Pair
-from parity.recording import DTYPES, FRAMEWORKS, USUAL_DTYPES, Device, Dtype, Framework, Key, Recording, keys_of
+from parity.recording import (
+    DTYPES,
+    FRAMEWORKS,
+    USUAL_DTYPES,
+    USUAL_LOOPS,
+    Device,
+    Dtype,
+    Framework,
+    Key,
+    Recording,
+    keys_of,
+)
 from parity.running import Running
 from parity.runs import Progress
 from parity.shown import Shown
 from parity.verdict import Against, Comparison, Curves, Start, Verdict
-
-DEFAULT_LOOPS = ("stepped", "whole_run")
 
 
 @dataclass
@@ -49,7 +59,8 @@ class Findings:
     `against` tells of a side that is recorded. `unshown` is what one side alone can show, `starts` where differences
     start. `casts` is what computes in float32 in float64 although `inside`, what the pair declares, does not have it.
     `lockstep` has the float64 comparisons of the free runs, and what of them was made in lockstep instead. `coarse` has
-    the coarse distances for each dtype, `labelled` the labels of each scored batch.
+    the coarse distances for each dtype, `labelled` the labels of each scored batch. `hidden` is why agreement in
+    lockstep proves nothing, empty where it does.
     """
 
     pair: Pair
@@ -70,6 +81,7 @@ class Findings:
     inside: Inside = field(default_factory=Inside)
     lockstep: Lockstep = field(default_factory=lambda: Lockstep([]))
     labelled: dict[str, Labelled] = field(default_factory=dict)
+    hidden: str = ""
 
     @property
     def judging(self) -> Framework:
@@ -104,7 +116,7 @@ class Findings:
 
 
 def check(
-    pair: Pair, *, seed: int = 0, device: Device = "cpu", loops: Sequence[str] | None = DEFAULT_LOOPS,
+    pair: Pair, *, seed: int = 0, device: Device = "cpu", loops: Sequence[str] | None = USUAL_LOOPS,
     dtypes: Sequence[Dtype] | None = None, progress: Progress | None = None,
 ) -> Verdict:  # fmt: skip
     """Compare the two sides of a pair, first in float64, then in float32 and in bfloat16 against that judge.
@@ -167,12 +179,14 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
     def noise_of(framework: Framework, until: int | None) -> Noise:
         return sides[framework].free_noise(findings.scales, until)
 
+    remarks: Sequence[str] = ()
     if not (findings.against and findings.against.names):
         # Two sides of one framework divide the network alike, and hold the same.
+        remarks = sides["jax"].remarks
         findings.unshown = unshown(free, sides["jax"].unmatched, sides["jax"].apart)
     findings.unshown = without_frozen(findings.unshown, findings.frozen, free)
     free[judging] = judge = completed(findings.judge, free[other], findings.unshown.tensors)
-    findings.listed += findings.unshown.listed
+    findings.listed += [*findings.unshown.listed, *remarks]
     findings.inside = inside(findings.pair.float32_inside, judge)
     findings.listed += findings.inside.listed
     keys = [key for key in keys_of(*free.values()) if key.tensor not in findings.unshown.tensors]
@@ -186,6 +200,7 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
         findings.lockstep = _beyond_noise(findings, compared, noise_of)
     findings.comparisons += findings.lockstep.comparisons
     findings.listed += [findings.lockstep.listed] if findings.lockstep.listed else []
+    findings.hidden = hidden(findings)
     _of_the_judge(findings, noise_of)
     _predictions(findings, "float64", {None: findings.lockstep.run or free[other]})
     found, findings.runs = compare_loops_float64(

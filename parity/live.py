@@ -58,6 +58,8 @@ class LiveSide(Protocol):
     loops: tuple[str, ...]
     drew: bool
     """Whether the side's own code has drawn random numbers of its own so far, which no other side can have."""
+    changed: str
+    """What of the settings that it runs under the side's own code has changed so far, a phrase; empty where nothing."""
 
     @property
     def unmatched(self) -> frozenset[str]:
@@ -69,6 +71,13 @@ class LiveSide(Protocol):
     @property
     def apart(self) -> frozenset[str]:
         """Arrays that the torch side holds and this side does not, such as counters; none on the torch side itself."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What else is to be told of how this side's arrays stand for torch's, a line each; none on the torch side.
+
+        That is what the weight map took for granted, and what this side holds alone and whether a run changed it.
+        """
 
     @property
     def frozen(self) -> frozenset[str]:

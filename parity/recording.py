@@ -21,6 +21,8 @@ DTYPES: tuple[Dtype, ...] = ("float64", "float32", "bfloat16")
 numbers."""
 USUAL_DTYPES: tuple[Dtype, Dtype] = ("float64", "float32")
 """What is compared where nobody says otherwise."""
+USUAL_LOOPS = ("stepped", "whole_run")
+"""Which of the sides' own loops are driven where nobody says otherwise."""
 
 STAGES = ("data", "init", "forward", "loss", "backward", "update", "trajectory", "score")
 PLACE = re.compile(r"^(?P<layer>.+?)(?:#\d+)?\.(?P<what>input|output|tap)\d*$")

@@ -14,7 +14,7 @@ from parity.judging.loops import ENGINE
 from parity.judging.noise import Noise
 from parity.live import LiveSide, Move, live_side, parameters_moved
 from parity.pair import Pair
-from parity.recording import OBSERVED_STEPS, Device, Dtype, Framework, Key, Recording, State
+from parity.recording import DTYPES, OBSERVED_STEPS, Device, Dtype, Framework, Key, Recording, State
 from parity.rounding import COARSE_BITS, cast
 from parity.runs import Progress, engine_step, free_run, lockstep, loop_run
 from parity.shown import Curve
@@ -69,8 +69,18 @@ class Running:
         return self.float64.apart
 
     @property
+    def remarks(self) -> Sequence[str]:
+        return self.float64.remarks
+
+    @property
     def drew(self) -> bool:
         return self.float64.drew
+
+    @property
+    def changed(self) -> str:
+        """What of its settings its own code has changed in any dtype so far, a phrase; empty where nothing."""
+        ran: list[LiveSide] = [vars(self)[dtype] for dtype in DTYPES if dtype in vars(self)]
+        return next((live.changed for live in ran if live.changed), "")
 
     def missing(self, loop: str) -> str:
         return self.float64.missing(loop)

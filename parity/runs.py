@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 import numpy as np
 
+from parity.errors import NotCheckable
 from parity.live import LiveSide, Step
 from parity.recording import OBSERVED_STEPS, PLACE, STAGES, WHOLE, Array, Arrays, Batch, Recording, State
 from parity.rounding import cast, rounded_all
@@ -129,6 +130,10 @@ def observe(
         recording.add("forward", step, live.forward(parameters, batch, bits))
         return
     seen = live.observe(parameters, batch, bits)
+    if alike := sorted(seen.cotangents.keys() & parameters.keys()):
+        raise NotCheckable(
+            f"{alike[0]} is a parameter, and what comes to a layer or a tap has the same name: call it otherwise"
+        )
     recording.add("forward", step, seen.forward)
     recording.add("loss", step, {"loss": seen.gradients.loss})
     if "backward" in stages:

@@ -201,7 +201,7 @@ def closing_line(verdicts: Sequence[Verdict], seconds: float) -> Text:
     names = [f"{verdict.pair} as far as asked" if verdict.not_asked else verdict.pair for verdict in found]
     listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     some = f"{listed} ({len(names)} of {len(verdicts)} {'pair' if len(verdicts) == 1 else 'pairs'}, {seconds:.0f} s)"
-    where = "as recorded" if any(v.against and v.against.names for v in found) else "in PyTorch and in JAX"
+    where = "as recorded" if any(v.against for v in found) else "in PyTorch and in JAX"
     text = {
         "agree": f"AGREE: the same {where}: {some}",
         "differ": f"DIFFER: not the same {where}: {some}",

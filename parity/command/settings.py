@@ -11,12 +11,11 @@ from typing import Any
 
 from parity.dtypes import dtypes_fault
 from parity.errors import NotCheckable
-from parity.recording import Device
+from parity.recording import USUAL_LOOPS, Device
 
 IMPORT_PATH = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 """What tells `package.module:name` from a file and from the name of a pair."""
 NAMES = ("pairs", "seed", "device", "loops")
-USUAL_LOOPS = ("stepped", "whole_run")
 
 
 @dataclass(frozen=True)

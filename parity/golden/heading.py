@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,6 +11,7 @@ from parity.errors import NotCheckable
 from parity.golden.declaration import declaration
 from parity.golden.file import AGAIN
 from parity.golden.kept import Kept
+from parity.golden.sources import changed_since, sources
 from parity.pair import Pair
 from parity.recording import Device, Framework
 from parity.weight_map.outline import Outline
@@ -27,8 +28,9 @@ class Heading:
         seed, steps, stages, device: the settings of its runs.
         kept: what of them there is.
         loops: the side's own loops that were asked for, each with why it did not run, empty where it did.
-        unmatched, apart, drew: of the side, as `parity.shown.Shown` has them.
+        unmatched, apart, drew, remarks: of the side, as `parity.shown.Shown` has them.
         outline: what torch's module is made of, from which the weight map is found; None where it is no module.
+        sources: digests of the side's code, by module; nothing where the recording is older than they are.
     """
 
     pair: str
@@ -44,12 +46,15 @@ class Heading:
     apart: tuple[str, ...]
     drew: bool
     outline: Outline | None
+    sources: dict[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, pair: Pair, framework: Framework, *, seed: int, device: Device, **others: Any) -> Heading:
         """The heading of a recording of this pair's side; `others` has what only the side itself can tell."""
         return cls(
-            pair.name, declaration(pair, framework), framework, seed, pair.steps, pair.stages, device, **others
+            pair.name, declaration(pair, framework), framework, seed, pair.steps, pair.stages, device,
+            sources=sources(pair.side(framework)), **others,
         )  # fmt: skip
 
     def document(self) -> dict[str, Any]:
@@ -67,6 +72,7 @@ class Heading:
             kept = Kept(tuple(document["kept"]["steps"]), document["kept"]["given"])
             outline = None if document["outline"] is None else Outline.from_document(document["outline"])
             tuples = {name: tuple(document[name]) for name in ("stages", "unmatched", "apart")}
+            tuples["remarks"] = tuple(document.get("remarks", ()))
             found = cls(**(dict(document) | tuples | {"kept": kept, "outline": outline}))
         except (KeyError, TypeError) as error:
             raise NotCheckable(f"{file}: its heading is not as expected: {error}: {AGAIN}") from error
@@ -95,6 +101,12 @@ class Heading:
                     f"{file}: expected a recording of {name} {_short(value)}, found {_short(found)}: {otherwise}, "
                     "or record again with parity record"
                 )
+
+    @property
+    def outdated(self) -> list[str]:
+        """What a check against the recording lists: that the side's code is here, and is not what was recorded."""
+        changed = ", ".join(changed_since(self.sources))
+        return [f"recorded of other code than is here now: {changed}: record again"] if changed else []
 
 
 def _short(value: object) -> str:

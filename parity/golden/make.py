@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from parity.errors import NotCheckable
 from parity.golden.entries import (
     CURVE,
     FLIPPED,
@@ -64,7 +65,8 @@ def golden_of(
     running.kept = kept = kept_of(running.whole, batches, pair.steps)
     heading = Heading.of(
         pair, framework, seed=seed, device=device, kept=kept, loops=names, unmatched=tuple(sorted(running.unmatched)),
-        apart=tuple(sorted(running.apart)), drew=running.drew, outline=running.float64.outline,
+        apart=tuple(sorted(running.apart)), drew=running.drew, remarks=tuple(running.remarks),
+        outline=running.float64.outline,
     )  # fmt: skip
     asked = Asked(running, running.free(), Content(heading.document()), seed, pair.steps, progress)
     _free(asked, kept, device)
@@ -73,6 +75,11 @@ def golden_of(
     if "trajectory" in pair.stages:
         _loops(asked, [loop for loop, why in names.items() if not why])
         _curve(asked)
+    if running.changed:
+        raise NotCheckable(
+            f"the {framework} side changed how it computes while it was recorded: {running.changed} after it: leave "
+            "such settings to the code that calls it"
+        )
     return asked.content
 
 

@@ -45,6 +45,10 @@ class Recorded:
         return frozenset(self._heading.apart)
 
     @property
+    def remarks(self) -> Sequence[str]:
+        return self._heading.remarks
+
+    @property
     def drew(self) -> bool:
         return self._heading.drew
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import platform
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +25,7 @@ from parity.jax_side.models.kinds import models_of
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.optimizer import completed, state_in, state_out, with_count
 from parity.jax_side.passing import Pass
+from parity.jax_side.settings import computing, versions
 from parity.jax_side.translated import translation
 from parity.live import Gradients, Observation, Step
 from parity.optimizers import STEP, Optimizer
@@ -60,7 +60,8 @@ class JaxSide:
             self._jax_device = jax.devices("cpu" if device == "cpu" else "gpu")[0]
         except RuntimeError as error:
             raise NotCheckable(f"JAX sees no {device}: use --device cpu, or pip install 'jax[cuda13]'") from error
-        self._parts, self._side, self.drew = Parts(side, self.framework, dtype), side, False
+        self._parts, self._side = Parts(side, self.framework, dtype), side
+        self.drew, self.changed = False, ""
         with self._settings():
             self._models = models_of(self._parts, dtype, device)
         self._hidden: set[str] = set()
@@ -81,23 +82,17 @@ class JaxSide:
     def _draws(self) -> None:
         self.drew = True
 
-    @contextmanager
-    def _settings(self) -> Iterator[None]:
-        """64-bit JAX on for float64 and off for the others, full float32 products, this side's device."""
-        with (
-            jax.enable_x64(self.dtype == "float64"),
-            jax.default_matmul_precision("highest"),
-            jax.default_device(self._jax_device),
-        ):
-            yield
+    def _settings(self) -> AbstractContextManager[None]:
+        return computing(self.dtype, self._jax_device, self._changes)
+
+    def _changes(self, setting: str) -> None:
+        self.changed = self.changed or setting
 
     def provenance(self) -> Provenance:
         with self._settings():
-            packages = {"jax": jax, "flax": flax, "optax": optax, "numpy": np}
             return Provenance(
                 framework=self.framework,
-                versions={name: package.__version__ for name, package in packages.items()}
-                | {"python": platform.python_version()},
+                versions=versions(),
                 device=self.device,
                 device_name=self._jax_device.device_kind if self.device == "gpu" else platform.machine(),
                 dtype=self.dtype,
@@ -116,6 +111,10 @@ class JaxSide:
     @property
     def unmatched(self) -> frozenset[str]:
         return self._models.unmatched | self._hidden
+
+    @property
+    def remarks(self) -> list[str]:
+        return self._models.remarks
 
     @property
     def frozen(self) -> frozenset[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from parity.judging.difference import difference, fault, largest
 from parity.judging.layers import Unshown
+from parity.judging.whose import held, whose
 from parity.recording import FRAMEWORKS, Array, Dtype, Framework, Key, Recording, keys_of
 from parity.verdict import Comparison
 
@@ -19,16 +20,11 @@ def without_frozen(unshown: Unshown, frozen: frozenset[str], sides: Mapping[Fram
     """
     if not frozen:
         return unshown
-    parameters = {name for recording in sides.values() for name in recording.of("init", 0)}
-    tensors = {key.tensor for recording in sides.values() for key in recording.flow()} - parameters
-    named = {tensor for tensor in tensors if _whose(tensor, parameters) in frozen}
+    arrays = held(*sides.values())
+    keys = keys_of(*sides.values())
+    named = {key.tensor for key in keys if key.tensor not in arrays and whose(key, arrays) in frozen}
     line = f"frozen: {', '.join(sorted(frozen))}: neither their gradients nor their moments are compared"
     return Unshown(unshown.tensors | named, (*unshown.listed, line))
-
-
-def _whose(tensor: str, parameters: Iterable[str]) -> str:
-    """The parameter that a tensor is named after: of a.weight and b.a.weight the longer one."""
-    return max((name for name in parameters if tensor.endswith(f".{name}")), key=len, default="")
 
 
 def compare_frozen(sides: Mapping[Framework, Recording], frozen: frozenset[str], dtype: Dtype) -> list[Comparison]:

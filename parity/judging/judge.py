@@ -17,6 +17,7 @@ from parity.judging.factors import FLOAT64_CEILING, FLOAT64_FACTOR
 from parity.judging.float32 import OTHER
 from parity.judging.float64 import NoiseOf, compare_float64
 from parity.judging.noise import Noise
+from parity.judging.whose import whose
 from parity.recording import Framework, Key, Recording, keys_of
 from parity.verdict import Comparison
 
@@ -37,8 +38,7 @@ def rests_on_null(key: Key, judge: Recording, scales: Scales) -> bool:
     """Whether a tensor is a parameter with a null gradient after an update, or the optimizer's memory of one."""
     if key.stage not in ("update", "trajectory") or is_gradient(key):
         return False
-    names = {tensor for stage, tensor in scales.null if stage == "backward"} & set(judge.of("init", 0))
-    return any(key.tensor == name or key.tensor.endswith(f".{name}") for name in names)
+    return ("backward", whose(key, judge.of("init", 0))) in scales.null
 
 
 def compare_null_in_lockstep(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from parity.errors import NotCheckable
+from parity.judging.whose import held, whose
 from parity.recording import FRAMEWORKS, PLACE, Framework, Recording
 
 TAP = "tap"
@@ -41,10 +43,13 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
     shapes tells; so may a tap. In any case the neighbours and the layers inside are compared, so that nothing lies
     between two places that both see. A layer or a tap that both have and only one of them calls as often is a
     difference.
+
+    Raises:
+        NotCheckable: an array of `apart` has the name of something that is to be compared.
     """
     torch, jax = (_seen(sides[framework]) for framework in FRAMEWORKS)
     found = [
-        _apart(sides["torch"], apart),
+        _apart(sides, apart),
         _unmatched(torch, jax, unmatched),
         _one_sided(torch, jax, unmatched),
         _called_otherwise(torch, jax, unmatched),
@@ -54,11 +59,16 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
     return Unshown(tensors, tuple(line for part in found for line in part.listed))
 
 
-def _apart(torch: Recording, apart: frozenset[str]) -> Unshown:
+def _apart(sides: Mapping[Framework, Recording], apart: frozenset[str]) -> Unshown:
     if not apart:
         return Unshown()
-    tensors = {key.tensor for key in torch.flow()}
-    named = {tensor for tensor in tensors if any(tensor == name or tensor.endswith(f".{name}") for name in apart)}
+    arrays = held(*sides.values())
+    if alike := sorted(apart & {key.tensor for key in sides["torch"].flow() if key.stage == "forward"}):
+        raise NotCheckable(
+            f"{alike[0]} is held on the torch side only, and what a layer is given or gives has the same name: call it "
+            "otherwise"
+        )
+    named = {key.tensor for key in sides["torch"].flow() if whose(key, arrays) in apart}
     return Unshown(frozenset(named), (f"held on the torch side only: {', '.join(sorted(apart))}",))
 
 

@@ -125,7 +125,7 @@ def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, f
             return f"not judged: {first} differs" if first else f"nothing was compared in {dtype}"
     if reason := _unequal_conditions(findings):
         return reason
-    if stage == "trajectory" and (reason := _unmoved(findings)):
+    if stage == "trajectory" and (reason := findings.hidden or _unmoved(findings)):
         return reason
     if stage in BIT_EXACT:
         return ""
@@ -150,6 +150,12 @@ def _asks_lower_precision(stage: str, dtype: Dtype, findings: Findings) -> bool:
 
 
 def _unequal_conditions(findings: Findings) -> str:
+    for framework, side in findings.running.items():
+        if changed := side.changed:
+            return (
+                f"not comparable: the {framework} side changed how it computes while it ran: {changed} after it; leave "
+                "such settings to the code that calls it"
+            )
     for dtype, sides in findings.recordings.items():
         torch, jax = (sides[side].provenance.conditions() for side in ("torch", "jax"))
         for name, value in torch.items():

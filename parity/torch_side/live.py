@@ -24,20 +24,10 @@ from parity.torch_side.layers import Layers, watch
 from parity.torch_side.lowering import Lowering
 from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, in_dtype, to_numpy, trained
 from parity.torch_side.outputs import leaves_of, tensors_of
+from parity.torch_side.precision import full_float32, lowered
 from parity.torch_side.updater import Updater
 from parity.tree import nested
 from parity.weight_map.outline import Outline
-
-
-@contextmanager
-def full_float32() -> Iterator[None]:
-    """Full float32 products, whatever the caller's settings; the settings come back afterwards."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 class TorchSide:
@@ -47,6 +37,7 @@ class TorchSide:
     weight_map: None = None
     unmatched: frozenset[str] = frozenset()
     apart: frozenset[str] = frozenset()
+    remarks: tuple[str, ...] = ()
 
     def __init__(self, side: Side, dtype: Dtype, device: Device) -> None:
         if device == "gpu" and not torch.cuda.is_available():
@@ -58,7 +49,7 @@ class TorchSide:
         self._models: Models = (
             ByHand(self._parts, dtype, device) if side.arrays else OfModule(self._parts, dtype, self._torch_device)
         )
-        self.drew = False
+        self.drew, self.changed = False, ""
         self._seen: set[str] = set()
         self._used: set[str] = set()
 
@@ -78,7 +69,7 @@ class TorchSide:
                 device=self.device,
                 device_name=torch.cuda.get_device_name() if self.device == "gpu" else platform.machine(),
                 dtype=self.dtype,
-                precision={"highest": "float32"}.get(torch.get_float32_matmul_precision(), "tf32"),
+                precision="tf32" if lowered() else "float32",
                 x64=self.dtype == "float64",
             )
 
@@ -189,6 +180,7 @@ class TorchSide:
         """Full float32 products; for a module of the user's also its dtype as torch's default."""
         with full_float32(), nullcontext() if self._side.arrays else default_dtype(self.dtype):
             yield
+            self.changed = self.changed or lowered()
 
     @contextmanager
     def _pass(

@@ -11,14 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from parity.optimizers import STEP
 from parity.parts import Parts, blame
 from parity.recording import Arrays
 from parity.torch_side.models import default_dtype
 from parity.torch_side.optimizer import forget, nothing, state_in, state_out
 from parity.torch_side.schedules import taken
-
-STEP = "step"
-"""The entry of a state that counts the steps that were taken."""
 
 
 class Updater:

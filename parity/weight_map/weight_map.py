@@ -25,6 +25,11 @@ class Layer(NamedTuple):
     channels: bool
 
 
+def kept_alone(side: str, name: str) -> str:
+    """How a map lists a buffer that stands on one side only."""
+    return f"{name} is kept on the {side} side only"
+
+
 @dataclass(frozen=True)
 class Apart:
     """Arrays that stand on one side only, or under a second name.

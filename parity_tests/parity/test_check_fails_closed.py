@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import optax
 import pytest
@@ -15,6 +18,7 @@ import torch
 
 from parity.check import check
 from parity.errors import MissingFramework, NotCheckable
+from parity.golden.check import write_golden
 from parity.jax_side.live import JaxSide
 from parity.recording import FRAMEWORKS, Arrays, Framework, Provenance
 from parity.verdict import Comparison, Verdict
@@ -176,6 +180,46 @@ def test_unequal_precision_is_not_green(monkeypatch: pytest.MonkeyPatch) -> None
     assert verdict.outcome == "inconclusive"
     expected = "unequal conditions in float64: precision is float32 on the torch side, tf32 on the jax side"
     assert set(reasons(verdict).values()) == {expected}
+
+
+def lowering_torch(model: Any, batch: Any) -> Any:
+    torch.set_float32_matmul_precision("medium")
+    return tiny_torch.loss(model, batch)
+
+
+def lowering_jax(model: Any, batch: Any) -> Any:
+    jax.config.update("jax_default_matmul_precision", "bfloat16")  # type: ignore[no-untyped-call]
+    return tiny_jax.loss(model, batch)
+
+
+def in_64_bits(model: Any, batch: Any) -> Any:
+    jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
+    return tiny_jax.loss(model, batch)
+
+
+LOWERING: dict[str, tuple[Framework, Callable[[Any, Any], Any], str]] = {
+    "torch, precision": ("torch", lowering_torch, "torch.backends.cuda.matmul.fp32_precision is 'tf32'"),
+    "jax, precision": ("jax", lowering_jax, "jax_default_matmul_precision is 'bfloat16'"),
+    "jax, x64": ("jax", in_64_bits, "jax_enable_x64 is True"),
+}
+
+
+@pytest.mark.parametrize("name", LOWERING)
+def test_a_side_that_changes_how_it_computes_is_not_green(name: str) -> None:
+    framework, loss, setting = LOWERING[name]
+    verdict = check(planted(framework, steps=1, loss=loss))
+    assert verdict.outcome == "inconclusive"
+    (told,) = set(reasons(verdict).values())
+    assert told.startswith(f"not comparable: the {framework} side changed how it computes while it ran: {setting}")
+    # That it does not come to whatever runs next, the test of every test's settings tells.
+    assert check(tiny(1)).outcome == "agree"
+
+
+@pytest.mark.parametrize("name", ["torch, precision", "jax, precision"])
+def test_a_side_that_changes_how_it_computes_is_not_recorded(name: str, tmp_path: Path) -> None:
+    framework, loss, setting = LOWERING[name]
+    with pytest.raises(NotCheckable, match=f"while it was recorded: {re.escape(setting)}"):
+        write_golden(planted(framework, steps=1, loss=loss), framework, tmp_path / "tiny.parity")
 
 
 # What cannot be checked

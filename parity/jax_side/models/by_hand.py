@@ -24,6 +24,7 @@ class ByHand:
 
     def __init__(self, parts: Parts, dtype: Dtype, device: Device) -> None:
         self._parts, self._dtype, self._device = parts, dtype, device
+        self.remarks: list[str] = []
 
     def held(self, arrays: Arrays) -> Held:
         return Held(self.trained_from(arrays), ())

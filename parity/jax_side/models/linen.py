@@ -84,8 +84,7 @@ class OfLinen(Mapped):
         return Held(filled(self._shapes[PARAMETERS], leaves, self._dtype), kept)
 
     def kept_arrays(self, kept: Any) -> Arrays:
-        found = {name: array for inner in kept.values() for name, array in leaves_of(inner).items()}
-        return self.map.to_torch(found) if found else {}
+        return self._canonical({name: array for inner in kept.values() for name, array in leaves_of(inner).items()})
 
     def bound(self, held: Held, *, training: bool) -> Any:
         # Nothing that is compared may draw from the stream; what does is told.

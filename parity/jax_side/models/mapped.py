@@ -11,7 +11,7 @@ from parity.jax_side.leaves import filled, leaves_of
 from parity.jax_side.models.places import apart, places_of, unmatched
 from parity.parts import Parts
 from parity.recording import Arrays, Dtype
-from parity.weight_map.weight_map import WeightMap
+from parity.weight_map.weight_map import WeightMap, kept_alone
 
 
 class Mapped(ABC):
@@ -19,6 +19,8 @@ class Mapped(ABC):
 
     def __init__(self, parts: Parts, dtype: Dtype) -> None:
         self._parts, self._dtype = parts, dtype
+        self._alone: Arrays = {}
+        self._changed: set[str] = set()
 
     @property
     @abstractmethod
@@ -46,8 +48,26 @@ class Mapped(ABC):
     def trained_arrays(self, trained: Any) -> Arrays:
         return self.map.to_torch(leaves_of(trained))
 
+    @property
+    def remarks(self) -> list[str]:
+        """What the weight map tells, but for what only torch holds, and what of this side's alone has changed."""
+        alone = self.map.apart.jax
+        said = {kept_alone("torch", name) for name in self.map.apart.torch} | {kept_alone("JAX", n) for n in alone}
+        still = [name for name in alone if name not in self._changed]
+        moved = [name for name in alone if name in self._changed]
+        lines = [f"held on the jax side only: {', '.join(still)}"] if still else []
+        lines += [f"held on the jax side only, and changed during the run: {', '.join(moved)}"] if moved else []
+        return [line for line in self.map.listed if line not in said] + lines
+
     def kept_arrays(self, kept: Any) -> Arrays:
-        found = leaves_of(kept)
+        return self._canonical(leaves_of(kept))
+
+    def _canonical(self, found: Arrays) -> Arrays:
+        """The buffers among these leaves; of what this side holds alone it is noted whether it changes."""
+        for name in self.map.apart.jax:
+            first = self._alone.setdefault(name, found[name])
+            if first.tobytes() != found[name].tobytes():
+                self._changed.add(name)
         return self.map.to_torch(found) if found else {}
 
     def trained_from(self, arrays: Arrays) -> Any:

@@ -34,6 +34,10 @@ class Models(Protocol):
     def apart(self) -> frozenset[str]:
         """Arrays that the torch side holds and this side does not."""
 
+    @property
+    def remarks(self) -> list[str]:
+        """What the weight map took for granted, and what this side holds alone and whether a call changed it."""
+
     def held(self, arrays: Arrays) -> Held:
         """A model of its own memory that holds these arrays."""
 

@@ -13,7 +13,7 @@ from parity.command.report import closing_line, figure, print_verdict, short
 from parity.judging.difference import Scales
 from parity.judging.float64 import compare_one
 from parity.recording import FRAMEWORKS, STAGES, Array, Key
-from parity.verdict import Curves, Score, Verdict
+from parity.verdict import Against, Curves, Score, Verdict
 from parity_tests.parity.made_verdicts import agreeing, differing, inconclusive, pair, with_bfloat16
 
 AGREE, DIFFER, INCONCLUSIVE = agreeing(), differing(), inconclusive()
@@ -191,6 +191,14 @@ def test_colours_where_wanted_only(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_closing_line(verdicts: list[Verdict], text: str) -> None:
     assert closing_line(verdicts, 3.2).plain == text
+
+
+def test_closing_line_after_a_check_against_a_recording() -> None:
+    against = Against("file", "torch", "jax", {}, (0, 1), ())
+    assert (
+        closing_line([replace(AGREE, against=against)], 3.2).plain
+        == "AGREE: the same as recorded: made (1 of 1 pair, 3 s)"
+    )
 
 
 def test_bfloat16_has_a_table_of_its_own_where_it_was_asked_for() -> None:

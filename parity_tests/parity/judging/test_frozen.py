@@ -70,5 +70,15 @@ def test_its_gradients_and_moments_are_not_compared_and_those_of_longer_names_ar
     assert found.listed == ("known", "frozen: a.weight: neither their gradients nor their moments are compared")
 
 
+def test_activations_whose_names_end_alike_are_compared() -> None:
+    run_of_both = run(START)
+    run_of_both.add("init", 0, {"input": START})
+    run_of_both.add("forward", 0, {"a.input": START})
+    run_of_both.add("backward", 0, {"a.input": START})
+    run_of_both.add("trajectory", 0, {"gradient.input": START})
+    found = without_frozen(Unshown(), frozenset({"input"}), sides(run_of_both, run(START)))
+    assert found.tensors == {"gradient.input"}
+
+
 def test_where_nothing_is_frozen_nothing_is_said() -> None:
     assert without_frozen(Unshown(), frozenset(), sides(run(START), run(START))) == Unshown()

@@ -116,6 +116,17 @@ def test_two_free_runs_part_there() -> None:
     assert not rests_on_null(last._replace(tensor="gradient.shift"), sides["torch"], found)
 
 
+def test_a_parameter_whose_name_ends_like_one_with_a_null_gradient_is_judged_in_the_free_run() -> None:
+    one = np.ones(1)
+    judge = recording(
+        ("init", 0, {"bias": one, "fc.bias": one}),
+        ("backward", 0, {"bias": one * 1e-20, "fc.bias": one}),
+        ("update", 0, {"bias": one, "fc.bias": one, "exp_avg.bias": one, "exp_avg.fc.bias": one}),
+    )
+    found = scales([judge])
+    assert [key.tensor for key in judge.flow() if rests_on_null(key, judge, found)] == ["bias", "exp_avg.bias"]
+
+
 @pytest.mark.parametrize("name", ["shift", "weight"])
 def test_a_wrong_step_of_a_parameter_is_caught_whether_or_not_its_gradient_is_null(name: str) -> None:
     verdict = verdict_of(name)

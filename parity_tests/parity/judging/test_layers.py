@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from parity.errors import NotCheckable
 from parity.judging.layers import Unshown, unshown
 from parity.recording import FRAMEWORKS, Framework, Recording
 from parity_tests.parity.made_verdicts import provenance
@@ -59,6 +60,22 @@ def test_what_one_side_holds_alone_takes_everything_named_after_it_along() -> No
     found = unshown(recordings, frozenset(), frozenset({"bn.count"}))
     assert found.tensors == {"bn.count", "exp_avg.bn.count"}
     assert found.listed == ("held on the torch side only: bn.count",)
+
+
+def test_what_ends_in_the_name_of_an_array_that_one_side_holds_alone_is_compared() -> None:
+    recordings = sides(BOTH, BOTH)
+    recordings["torch"].add("init", 0, {"weight": np.zeros(1), "input": np.zeros(1)})
+    recordings["torch"].add("update", 0, {"fc.weight": np.zeros(1), "exp_avg.fc.weight": np.zeros(1)})
+    recordings["torch"].add("trajectory", 0, {"gradient.fc.weight": np.zeros(1), "gradient.weight": np.zeros(1)})
+    found = unshown(recordings, frozenset(), frozenset({"weight", "input"}))
+    assert found.tensors == {"weight", "input", "gradient.weight"}
+
+
+def test_an_array_of_one_side_alone_that_is_called_as_an_activation_is_refused() -> None:
+    recordings = sides(BOTH, BOTH)
+    recordings["torch"].add("init", 0, {"fc.input": np.zeros(1)})
+    with pytest.raises(NotCheckable, match=r"fc\.input is held on the torch side only, and what a layer is given"):
+        unshown(recordings, frozenset(), frozenset({"fc.input"}))
 
 
 @pytest.mark.parametrize(

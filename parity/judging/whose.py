@@ -1,0 +1,31 @@
+"""Which array of the two models a tensor of a recording is, or is named after."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from parity.recording import Key, Recording
+
+HELD = ("init", "backward", "update", "trajectory")
+"""The stages in which a tensor may be called as an array of the model is."""
+NAMED_AFTER = ("update", "trajectory")
+"""Those in which it may be called after one: `gradient.fc1.weight`, `exp_avg.fc1.weight`. What comes to a layer or
+leaves it may end in the name of a parameter, too, as `fc1.input` does in `input`, and has nothing to do with it."""
+
+
+def whose(key: Key, arrays: Collection[str]) -> str:
+    """The array that the tensor is or is named after, of all `arrays` of both models; empty where there is none.
+
+    Of `weight` and `fc1.weight`, `exp_avg.fc1.weight` is named after the longer one.
+    """
+    if key.stage not in HELD:
+        return ""
+    if key.tensor in arrays:
+        return key.tensor
+    after = (name for name in arrays if key.stage in NAMED_AFTER and key.tensor.endswith(f".{name}"))
+    return max(after, key=len, default="")
+
+
+def held(*recordings: Recording) -> frozenset[str]:
+    """The names of all arrays that the models of these recordings hold."""
+    return frozenset(name for recording in recordings for name in recording.of("init", 0))

@@ -1,0 +1,100 @@
+"""Digests of a side's code: what changes it is told, what is no part of it is not, and nothing is imported for it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import invalidate_caches
+from pathlib import Path
+
+import pytest
+
+from parity.golden.check import check_against, write_golden
+from parity.golden.file import packed, unpacked
+from parity.golden.sources import changed_since, sources
+from parity.pair import Side
+from parity_tests.parity.tiny import tiny
+
+FILES = {
+    "ported/__init__.py": "raise RuntimeError('imported')\n",
+    "ported/net.py": "import torch\nfrom . import blocks\nfrom .sizes import WIDE\nraise RuntimeError('imported')\n",
+    "ported/blocks.py": "import numpy as np\nimport alone\n",
+    "ported/sizes.py": "WIDE = 5\n",
+    "ported/beside.py": "",
+    "alone.py": "from parity import tap\nRATE = 0.1\n",
+    "broken.py": "def (:\n",
+}
+MODULES = {"alone", "ported", "ported.net", "ported.blocks", "ported.sizes"}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose modules cannot be imported, on the path."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    invalidate_caches()
+    return tmp_path
+
+
+def test_the_modules_that_are_named_and_those_that_they_import_count(project: Path) -> None:
+    found = sources(Side(model="ported.net:Net", loss="missing:loss", optimizer="torch.optim:SGD", predict=print))
+    assert found.keys() == MODULES
+    assert {len(digest) for digest in found.values()} == {64}
+    assert changed_since(found) == []
+    assert not {"ported", "alone"} & sys.modules.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [("ported/net.py", "ported.net"), ("ported/sizes.py", "ported.sizes"), ("alone.py", "alone")]
+)
+def test_a_change_in_any_of_them_is_told(project: Path, name: str, module: str) -> None:
+    found = sources(Side(model="ported.net:Net"))
+    (project / name).write_text(FILES[name] + "RATE = 0.2\n")
+    assert changed_since(found) == [module]
+
+
+def elsewhere(project: Path) -> None:
+    for name in FILES:
+        (project / name).unlink()
+
+
+def other_ends(project: Path) -> None:
+    for name, text in FILES.items():
+        (project / name).write_bytes(text.replace("\n", "\r\n").encode())
+
+
+def not_of_it(project: Path) -> None:
+    (project / "ported/beside.py").write_text("RATE = 0.2\n")
+
+
+@pytest.mark.parametrize("change", [elsewhere, other_ends, not_of_it])
+def test_what_is_not_here_or_says_the_same_is_no_change(project: Path, change: Callable[[Path], None]) -> None:
+    found = sources(Side(model="ported.net:Net"))
+    change(project)
+    invalidate_caches()
+    assert changed_since(found) == []
+
+
+def test_code_that_cannot_be_read_counts_all_the_same(project: Path) -> None:
+    assert sources(Side(model="broken:Net")).keys() == {"broken"}
+
+
+@pytest.mark.usefixtures("compiled_once")
+def test_a_check_lists_that_a_recording_is_of_other_code(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.parity"
+    write_golden(tiny(1), "torch", file)
+    content = unpacked(file)
+    assert "parity_tests.parity.tiny_torch" in content.heading["sources"]
+    assert not any("other code" in line for line in check_against(tiny(1), file).listed)
+    older = {name: value for name, value in content.heading.items() if name != "sources"}
+    planted = {"sources": {"parity_tests.parity.tiny_torch": "0" * 64}}
+    told = "recorded of other code than is here now: parity_tests.parity.tiny_torch: record again"
+    for heading, expected in ((older | planted, True), (older, False)):
+        file.write_bytes(packed(replace(content, heading=heading)))
+        found = check_against(tiny(1), file)
+        assert (found.outcome, told in found.listed[:1]) == ("agree", expected)
+        # Another version of the recorded side is other code.
+        assert told not in check_against(tiny(1), file, side="torch").listed
