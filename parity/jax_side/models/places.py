@@ -20,8 +20,8 @@ def places_of(weight_map: WeightMap) -> dict[str, Place]:
 
 
 def unmatched(torch: Outline, places: dict[str, Place]) -> frozenset[str]:
-    """Layers of the torch side that own parameters, and that none of the places stands for."""
-    owners = {module.name for module in torch.modules if module.parameters and module.name}
+    """Layers of the torch side that own arrays, and that none of the places stands for."""
+    owners = {module.name for module in torch.modules if (module.parameters or module.buffers) and module.name}
     return frozenset(owners - {place.name for place in places.values()})
 
 
