@@ -29,11 +29,13 @@ class Place(NamedTuple):
         channels: whether what goes in and comes out has its channels last here, and behind the examples there.
         order: where each feature that goes in on the torch side stands on this side; None: at the same place. They
             part behind a convolution that is flattened.
+        gives: the same of the features that come out. They part before a convolution that unflattens them.
     """
 
     name: str
     channels: bool
     order: Array | None = None
+    gives: Array | None = None
 
 
 def rounded(array: jax.Array, bits: int | None) -> jax.Array:
@@ -100,7 +102,7 @@ class Layers:
             output = function(*inputs, **others)
         finally:
             self._inside.remove(place.name)
-        return self._left(call, output, place.channels)
+        return self._left(call, output, place)
 
     def tap(self, value: Any, name: str) -> jax.Array:
         """At a tap: keep what stands there, and hand it on with its probe added."""
@@ -125,25 +127,26 @@ class Layers:
     def _here(self) -> bool:
         return bool(_trace() == self._trace)
 
-    def _left(self, call: str, output: Any, channels: bool) -> Any:
+    def _left(self, call: str, output: Any, place: Place) -> Any:
         leaves, structure = jax.tree.flatten(output)
         floating = [index for index, leaf in enumerate(leaves) if _floating(leaf)]
         for number, index in enumerate(floating):
             leaves[index] = rounded(leaves[index], self._bits)
             name = f"{call}.output{number or ''}"
-            self.forward[name] = in_front(leaves[index], channels)
+            self.forward[name] = _as_torch_has_it(leaves[index], place, place.gives)
             if name in self._taught:
-                leaves[index] = self._handed_on(behind(self._taught[name], channels), leaves[index])
+                leaves[index] = self._handed_on(_as_it_comes(self._taught[name], place, place.gives), leaves[index])
         return jax.tree.unflatten(structure, leaves)
 
     def _input(self, name: str, array: jax.Array, place: Place) -> jax.Array:
         array = rounded(array, self._bits)
         if self._probes is not None:
-            array = array + _as_it_comes(self._probes[name], place)
-        seen = in_front(array, place.channels)
-        self.forward[name] = seen if place.order is None else seen[..., place.order]
+            array = array + _as_it_comes(self._probes[name], place, place.order)
+        self.forward[name] = _as_torch_has_it(array, place, place.order)
         self.inputs.append(name)
-        return array if name not in self._taught else self._handed_on(_as_it_comes(self._taught[name], place), array)
+        if name not in self._taught:
+            return array
+        return self._handed_on(_as_it_comes(self._taught[name], place, place.order), array)
 
     def _handed_on(self, taught: jax.Array, array: jax.Array) -> jax.Array:
         """What is taught for a place, if it has the shape of what comes there."""
@@ -153,9 +156,19 @@ class Layers:
         return taught if self._probes is None else taught + (array - jax.lax.stop_gradient(array))
 
 
-def _as_it_comes(array: jax.Array, place: Place) -> jax.Array:
-    """An input in torch's layout as it comes to the layer here."""
-    return behind(array if place.order is None else array[..., np.argsort(place.order)], place.channels)
+def _as_torch_has_it(array: jax.Array, place: Place, order: Array | None) -> jax.Array:
+    """An activation of a layer in torch's layout, its features, which come last here, in torch's order."""
+    return in_front(_ordered(array, order), place.channels)
+
+
+def _as_it_comes(array: jax.Array, place: Place, order: Array | None) -> jax.Array:
+    """The way back from `_as_torch_has_it`."""
+    return _ordered(behind(array, place.channels), None if order is None else np.argsort(order))
+
+
+def _ordered(array: jax.Array, order: Array | None) -> jax.Array:
+    """An array with its features in another order, if it has as many: a layer may be handed other things too."""
+    return array if order is None or array.shape[-1:] != order.shape else array[..., order]
 
 
 def in_front(array: jax.Array, channels: bool) -> jax.Array:

@@ -123,3 +123,41 @@ def test_a_table_that_is_indexed_wrongly_is_a_difference_where_it_is_first_seen(
 
 def test_a_layer_that_both_call_and_one_calls_more_often_is_a_difference() -> None:
     assert first_of(checked(CalledTwice, Indexed, batches=WORDS)) == "outer#2.output"
+
+
+# A layer whose outputs stand in another order
+
+
+class Unflattening(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.norm, self.outer = nn.Linear(4, 12), nn.BatchNorm1d(12), nn.Conv2d(3, 2, 1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        found: Tensor = self.outer(torch.tanh(self.norm(self.inner(inputs))).reshape(-1, 3, 2, 2))
+        return found
+
+
+class UnflatteningInJax(nnx.Module):
+    """Its images have their channels last; `axes` are those that they come with otherwise, by mistake."""
+
+    def __init__(self, rngs: nnx.Rngs, axes: tuple[int, ...] = (0, 1, 2, 3)) -> None:
+        self.inner, self.norm = nnx.Linear(4, 12, rngs=rngs), BatchNorm(12, rngs=rngs)
+        self.outer, self.axes = nnx.Conv(3, 2, (1, 1), rngs=rngs), axes
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        found = jnp.tanh(self.norm(self.inner(inputs))).reshape(-1, 2, 2, 3)
+        return self.outer(found.transpose(self.axes)).transpose(0, 3, 1, 2)
+
+
+OF_NORM = ("norm.weight", "norm.bias", "norm.running_mean", "norm.running_var")
+UNFLATTENED = dict.fromkeys(("inner.weight", "inner.bias", *OF_NORM), "unflatten 3 2 2")
+
+
+@pytest.mark.parametrize(("axes", "first"), [((0, 1, 2, 3), ""), ((0, 2, 1, 3), "outer.input")])
+def test_what_is_unflattened_before_a_convolution_is_compared_in_torchs_order(
+    axes: tuple[int, ...], first: str
+) -> None:
+    verdict = checked(Unflattening, lambda rngs: UnflatteningInJax(rngs, axes), weight_map=UNFLATTENED)
+    assert {"inner.output", "norm.input", "norm.output"} <= {c.key.tensor for c in verdict.comparisons}
+    assert first_of(verdict) == first if first else verdict.outcome == "agree", verdict.first_difference
