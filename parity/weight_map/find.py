@@ -35,7 +35,7 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
     """
     told = parse(overrides, torch, jax)
     names = _one_holder(torch) | dict.fromkeys(told.left_out)
-    roots = tree(torch, names), tree(jax, _one_holder(jax))
+    roots = tree(torch, names, jax), tree(jax, _one_holder(jax))
     alignment = Alignment(Layouts(told.how, flattened(torch)), _ordered(jax))
     _align_what_was_told(alignment, told, *roots)
     # Where one model is a single layer, the other may wrap its twin.
