@@ -17,6 +17,7 @@ import numpy as np
 from flax import linen, nnx
 from jax.extend.core import get_opaque_trace_state
 
+from parity.errors import NotCheckable
 from parity.recording import Array
 from parity.tap import check_tap
 
@@ -51,7 +52,8 @@ class Layers:
     """Arrays of one traced pass, in torch's layout: `forward` has inputs and outputs in the order of the calls.
 
     `outputs` are the model's own, as its last call gave them. A call inside a transformation of the model's own, such
-    as a scan, belongs to another trace, from which nothing can be handed out: `hidden` has the layers so called.
+    as a scan, belongs to another trace, from which nothing can be handed out: `hidden` has the layers so called, and
+    `within` says that the model itself was. Only `jax.vmap` hands out, all examples together.
 
     Args:
         bits: every recorded activation is rounded to so many mantissa bits; None: not at all.
@@ -68,6 +70,7 @@ class Layers:
         self.inputs: list[str] = []
         self.outputs: Any = None
         self.hidden: set[str] = set()
+        self.within = False
         self._trace = _trace()
         self._bits = bits
         self._probes = probes
@@ -83,7 +86,7 @@ class Layers:
         """
         if place.name in self._inside:
             return function(*given, **named)
-        if not self._here():
+        if not self.here():
             self.hidden.add(place.name)
             return function(*given, **named)
         call = self._called(place.name)
@@ -108,7 +111,7 @@ class Layers:
         """At a tap: keep what stands there, and hand it on with its probe added."""
         check_tap(name, self._names, value, "an array of JAX's of floating numbers", fits=_floating(value))
         array: jax.Array = value
-        if self._here():
+        if self.here():
             return self._input(f"{self._called(name)}.tap", array, Place(name, channels=False))
         if _is_one_of_many(array):
             return _of_all(array, lambda examples: self.tap(examples, name))
@@ -122,9 +125,26 @@ class Layers:
 
     def gave(self, output: Any) -> None:
         """Keep what the model itself gave."""
-        self.outputs = output if self._here() else None
+        if self.here():
+            self.outputs = output
+            return
+        self.outputs, self.within = None, True
+        leaves, structure = jax.tree.flatten(output)
+        found: dict[int, jax.Array] = {}
+        for index, leaf in enumerate(leaves):
+            self._hand_out(found, index, leaf)
+        if leaves and len(found) == len(leaves):
+            self.outputs = jax.tree.unflatten(structure, [found[index] for index in range(len(leaves))])
 
-    def _here(self) -> bool:
+    def _hand_out(self, found: dict[int, jax.Array], index: int, array: jax.Array) -> jax.Array:
+        if self.here():
+            found[index] = array
+        elif _is_one_of_many(array):
+            _of_all(array, lambda examples: self._hand_out(found, index, examples))
+        return array
+
+    def here(self) -> bool:
+        """Whether what is called now belongs to the trace that is watched."""
         return bool(_trace() == self._trace)
 
     def _left(self, call: str, output: Any, place: Place) -> Any:
@@ -215,6 +235,20 @@ def arrays_of(output: Any) -> dict[str, jax.Array]:
     return {f"output{index or ''}": jnp.asarray(leaf) for index, leaf in enumerate(jax.tree.leaves(output))}
 
 
+def shown(layers: Layers) -> dict[str, jax.Array]:
+    """The arrays that the model itself gave when the loss called it.
+
+    Raises:
+        NotCheckable: it was called where nothing can be handed out.
+    """
+    if layers.outputs is None and layers.within:
+        raise NotCheckable(
+            "the jax side's model is called inside a transformation, such as jit, remat or nnx.vmap, where its output "
+            "cannot be seen: name the part `predict`, (model, batch) -> output"
+        )
+    return arrays_of(layers.outputs)
+
+
 @contextmanager
 def watch(
     model: object, places: Mapping[int, Place], bits: int | None, probes: dict[str, jax.Array] | None = None,
@@ -239,6 +273,9 @@ def watch(
                 output = layers.call(place, partial(function, layer), *given, **named)
             if layer is model:
                 layers.gave(output)
+            elif type(layer) is type(model) and not layers.here():
+                # Flax's own transformations call a copy of the model.
+                layers.within = True
             return output
 
         return watched

@@ -13,6 +13,7 @@ from flax import nnx
 from torch import Tensor, nn
 
 from parity import Pair, check, random_batches, whole
+from parity.errors import NotCheckable
 from parity.verdict import Verdict
 from parity_tests.ports.twins import BatchNorm
 
@@ -161,3 +162,47 @@ def test_what_is_unflattened_before_a_convolution_is_compared_in_torchs_order(
     verdict = checked(Unflattening, lambda rngs: UnflatteningInJax(rngs, axes), weight_map=UNFLATTENED)
     assert {"inner.output", "norm.input", "norm.output"} <= {c.key.tensor for c in verdict.comparisons}
     assert first_of(verdict) == first if first else verdict.outcome == "agree", verdict.first_difference
+
+
+# A model that is called inside a transformation
+
+
+def two_layers() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 3))
+
+
+def two_layers_in_jax(rngs: nnx.Rngs) -> nnx.Module:
+    return nnx.Sequential(nnx.Linear(4, 5, rngs=rngs), nnx.Linear(5, 3, rngs=rngs))
+
+
+def on_each(model: Any, batch: dict[str, jax.Array]) -> jax.Array:
+    return jnp.mean(jax.vmap(model)(batch["inputs"]) ** 2)
+
+
+def turned(model: Any, batch: dict[str, jax.Array]) -> jax.Array:
+    return jnp.mean(jax.vmap(model)(batch["inputs"][::-1]) ** 2)
+
+
+def remade(model: Any, batch: dict[str, jax.Array]) -> jax.Array:
+    return jnp.mean(jax.checkpoint(lambda x: model(x))(batch["inputs"]) ** 2)
+
+
+def copied(model: Any, batch: dict[str, jax.Array]) -> jax.Array:
+    found: jax.Array = nnx.jit(lambda m, x: m(x))(model, batch["inputs"])
+    return jnp.mean(found**2)
+
+
+def test_what_a_model_gives_inside_vmap_is_compared_for_all_examples() -> None:
+    verdict = checked(two_layers, two_layers_in_jax, jax={"loss": on_each})
+    assert verdict.outcome == "agree", verdict.first_difference
+    assert ("forward", "output") in {c.key[::2] for c in verdict.comparisons}
+    assert first_of(checked(two_layers, two_layers_in_jax, jax={"loss": turned})) == "output"
+
+
+@pytest.mark.parametrize("loss", [remade, copied])
+def test_a_model_inside_another_transformation_asks_for_a_prediction(loss: Any) -> None:
+    with pytest.raises(NotCheckable, match=r"is called inside a transformation.*name the part `predict`"):
+        checked(two_layers, two_layers_in_jax, jax={"loss": loss})
+    named = {"loss": loss, "predict": lambda model, batch: model(batch["inputs"])}
+    verdict = checked(two_layers, two_layers_in_jax, jax=named)
+    assert verdict.outcome == "agree", verdict.first_difference
