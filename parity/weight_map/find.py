@@ -15,6 +15,7 @@ from parity.weight_map.kinds import ATTENTION, CELL, EMBEDDING, NORM, UNKNOWN, f
 from parity.weight_map.layouts import Layouts
 from parity.weight_map.levels import unwrapped
 from parity.weight_map.names import role
+from parity.weight_map.other_kind import of_other_kind
 from parity.weight_map.outline import Outline
 from parity.weight_map.overrides import Told, parse
 from parity.weight_map.own import Owned
@@ -128,6 +129,7 @@ def _faults(alignment: Alignment, torch: Outline, jax: Outline) -> list[str]:
         if parts:
             faults.append(whose + ", ".join(dict.fromkeys(map(str, parts))))
     faults += _offered(of_torch, of_jax)
+    faults += of_other_kind(torch, jax, {part.name for part in (*of_torch, *of_jax)})
     if of_torch or of_jax:
         for outline in (torch, jax):
             tied = ", ".join(f"{name} is {first}" for name, first in outline.tied.items())
