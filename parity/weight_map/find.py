@@ -47,7 +47,7 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
         raise NotCheckable(f"the weight map cannot be found: {'; '.join(faults)}")
     order = {name: index for index, (name, _) in enumerate(torch.arrays())}
     entries = sorted(alignment.entries, key=lambda entry: (order[entry.torch.name], entry.torch.start))
-    return WeightMap(tuple(entries), alignment.listed, _layers(alignment, torch, jax), apart)
+    return WeightMap(tuple(entries), alignment.listed, _layers(alignment, torch, jax), apart, tuple(alignment.by_order))
 
 
 def _ordered(jax: Outline) -> bool:

@@ -206,3 +206,35 @@ def test_a_model_inside_another_transformation_asks_for_a_prediction(loss: Any) 
     named = {"loss": loss, "predict": lambda model, batch: model(batch["inputs"])}
     verdict = checked(two_layers, two_layers_in_jax, jax=named)
     assert verdict.outcome == "agree", verdict.first_difference
+
+
+# Layers that only their order tells apart
+
+
+class InThisOrder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        found: Tensor = self.second(torch.tanh(self.first(inputs)))
+        return found
+
+
+class InAnother(nnx.Module):
+    """Names that say nothing; where `turned`, its layers are used in another order than they are defined in."""
+
+    def __init__(self, rngs: nnx.Rngs, turned: bool) -> None:
+        self.z, self.a = nnx.Linear(4, 4, rngs=rngs), nnx.Linear(4, 4, rngs=rngs)
+        self.turned = turned
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        first, second = (self.a, self.z) if self.turned else (self.z, self.a)
+        return second(jnp.tanh(first(inputs)))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_layers_that_only_their_order_tells_are_told_where_something_differs(turned: bool) -> None:
+    verdict = checked(InThisOrder, lambda rngs: InAnother(rngs, turned))
+    assert verdict.outcome == ("differ" if turned else "agree")
+    assert ("paired by order only: first and z, second and a" in verdict.listed) == turned
