@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import cache
 
 from parity.dtypes import dtypes_fault
 from parity.errors import NotCheckable
+from parity.findings import Findings
 from parity.judging.by_float32 import judged_by_float32, judged_with_cpu
-from parity.judging.casts import Casts
-from parity.judging.difference import Scales, scales_of
+from parity.judging.difference import scales_of
 from parity.judging.flips import Rejudge
 from parity.judging.float32 import OTHER, Float32
 from parity.judging.float64 import NoiseOf, compare_float64
 from parity.judging.frozen import compare_frozen, without_frozen
 from parity.judging.hidden import hidden
-from parity.judging.inside import Inside, inside
+from parity.judging.inside import inside
 from parity.judging.judge import (
     Lockstep,
     compare_null_in_lockstep,
@@ -26,18 +25,17 @@ from parity.judging.judge import (
     judged_beyond_noise,
     rests_on_null,
 )
-from parity.judging.layers import Unshown, unshown
+from parity.judging.layers import unshown
 from parity.judging.loops import chosen, compare_loops_float32, compare_loops_float64
 from parity.judging.noise import Noise
 from parity.judging.own_activations import AGAIN, AtOwnActivations
 from parity.judging.parting import parting
-from parity.judging.score import Labelled, compare_predictions, labelled
+from parity.judging.score import compare_predictions, labelled
 from parity.judging.summary import summarised
 from parity.pair import Pair
 from parity.recording import (
     DTYPES,
     FRAMEWORKS,
-    USUAL_DTYPES,
     USUAL_LOOPS,
     Device,
     Dtype,
@@ -48,71 +46,7 @@ from parity.recording import (
 )
 from parity.running import Running
 from parity.runs import Progress
-from parity.shown import Shown
-from parity.verdict import Against, Comparison, Curves, Start, Verdict
-
-
-@dataclass
-class Findings:
-    """What a check has found so far; `parity.judging.summary` makes the verdict of it.
-
-    `against` tells of a side that is recorded. `unshown` is what one side alone can show, `starts` where differences
-    start. `casts` is what computes in float32 in float64 although `inside`, what the pair declares, does not have it.
-    `lockstep` has the float64 comparisons of the free runs, and what of them was made in lockstep instead. `coarse` has
-    the coarse distances for each dtype, `labelled` the labels of each scored batch. `hidden` is why agreement in
-    lockstep proves nothing, empty where it does.
-    """
-
-    pair: Pair
-    seed: int
-    device: Device
-    sides: Mapping[Framework, Shown]
-    against: Against | None = None
-    dtypes: tuple[Dtype, ...] = USUAL_DTYPES
-    recordings: dict[Dtype, dict[Framework, Recording]] = field(default_factory=dict)
-    runs: dict[str, Recording] = field(default_factory=dict)
-    scales: Scales = field(default_factory=lambda: Scales({}, frozenset()))
-    comparisons: list[Comparison] = field(default_factory=list)
-    coarse: dict[Dtype, dict[Key, float]] = field(default_factory=dict)
-    listed: list[str] = field(default_factory=list)
-    unshown: Unshown = field(default_factory=Unshown)
-    starts: list[Start] = field(default_factory=list)
-    casts: Casts = field(default_factory=dict)
-    inside: Inside = field(default_factory=Inside)
-    lockstep: Lockstep = field(default_factory=lambda: Lockstep([]))
-    labelled: dict[str, Labelled] = field(default_factory=dict)
-    hidden: str = ""
-
-    @property
-    def judging(self) -> Framework:
-        """The side whose float64 recording is the judge: the one that is recorded, and torch where both run."""
-        return self.against.recorded if self.against else "torch"
-
-    @property
-    def judge(self) -> Recording:
-        """The float64 recording that float32 is judged against."""
-        return self.recordings["float64"][self.judging]
-
-    @property
-    def running(self) -> dict[Framework, Running]:
-        """The sides that run: both, or the one that is not recorded."""
-        return {framework: side for framework, side in self.sides.items() if isinstance(side, Running)}
-
-    @property
-    def frozen(self) -> frozenset[str]:
-        """Parameters that the pair declares frozen and that both sides hold."""
-        running = next(iter(self.running.values()))
-        return running.float64.frozen - self.unshown.tensors
-
-    @property
-    def drew(self) -> list[Framework]:
-        """The sides whose own code drew random numbers."""
-        return [framework for framework, side in self.sides.items() if side.drew]
-
-    @property
-    def differs(self) -> bool:
-        """Whether anything has differed so far."""
-        return any(comparison.outcome == "differ" for comparison in self.comparisons)
+from parity.verdict import Comparison, Curves, Verdict
 
 
 def check(
@@ -179,14 +113,8 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
     def noise_of(framework: Framework, until: int | None) -> Noise:
         return sides[framework].free_noise(findings.scales, until)
 
-    remarks: Sequence[str] = ()
-    if not (findings.against and findings.against.names):
-        # Two sides of one framework divide the network alike, and hold the same.
-        remarks = sides["jax"].remarks
-        findings.unshown = unshown(free, sides["jax"].unmatched, sides["jax"].apart)
-    findings.unshown = without_frozen(findings.unshown, findings.frozen, free)
+    _shown_by_both(findings, free)
     free[judging] = judge = completed(findings.judge, free[other], findings.unshown.tensors)
-    findings.listed += [*findings.unshown.listed, *remarks]
     findings.inside = inside(findings.pair.float32_inside, judge)
     findings.listed += findings.inside.listed
     keys = [key for key in keys_of(*free.values()) if key.tensor not in findings.unshown.tensors]
@@ -212,6 +140,18 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
         _let_go(findings)
     tell("float64: one precision lower, for its power")
     findings.coarse["float64"] = sides[judging].coarse("float64", judge, findings.scales)
+
+
+def _shown_by_both(findings: Findings, free: dict[Framework, Recording]) -> None:
+    """What only one side can show, and what the weight map took for granted."""
+    remarks: Sequence[str] = ()
+    if not (findings.against and findings.against.names):
+        # Two sides of one framework divide the network alike, and hold the same.
+        jax = findings.sides["jax"]
+        remarks = jax.remarks
+        findings.unshown = unshown(free, jax.unmatched, jax.apart)
+    findings.unshown = without_frozen(findings.unshown, findings.frozen, free)
+    findings.listed += [*findings.unshown.listed, *remarks]
 
 
 def _let_go(findings: Findings) -> None:

@@ -33,7 +33,7 @@ class Gradients(NamedTuple):
 class Observation(NamedTuple):
     """One forward and backward pass with its layers and taps.
 
-    `forward` has the inputs and outputs of every call of a layer that owns parameters, what stands at every tap, and
+    `forward` has the inputs and outputs of every call of a layer that owns arrays, what stands at every tap, and
     the model's `output`. `cotangents` has the gradient of the loss with respect to every such input and tap.
     """
 

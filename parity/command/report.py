@@ -131,11 +131,22 @@ def _limit(comparison: Comparison) -> str:
     return figure(comparison.limit) if comparison.limit else "exact"
 
 
+def _reasons(verdict: Verdict) -> list[Text]:
+    """Why stages are not green; what is not proven of several for one reason is one line."""
+    stages: dict[tuple[str, ...], list[StageVerdict]] = {}
+    for stage in verdict.stages:
+        if stage.reason:
+            own = (stage.stage,) if stage.outcome == "differ" else ()
+            stages.setdefault((stage.reason, *own), []).append(stage)
+    return [
+        Text(f"{', '.join(stage.stage for stage in of)}: {reason}", style=STYLES[of[0].outcome])
+        for (reason, *_), of in stages.items()
+    ]
+
+
 def lines(pair: Pair, verdict: Verdict) -> list[Text]:
     """What stands below the table, a line each: what is wrong first, then scores, curves, loops and what was listed."""
-    found = [
-        Text(f"{stage.stage}: {stage.reason}", style=STYLES[stage.outcome]) for stage in verdict.stages if stage.reason
-    ]
+    found = _reasons(verdict)
     if verdict.first_difference:
         found.insert(0, Text(f"first difference: {verdict.first_difference}", style=STYLES["differ"]))
     if verdict.starts:

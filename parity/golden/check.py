@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from parity.check import Findings, compared, silent
+from parity.check import compared, silent
 from parity.errors import NotCheckable
+from parity.findings import Findings
 from parity.golden.entries import FREE
 from parity.golden.file import Content, packed, unpacked
 from parity.golden.heading import Heading

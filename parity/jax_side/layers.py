@@ -17,6 +17,7 @@ import numpy as np
 from flax import linen, nnx
 from jax.extend.core import get_opaque_trace_state
 
+from parity.errors import NotCheckable
 from parity.recording import Array
 from parity.tap import check_tap
 
@@ -29,11 +30,13 @@ class Place(NamedTuple):
         channels: whether what goes in and comes out has its channels last here, and behind the examples there.
         order: where each feature that goes in on the torch side stands on this side; None: at the same place. They
             part behind a convolution that is flattened.
+        gives: the same of the features that come out. They part before a convolution that unflattens them.
     """
 
     name: str
     channels: bool
     order: Array | None = None
+    gives: Array | None = None
 
 
 def rounded(array: jax.Array, bits: int | None) -> jax.Array:
@@ -50,7 +53,8 @@ class Layers:
     """Arrays of one traced pass, in torch's layout: `forward` has inputs and outputs in the order of the calls.
 
     `outputs` are the model's own, as its last call gave them. A call inside a transformation of the model's own, such
-    as a scan, belongs to another trace, from which nothing can be handed out: `hidden` has the layers so called.
+    as a scan, belongs to another trace, from which nothing can be handed out: `hidden` has the layers so called, and
+    `within` says that the model itself was. Only `jax.vmap` hands out, all examples together.
 
     Args:
         bits: every recorded activation is rounded to so many mantissa bits; None: not at all.
@@ -67,6 +71,7 @@ class Layers:
         self.inputs: list[str] = []
         self.outputs: Any = None
         self.hidden: set[str] = set()
+        self.within = False
         self._trace = _trace()
         self._bits = bits
         self._probes = probes
@@ -82,7 +87,7 @@ class Layers:
         """
         if place.name in self._inside:
             return function(*given, **named)
-        if not self._here():
+        if not self.here():
             self.hidden.add(place.name)
             return function(*given, **named)
         call = self._called(place.name)
@@ -101,13 +106,13 @@ class Layers:
             output = function(*inputs, **others)
         finally:
             self._inside.remove(place.name)
-        return self._left(call, output, place.channels)
+        return self._left(call, output, place)
 
     def tap(self, value: Any, name: str) -> jax.Array:
         """At a tap: keep what stands there, and hand it on with its probe added."""
         check_tap(name, self._names, value, "an array of JAX's of floating numbers", fits=_floating(value))
         array: jax.Array = value
-        if self._here():
+        if self.here():
             return self._input(f"{self._called(name)}.tap", array, Place(name, channels=False))
         if _is_one_of_many(array):
             return _of_all(array, lambda examples: self.tap(examples, name))
@@ -121,30 +126,48 @@ class Layers:
 
     def gave(self, output: Any) -> None:
         """Keep what the model itself gave."""
-        self.outputs = output if self._here() else None
+        if self.here():
+            self.outputs = output
+            return
+        self.outputs, self.within = None, True
+        leaves, structure = jax.tree.flatten(output)
+        found: dict[int, jax.Array] = {}
+        for index, leaf in enumerate(leaves):
+            self._hand_out(found, index, leaf)
+        if leaves and len(found) == len(leaves):
+            self.outputs = jax.tree.unflatten(structure, [found[index] for index in range(len(leaves))])
 
-    def _here(self) -> bool:
+    def _hand_out(self, found: dict[int, jax.Array], index: int, array: jax.Array) -> jax.Array:
+        if self.here():
+            found[index] = array
+        elif _is_one_of_many(array):
+            _of_all(array, lambda examples: self._hand_out(found, index, examples))
+        return array
+
+    def here(self) -> bool:
+        """Whether what is called now belongs to the trace that is watched."""
         return bool(_trace() == self._trace)
 
-    def _left(self, call: str, output: Any, channels: bool) -> Any:
+    def _left(self, call: str, output: Any, place: Place) -> Any:
         leaves, structure = jax.tree.flatten(output)
         floating = [index for index, leaf in enumerate(leaves) if _floating(leaf)]
         for number, index in enumerate(floating):
             leaves[index] = rounded(leaves[index], self._bits)
             name = f"{call}.output{number or ''}"
-            self.forward[name] = in_front(leaves[index], channels)
+            self.forward[name] = _as_torch_has_it(leaves[index], place, place.gives)
             if name in self._taught:
-                leaves[index] = self._handed_on(behind(self._taught[name], channels), leaves[index])
+                leaves[index] = self._handed_on(_as_it_comes(self._taught[name], place, place.gives), leaves[index])
         return jax.tree.unflatten(structure, leaves)
 
     def _input(self, name: str, array: jax.Array, place: Place) -> jax.Array:
         array = rounded(array, self._bits)
         if self._probes is not None:
-            array = array + _as_it_comes(self._probes[name], place)
-        seen = in_front(array, place.channels)
-        self.forward[name] = seen if place.order is None else seen[..., place.order]
+            array = array + _as_it_comes(self._probes[name], place, place.order)
+        self.forward[name] = _as_torch_has_it(array, place, place.order)
         self.inputs.append(name)
-        return array if name not in self._taught else self._handed_on(_as_it_comes(self._taught[name], place), array)
+        if name not in self._taught:
+            return array
+        return self._handed_on(_as_it_comes(self._taught[name], place, place.order), array)
 
     def _handed_on(self, taught: jax.Array, array: jax.Array) -> jax.Array:
         """What is taught for a place, if it has the shape of what comes there."""
@@ -154,9 +177,19 @@ class Layers:
         return taught if self._probes is None else taught + (array - jax.lax.stop_gradient(array))
 
 
-def _as_it_comes(array: jax.Array, place: Place) -> jax.Array:
-    """An input in torch's layout as it comes to the layer here."""
-    return behind(array if place.order is None else array[..., np.argsort(place.order)], place.channels)
+def _as_torch_has_it(array: jax.Array, place: Place, order: Array | None) -> jax.Array:
+    """An activation of a layer in torch's layout, its features, which come last here, in torch's order."""
+    return in_front(_ordered(array, order), place.channels)
+
+
+def _as_it_comes(array: jax.Array, place: Place, order: Array | None) -> jax.Array:
+    """The way back from `_as_torch_has_it`."""
+    return _ordered(behind(array, place.channels), None if order is None else np.argsort(order))
+
+
+def _ordered(array: jax.Array, order: Array | None) -> jax.Array:
+    """An array with its features in another order, if it has as many: a layer may be handed other things too."""
+    return array if order is None or array.shape[-1:] != order.shape else array[..., order]
 
 
 def in_front(array: jax.Array, channels: bool) -> jax.Array:
@@ -203,6 +236,20 @@ def arrays_of(output: Any) -> dict[str, jax.Array]:
     return {f"output{index or ''}": jnp.asarray(leaf) for index, leaf in enumerate(jax.tree.leaves(output))}
 
 
+def shown(layers: Layers) -> dict[str, jax.Array]:
+    """The arrays that the model itself gave when the loss called it.
+
+    Raises:
+        NotCheckable: it was called where nothing can be handed out.
+    """
+    if layers.outputs is None and layers.within:
+        raise NotCheckable(
+            "the jax side's model is called inside a transformation, such as jit, remat or nnx.vmap, where its output "
+            "cannot be seen: name the part `predict`, (model, batch) -> output"
+        )
+    return arrays_of(layers.outputs)
+
+
 @contextmanager
 def watch(
     model: object, places: Mapping[int, Place], bits: int | None, probes: dict[str, jax.Array] | None = None,
@@ -221,12 +268,13 @@ def watch(
     def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
         def watched(layer: nnx.Module, *given: Any, **named: Any) -> Any:
             place = places.get(id(layer))
-            if place is None:
-                output = function(layer, *given, **named)
-            else:
-                output = layers.call(place, partial(function, layer), *given, **named)
+            called = partial(function, layer)
+            output = called(*given, **named) if place is None else layers.call(place, called, *given, **named)
             if layer is model:
                 layers.gave(output)
+            elif type(layer) is type(model) and not layers.here():
+                # Flax's own transformations call a copy of the model.
+                layers.within = True
             return output
 
         return watched

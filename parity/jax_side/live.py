@@ -18,7 +18,7 @@ from parity.draws import STREAM
 from parity.errors import NotCheckable
 from parity.jax_side.drawing import compiled
 from parity.jax_side.dropout import injected
-from parity.jax_side.layers import arrays_of
+from parity.jax_side.layers import arrays_of, shown
 from parity.jax_side.leaves import to_numpy
 from parity.jax_side.lowering import lowered_before
 from parity.jax_side.models.kinds import models_of
@@ -257,7 +257,7 @@ class JaxSide:
             layers, seen = called.layers, called.layers.forward
             inputs = ((name, seen[name]) for name in layers.inputs)
             # What the model gave the loss, where nobody says otherwise.
-            output = arrays_of(layers.outputs) if self._side.predict is None else {}
+            output = shown(layers) if self._side.predict is None else {}
             return loss, (OrderedDict(seen | output), OrderedDict(inputs), self._models.kept_after(called.model))
 
         _, (_, shapes, _) = jax.eval_shape(partial(watched_loss, probes=None), held.trained)
@@ -285,11 +285,11 @@ class JaxSide:
     def _output(self, called: Pass) -> dict[str, jax.Array]:
         """What `predict` gives; without one, what the model gave when the loss called it."""
         if self._side.predict is not None:
-            part, found = "predict", called.ask(self._parts.predict)
+            part, arrays = "predict", arrays_of(called.ask(self._parts.predict))
         else:
             called.ask(self._parts.loss)
-            part, found = "model", called.layers.outputs
-        if not (arrays := arrays_of(found)):
+            part, arrays = "model", shown(called.layers)
+        if not arrays:
             raise NotCheckable(f"the jax side's {part} gave no array: `predict` is (model, batch) -> output")
         return arrays
 

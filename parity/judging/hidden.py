@@ -15,7 +15,7 @@ from parity.judging.float32 import OTHER
 from parity.recording import Key, Recording
 
 if TYPE_CHECKING:
-    from parity.check import Findings
+    from parity.findings import Findings
 
 
 def hidden(findings: Findings) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from parity.errors import NotCheckable
@@ -40,9 +40,9 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
     projections; a tap there cannot be seen on the JAX side. And where a layer is called with more inputs on one side,
     such as attention that is given its input once there and with a mask here, only what comes out of it is compared. A
     module of the user's own may be given images whose channels come last on the JAX side, which nothing but their
-    shapes tells; so may a tap. In any case the neighbours and the layers inside are compared, so that nothing lies
-    between two places that both see. A layer or a tap that both have and only one of them calls as often is a
-    difference.
+    shapes tells; so may a tap. And a side may read what a layer holds and never call it. In any case the neighbours
+    and the layers inside are compared, so that nothing lies between two places that both see. A layer or a tap that
+    both call, and only one of them as often, is a difference.
 
     Raises:
         NotCheckable: an array of `apart` has the name of something that is to be compared.
@@ -51,6 +51,7 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
     found = [
         _apart(sides, apart),
         _unmatched(torch, jax, unmatched),
+        _never_called(torch, jax, _layers_of([*sides["torch"].of("init", 0), *apart]), unmatched),
         _one_sided(torch, jax, unmatched),
         _called_otherwise(torch, jax, unmatched),
         _laid_out_otherwise(torch, jax, unmatched),
@@ -82,6 +83,24 @@ def _unmatched(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unsho
         line = f"layers were not seen on the jax side: of {names}, only parameters and gradients are compared"
         line += "" if jax else "; `parity.tap` may show more"
     return Unshown(frozenset(inside), (line,))
+
+
+def _never_called(torch: _Places, jax: _Places, held: frozenset[str], unmatched: frozenset[str]) -> Unshown:
+    """Layers of arrays that both sides hold, and that one side calls in no step, such as a table that it only indexes.
+
+    What `held` does not have is no layer of both: a side whose own parts read it may name its layers as it likes.
+    """
+    called = [{place.layer for place in side.values() if place.what != TAP} for side in (torch, jax)]
+    alone = [sorted((other - own) & held - unmatched) for own, other in (called, called[::-1])]
+    lines = [
+        f"layers that the {framework} side never calls: of {', '.join(layers)}, only parameters and gradients are "
+        "compared; `parity.tap` may show more"
+        for framework, layers in zip(FRAMEWORKS, alone, strict=True)
+        if layers
+    ]
+    never = {*alone[0], *alone[1]}
+    tensors = {t for side in (torch, jax) for t, place in side.items() if place.what != TAP and place.layer in never}
+    return Unshown(frozenset(tensors), tuple(lines))
 
 
 def _one_sided(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unshown:
@@ -123,6 +142,10 @@ def _laid_out_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str])
     ]
     tensors = {t for t, place in torch.items() if place.layer in (taps if place.what == TAP else layers)}
     return Unshown(frozenset(tensors), tuple(lines))
+
+
+def _layers_of(arrays: Iterable[str]) -> frozenset[str]:
+    return frozenset(name.rpartition(".")[0] for name in arrays)
 
 
 def _channels_last(torch: _Seen, jax: _Seen) -> bool:

@@ -15,7 +15,7 @@ from parity.parts import Parts
 from parity.verdict import Comparison
 
 if TYPE_CHECKING:
-    from parity.check import Findings
+    from parity.findings import Findings
 
 
 def option_in_words(findings: Findings, first: Comparison) -> str:

@@ -18,7 +18,7 @@ from parity.runs import Progress
 from parity.verdict import Comparison
 
 if TYPE_CHECKING:
-    from parity.check import Findings
+    from parity.findings import Findings
 
 
 def parting(findings: Findings, tell: Progress) -> None:

@@ -15,7 +15,7 @@ from parity.recording import WHOLE, Array, Arrays, Dtype, Framework, Key, Record
 from parity.verdict import Comparison, Score
 
 if TYPE_CHECKING:
-    from parity.check import Findings
+    from parity.findings import Findings
 
 Shape = tuple[int, ...]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parity.errors import listing
 from parity.judging.difference import BIT_EXACT
 from parity.judging.excerpt import kept
 from parity.judging.factors import MINIMUM_POWER
@@ -19,12 +20,15 @@ from parity.judging.options import option_in_words
 from parity.judging.parting import in_float32
 from parity.judging.power import by_kind, multiplies_matrices, powerless, without_power, wrong_answers
 from parity.judging.score import score
+from parity.judging.still import offered
 from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, USUAL_DTYPES, Dtype, Framework, Key
 from parity.verdict import Comparison, Curves, FirstDifference, Score, StageVerdict, Verdict, worst
 
 if TYPE_CHECKING:
-    from parity.check import Findings
+    from parity.findings import Findings
 
+BY_ORDER = 6
+"""So many pairs of layers that only their order tells are named."""
 Kinds = dict[Dtype, dict[str, dict[str, float]]]
 LOWER_PRECISION = ("forward", "backward")
 """The stages that are asked for power against lower precision, where there is a product of matrices."""
@@ -39,11 +43,19 @@ def summarised(findings: Findings, loops: dict[Framework, dict[str, str]], curve
     return Verdict(
         pair=findings.pair.name, outcome=outcome, stages=stages,
         first_difference=first, excerpt=kept(findings, first.comparison) if first else None,
-        listed=findings.listed, scores=_scores(findings), curves=curves, comparisons=comparisons,
+        listed=[*_by_order(findings), *findings.listed], scores=_scores(findings), curves=curves,
+        comparisons=comparisons,
         provenances=[recording.provenance for sides in findings.recordings.values() for recording in sides.values()],
         loops=loops, seed=findings.seed, steps=findings.pair.steps, device=findings.device, dtypes=findings.dtypes,
         seconds=seconds, against=findings.against, starts=findings.starts,
     )  # fmt: skip
+
+
+def _by_order(findings: Findings) -> list[str]:
+    """Where something differs: the pairs of layers that may be the wrong ones."""
+    jax = findings.running.get("jax")
+    found = jax.float64.weight_map if jax and findings.differs else None
+    return [f"paired by order only: {listing(found.by_order, BY_ORDER)}"] if found and found.by_order else []
 
 
 def _powers(findings: Findings) -> tuple[Kinds, list[Comparison]]:
@@ -176,11 +188,9 @@ def _unmoved(findings: Findings) -> str:
         and any(judge.of(stage, step).get(tensor, np.zeros(1)).any() for step in range(OBSERVED_STEPS))
     }  # fmt: skip
     # A buffer has no gradient and may stay as it is: a table, the weights of classes.
-    still = [
-        name for name, start in judge.of("init", 0).items()
-        if name in judge.of("backward", 0) and name not in null and np.array_equal(start, end[name])
-    ]  # fmt: skip
-    return f"parameters that did not move: {', '.join(still)}" if still else ""
+    trained = {name: start for name, start in judge.of("init", 0).items() if name in judge.of("backward", 0)}
+    still = [name for name, start in trained.items() if name not in null and np.array_equal(start, end[name])]
+    return f"parameters that did not move: {', '.join(still)}{offered(still, trained)}" if still else ""
 
 
 def _first_difference(findings: Findings, comparisons: Iterable[Comparison]) -> FirstDifference | None:

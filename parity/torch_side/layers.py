@@ -108,24 +108,29 @@ class Layers:
         return name if self._calls[name] == 1 else f"{name}#{self._calls[name]}"
 
 
+def _owns(module: nn.Module, *, buffers: bool) -> bool:
+    """Whether a module has parameters of its own or, with `buffers`, any arrays: a norm without weights has those."""
+    own = [*module.parameters(recurse=False), *(module.buffers(recurse=False) if buffers else ())]
+    return bool(own)
+
+
 def _floating(value: object) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
 @contextmanager
 def watch(
-    model: object, bits: int | None, *, taught: dict[str, Tensor] | None = None, layers: bool = True, root: bool = True
-) -> Iterator[Layers]:
-    """Watch every submodule that owns parameters while the model runs, and what the model gives.
+    model: object, bits: int | None, *, taught: dict[str, Tensor] | None = None, layers: bool = True,
+    by_hand: bool = True,
+) -> Iterator[Layers]:  # fmt: skip
+    """Watch every submodule that owns arrays while the model runs, and what the model gives.
 
-    A model that is no `nn.Module` has no layers. Without `layers` only its output is watched; without `root` the model
-    itself is no layer, also where it owns parameters.
+    A model that is no `nn.Module` has no layers. Without `layers` only its output is watched. Where the side's own
+    parts read the model, `by_hand`, the model itself may be a layer, and no buffer makes one: so it is on the JAX side.
     """
     modules = model.named_modules() if layers and isinstance(model, nn.Module) else ()
     owners = {
-        name or "model": module
-        for name, module in modules
-        if (name or root) and next(module.parameters(recurse=False), None) is not None
+        name or "model": module for name, module in modules if (name or by_hand) and _owns(module, buffers=not by_hand)
     }
     watched = Layers(bits, taught, owners.keys())
     hooks = []

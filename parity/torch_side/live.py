@@ -196,7 +196,7 @@ class TorchSide:
         tensors = self._tensors(batch)
         tensors.pop(STREAM, None)
         # What goes into a module of the user's is laid out as its framework has it, and its output is recorded anyway.
-        watching = watch(model, bits, taught=taught, layers=layers, root=self._side.arrays is not None)
+        watching = watch(model, bits, taught=taught, layers=layers, by_hand=self._side.arrays is not None)
         with (
             self._settings(),
             watching as watched,

@@ -31,6 +31,7 @@ class Alignment:
         undecided: what only the user can tell.
         assumed: what was paired only so that an error names little else; no map may come of it.
         listed: what the user should know.
+        by_order: pairs of layers that nothing but their order tells, in words.
     """
 
     layouts: Layouts
@@ -44,6 +45,7 @@ class Alignment:
     undecided: list[str] = field(default_factory=list)
     assumed: list[str] = field(default_factory=list)
     listed: list[str] = field(default_factory=list)
+    by_order: list[str] = field(default_factory=list)
 
     def align(self, torch: Node, jax: Node) -> None:
         """Pair what is in these two layers and below."""
@@ -103,6 +105,7 @@ class Alignment:
         for pair in level.pairs:
             self._note_packed(*pair)
             self.align(*pair)
+        self.by_order += [f"{_called(torch)} and {_called(jax)}" for torch, jax in level.by_order]
         self.undecided += [_which(*groups) for groups in level.open]
         self.assumed += [_which(*groups) for groups in level.assumed]
         by_key = {item.key: item for item in level.jax if item.key.stem}
@@ -147,7 +150,7 @@ class Alignment:
             if not any(can):
                 return None
         found, (one, other) = matches[best], tries[best]
-        found.pairs = level.pairs + found.pairs
+        found.pairs, found.by_order = level.pairs + found.pairs, level.by_order + found.by_order
         return found, one.loose, other.loose
 
     def _alike(self, torch: Node, jax: Node) -> bool:
@@ -176,10 +179,10 @@ def _parts(node: Node) -> list[Part]:
 
 
 def _which(torch: list[Item], jax: list[Item]) -> str:
-    names, others = ([item.node.path or _first_array(item) for item in side] for side in (torch, jax))
+    names, others = ([_called(item.node) for item in side] for side in (torch, jax))
     if torch[0].node.path is None or jax[0].node.path is None:
         # An override may name an array where one of the two is no module of its model.
-        example = _first_array(torch[0]), _first_array(jax[0])
+        example = _first_array(torch[0].node), _first_array(jax[0].node)
     else:
         example = names[0], others[0]
     return (
@@ -188,5 +191,9 @@ def _which(torch: list[Item], jax: list[Item]) -> str:
     )
 
 
-def _first_array(item: Item) -> str:
-    return item.node.all_leaves()[0].part.name
+def _called(node: Node) -> str:
+    return node.path or _first_array(node)
+
+
+def _first_array(node: Node) -> str:
+    return node.all_leaves()[0].part.name

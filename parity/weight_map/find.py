@@ -15,6 +15,7 @@ from parity.weight_map.kinds import ATTENTION, CELL, EMBEDDING, NORM, UNKNOWN, f
 from parity.weight_map.layouts import Layouts
 from parity.weight_map.levels import unwrapped
 from parity.weight_map.names import role
+from parity.weight_map.other_kind import of_other_kind
 from parity.weight_map.outline import Outline
 from parity.weight_map.overrides import Told, parse
 from parity.weight_map.own import Owned
@@ -35,7 +36,7 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
     """
     told = parse(overrides, torch, jax)
     names = _one_holder(torch) | dict.fromkeys(told.left_out)
-    roots = tree(torch, names), tree(jax, _one_holder(jax))
+    roots = tree(torch, names, jax), tree(jax, _one_holder(jax))
     alignment = Alignment(Layouts(told.how, flattened(torch)), _ordered(jax))
     _align_what_was_told(alignment, told, *roots)
     # Where one model is a single layer, the other may wrap its twin.
@@ -46,7 +47,7 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
         raise NotCheckable(f"the weight map cannot be found: {'; '.join(faults)}")
     order = {name: index for index, (name, _) in enumerate(torch.arrays())}
     entries = sorted(alignment.entries, key=lambda entry: (order[entry.torch.name], entry.torch.start))
-    return WeightMap(tuple(entries), alignment.listed, _layers(alignment, torch, jax), apart)
+    return WeightMap(tuple(entries), alignment.listed, _layers(alignment, torch, jax), apart, tuple(alignment.by_order))
 
 
 def _is_layer(root: Node) -> bool:
@@ -133,6 +134,7 @@ def _faults(alignment: Alignment, torch: Outline, jax: Outline) -> list[str]:
         if parts:
             faults.append(whose + ", ".join(dict.fromkeys(map(str, parts))))
     faults += _offered(of_torch, of_jax)
+    faults += of_other_kind(torch, jax, {part.name for part in (*of_torch, *of_jax)})
     if of_torch or of_jax:
         for outline in (torch, jax):
             tied = ", ".join(f"{name} is {first}" for name, first in outline.tied.items())

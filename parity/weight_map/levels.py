@@ -26,13 +26,17 @@ class Item:
 
 @dataclass
 class Level:
-    """What was paired, what was left, between what the choice is open, and what was paired all the same."""
+    """What was paired, what was left, between what the choice is open, and what was paired all the same.
+
+    `by_order` are those of the pairs that nothing but their order tells.
+    """
 
     pairs: list[tuple[Node, Node]] = field(default_factory=list)
     torch: list[Item] = field(default_factory=list)
     jax: list[Item] = field(default_factory=list)
     open: list[tuple[list[Item], list[Item]]] = field(default_factory=list)
     assumed: list[tuple[list[Item], list[Item]]] = field(default_factory=list)
+    by_order: list[tuple[Node, Node]] = field(default_factory=list)
 
     def resolved(self) -> bool:
         """Whether every item has its counterpart, or one of a few alike."""
@@ -110,7 +114,9 @@ def match(torch: list[Item], jax: list[Item], alike: Alike, ordered: bool) -> Le
     complete = len(level.torch) == len(level.jax) and all(alike(t.node, j.node) for t, j in in_order)
     contradicted = complete and _contradicted(in_order, alike)
     if ordered and complete and not contradicted:
-        level.pairs += [(t.node, j.node) for t, j in in_order]
+        pairs = [(t.node, j.node) for t, j in in_order]
+        level.pairs += pairs
+        level.by_order = [pair for pair in pairs if sum(alike(pair[0], other.node) for _, other in in_order) > 1]
         level.torch, level.jax = [], []
         return level
     groups = _components(level.torch, level.jax, alike)

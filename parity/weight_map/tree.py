@@ -59,15 +59,19 @@ class Node:
         return sum(prod(leaf.part.shape) for leaf in self.all_leaves() if not (leaf.buffer or leaf.is_bias))
 
 
-def tree(outline: Outline, names: Mapping[str, str | None]) -> Node:
-    """The tree of a model's layers. `names` gives an array another full name, or leaves it out (None)."""
+def tree(outline: Outline, names: Mapping[str, str | None], other: Outline | None = None) -> Node:
+    """The tree of a model's layers. `names` gives an array another full name, or leaves it out (None).
+
+    A recurrent layer stays whole where the `other` model has a module with arrays of the same names and shapes.
+    """
+    whole = [module.parameters for module in other.modules] if other else []
     nodes: dict[str, Node] = {}
     for module in outline.modules:
         nodes[module.name] = _node(module, names, outline.framework)
         if module.name:
             nodes[module.name.rpartition(".")[0]].children.append(nodes[module.name])
-    for node in nodes.values():
-        _take_apart(node, outline.framework)
+    for module in outline.modules:
+        _take_apart(nodes[module.name], outline.framework, whole=module.parameters in whole)
     return nodes[""]
 
 
@@ -83,11 +87,11 @@ def _node(module: Module, names: Mapping[str, str | None], framework: str) -> No
     return Node(module.name, name, kind, module.config, leaves, [], family(kind, module.config), ordered)
 
 
-def _take_apart(node: Node, framework: str) -> None:
+def _take_apart(node: Node, framework: str, *, whole: bool) -> None:
     own = {leaf.own for leaf in node.leaves}
     if own & {"in_proj_weight", "q_proj_weight"}:
         _attention(node)
-    elif node.family == CELL and framework == "torch" and own:
+    elif node.family == CELL and framework == "torch" and own and not whole:
         _recurrent(node)
 
 

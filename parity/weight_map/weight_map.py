@@ -56,6 +56,7 @@ class WeightMap:
         listed: what a user should know of, one line each.
         layers: the path of each JAX module to its torch twin.
         apart: what stands on one side only.
+        by_order: pairs of layers that nothing but their order tells, in words; a file of the map does not have them.
 
     Raises:
         NotCheckable: an entry does not fit, or an array is mapped in part, doubly or under two shapes; all are named.
@@ -65,6 +66,7 @@ class WeightMap:
     listed: list[str]
     layers: dict[str, Layer]
     apart: Apart = Apart()
+    by_order: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # First, since an entry that does not fit may have a part that its array has not.

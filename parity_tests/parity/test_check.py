@@ -6,7 +6,8 @@ from functools import cache
 
 import pytest
 
-from parity.check import Findings, check, compared, silent
+from parity.check import check, compared, silent
+from parity.findings import Findings
 from parity.recording import FRAMEWORKS, STAGES, USUAL_DTYPES
 from parity.running import Running
 from parity.verdict import Verdict

@@ -268,5 +268,11 @@ def test_what_is_not_declared_must_move() -> None:
     verdict = check(both, dtypes=("float64",))
     reasons = {stage.stage: stage.reason for stage in verdict.stages}
     # The bias before a batch norm has no gradient to move it in any case.
-    expected = "inconclusive", "parameters that did not move: inner.weight"
+    expected = (
+        "inconclusive",
+        (
+            "parameters that did not move: inner.weight; if no step is to move them, declare that in the pair: "
+            'frozen=("inner.weight",)'
+        ),
+    )
     assert (verdict.outcome, reasons["trajectory"]) == expected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from parity.jax_side.layers import Place
@@ -13,15 +15,15 @@ from parity.weight_map.weight_map import WeightMap
 def places_of(weight_map: WeightMap) -> dict[str, Place]:
     """The layers to be watched, by their paths on the JAX side."""
     return {
-        path: Place(layer.torch, layer.channels, _order_of_inputs(weight_map, path))
+        path: Place(layer.torch, layer.channels, *_orders(weight_map, path))
         for path, layer in weight_map.layers.items()
         if path and layer.torch
     }
 
 
 def unmatched(torch: Outline, places: dict[str, Place]) -> frozenset[str]:
-    """Layers of the torch side that own parameters, and that none of the places stands for."""
-    owners = {module.name for module in torch.modules if module.parameters and module.name}
+    """Layers of the torch side that own arrays, and that none of the places stands for."""
+    owners = {module.name for module in torch.modules if (module.parameters or module.buffers) and module.name}
     return frozenset(owners - {place.name for place in places.values()})
 
 
@@ -30,15 +32,34 @@ def apart(weight_map: WeightMap) -> frozenset[str]:
     return frozenset((*weight_map.apart.torch, *weight_map.apart.zero))
 
 
-def _order_of_inputs(weight_map: WeightMap, path: str) -> Array | None:
-    """Where each feature that torch hands to a linear layer stands in what is handed to its twin, if not in order."""
-    for entry in weight_map.entries:
-        whole = entry.torch.axis is None and entry.jax.axis is None
-        if whole and entry.jax.name == f"{path}.kernel" and len(entry.torch.whole) == len(entry.jax.whole) == 2:
-            features, outputs = entry.jax.whole
-            rows = np.repeat(np.arange(features)[:, None], outputs, axis=1)
-            seen = entry.to_torch(rows)
-            # Inputs stand in the columns of torch's kernel, and in the rows of one that is (in, out) there too.
-            order = seen[0] if np.array_equal(seen, np.broadcast_to(seen[0], seen.shape)) else seen[:, 0]
-            return None if np.array_equal(order, np.arange(features)) else order
-    return None
+class _Orders(NamedTuple):
+    """Where each feature that torch hands to a layer, or gets from it, stands on this side; None: at the same place."""
+
+    inputs: Array | None = None
+    outputs: Array | None = None
+
+
+def _orders(weight_map: WeightMap, path: str) -> _Orders:
+    """Both orders of a layer, as its arrays tell them: one with a kernel by that, a norm by its vectors."""
+    own = [entry for entry in weight_map.entries if entry.jax.name.rpartition(".")[0] == path]
+    if any(entry.torch.axis is not None or entry.jax.axis is not None for entry in own):
+        return _Orders()
+    kernels = [entry for entry in own if max(len(entry.torch.whole), len(entry.jax.whole)) > 1]
+    if not kernels:
+        vectors = [entry for entry in own if entry.jax.whole]
+        orders = [_order(entry.to_torch(np.arange(entry.jax.whole[0]))[None]) for entry in vectors]
+        return _Orders(*orders[:1] * 2)
+    kernel, *others = kernels
+    if others or not len(kernel.torch.whole) == len(kernel.jax.whole) == 2:
+        return _Orders()
+    rows, columns = np.indices(kernel.jax.whole)
+    return _Orders(_order(kernel.to_torch(rows)), _order(kernel.to_torch(columns)))
+
+
+def _order(seen: Array) -> Array | None:
+    """The order in which numbers of features stand along one of two axes, whichever that is; None: in their own."""
+    if not seen.size:
+        return None
+    features = np.arange(seen.max() + 1)
+    found = next((line for line in (seen[0], seen[:, 0]) if np.array_equal(np.sort(line), features)), features)
+    return None if np.array_equal(found, features) else found

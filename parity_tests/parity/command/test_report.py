@@ -159,6 +159,18 @@ def test_what_is_not_proven_has_its_reason() -> None:
     assert "forward: no power in float32: the wrong answer 'coarse' is only 1.1 limits away" in printed(INCONCLUSIVE)
 
 
+def test_one_reason_of_several_stages_is_said_once_and_a_count_for_each() -> None:
+    why = {"forward": "draws", "loss": "draws", "backward": "1 of 2 differ", "update": "1 of 2 differ"}
+    stages = [
+        replace(stage, outcome="differ" if "differ" in why[stage.stage] else "inconclusive", reason=why[stage.stage])
+        for stage in DIFFER.stages if stage.stage in why
+    ]  # fmt: skip
+    shown = printed(replace(DIFFER, stages=stages))
+    assert "forward, loss: draws" in shown
+    assert "backward: 1 of 2 differ" in shown
+    assert "update: 1 of 2 differ" in shown
+
+
 def test_names_are_not_taken_for_markup() -> None:
     listed = replace(AGREE, listed=["null gradient: backward layers[0].bias [/bold]"])
     assert "listed: null gradient: backward layers[0].bias [/bold]" in printed(listed)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity.check import Findings
+from parity.findings import Findings
 from parity.judging.by_float32 import compare_by_float32, judged_with_cpu
 from parity.judging.difference import scales
 from parity.judging.factors import CAP, FEW_EPS, FLOAT32_FACTOR, FLOAT64_FLOOR, LOW_CAP

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity.check import Findings, check
+from parity.check import check
+from parity.findings import Findings
 from parity.judging.excerpt import ROOM, excerpt, kept
 from parity.judging.judge import Lockstep
 from parity.recording import FRAMEWORKS, Arrays, Key, Recording

@@ -54,6 +54,28 @@ def test_an_output_that_only_one_side_has_stays_a_difference(missing: str) -> No
     assert missing not in unshown(sides(BOTH, tuple(n for n in BOTH if n != missing)), frozenset(), frozenset()).tensors
 
 
+@pytest.mark.parametrize("calls", ["torch", "jax"])
+def test_a_layer_that_one_side_never_calls_is_left_out_and_told(calls: Framework) -> None:
+    other: Framework = "jax" if calls == "torch" else "torch"
+    seen = {calls: ("a.input", "a.output", *BOTH), other: ("a.input", "a.output")}
+    recordings = sides(seen["torch"], seen["jax"])
+    found = unshown(recordings, frozenset(), frozenset())
+    assert found.tensors == set(BOTH)
+    assert found.listed == (
+        f"layers that the {other} side never calls: of fc, only parameters and gradients are compared; `parity.tap` "
+        "may show more",
+    )
+
+
+def test_a_layer_whose_only_arrays_stand_apart_may_be_called_on_one_side_only_too() -> None:
+    found = unshown(sides((*BOTH, "rope.output"), BOTH), frozenset(), frozenset({"rope.table"}))
+    assert found.tensors == {"rope.output"}
+
+
+def test_a_layer_that_the_two_sides_do_not_both_hold_stays_a_difference() -> None:
+    assert unshown(sides((*BOTH, "mine.output"), BOTH), frozenset(), frozenset()) == Unshown()
+
+
 def test_what_one_side_holds_alone_takes_everything_named_after_it_along() -> None:
     recordings = sides(BOTH, BOTH)
     recordings["torch"].add("trajectory", 0, {"exp_avg.bn.count": np.zeros(1), "exp_avg.fc.weight": np.zeros(1)})

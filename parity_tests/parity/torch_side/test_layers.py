@@ -109,6 +109,23 @@ def test_watching_changes_neither_the_output_nor_the_gradients() -> None:
         assert torch.equal(found, expected)
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_module_that_owns_only_buffers_is_a_layer_where_a_weight_map_pairs_the_modules(by_hand: bool) -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3, affine=False))
+    with watch(model, None, by_hand=by_hand) as layers:
+        model(torch.randn(4, 3))
+    assert ("1.output" in layers.forward) != by_hand
+    assert "0.output" in layers.forward
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_the_model_itself_is_a_layer_only_by_hand(by_hand: bool) -> None:
+    model = Own()
+    with watch(model, None, by_hand=by_hand) as layers:
+        model(torch.ones(3), torch.ones(3))
+    assert bool(layers.forward) == by_hand
+
+
 def test_nothing_is_watched_afterwards_even_where_the_model_raised() -> None:
     model = Twice()
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"), watch(model, None) as layers:

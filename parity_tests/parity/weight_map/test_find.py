@@ -76,6 +76,14 @@ def test_equal_layers_of_other_names_are_told_apart_by_their_order(name: str) ->
     assert found == expected
 
 
+def test_pairs_that_only_their_order_tells_are_known() -> None:
+    of_jax = jax({"x": jax_linear(4, 4), "y": jax_linear(4, 4), "z": jax_linear(4, 5)})
+    found = find(torch({"a": linear(4, 4), "b": linear(4, 4), "c": linear(4, 5)}), of_jax)
+    assert found.by_order == ("a and x", "b and y")
+    named = find(torch({"x": linear(4, 4), "y": linear(4, 4), "z": linear(4, 5)}), of_jax)
+    assert named.by_order == ()
+
+
 def test_a_name_that_stands_elsewhere_contradicts_the_order_and_is_asked_about() -> None:
     of_torch, of_jax = torch({"norm1": norm(4), "norm2": norm(4)}), jax({"norm2": jax_norm(4), "norm3": jax_norm(4)})
     said = refusal(of_torch, of_jax)

@@ -1,4 +1,4 @@
-"""Where a module of Flax NNX stands on the torch side, and in which order it is handed its features there."""
+"""Where a module of Flax NNX stands on the torch side, and in which order its features go in and come out there."""
 
 from __future__ import annotations
 
@@ -43,19 +43,32 @@ class Jax(nnx.Module):
         return self.layer(x)
 
 
-def order(layer: type[torch.nn.Module], lines: Mapping[str, str]) -> Any:
-    """In which order the layer's features are handed to it on the torch side; None: in the same."""
+class Vectors(torch.nn.Module):
+    """A norm of features without weights of more axes: its vectors are all that tells their order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.BatchNorm1d(4)
+
+
+class JaxVectors(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.layer = nnx.BatchNorm(4, rngs=rngs)
+
+
+def orders(torch_model: Any, jax_model: Any, lines: Mapping[str, str]) -> tuple[Any, Any]:
+    """In which order a layer's features go in and come out on the torch side; None: in the same."""
 
     def predict(model: Any, batch: Any) -> Any:
         return model(batch["x"])
 
     pair = Pair(
-        torch=dict(model=lambda: Torch(layer), predict=predict), jax=dict(model=Jax, predict=predict),
+        torch=dict(model=torch_model, predict=predict), jax=dict(model=jax_model, predict=predict),
         batches=random_batches(x=(2, 4), steps=1), stages=("forward",), weight_map=lines,
     )  # fmt: skip
     (place,) = places_of(OfNnx(Parts(pair.jax, "jax"), "float64").map).values()
     assert place.name == "layer"
-    return None if place.order is None else place.order.tolist()
+    return tuple(None if order is None else order.tolist() for order in (place.order, place.gives))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(
@@ -70,9 +83,17 @@ def order(layer: type[torch.nn.Module], lines: Mapping[str, str]) -> Any:
 def test_the_features_are_in_order_whichever_way_a_kernel_is_turned(
     layer: type[torch.nn.Module], lines: Mapping[str, str]
 ) -> None:
-    assert order(layer, lines) is None
+    assert orders(lambda: Torch(layer), Jax, lines) == (None, None)
 
 
-def test_the_features_behind_a_flattened_convolution_are_told_in_torchs_order() -> None:
-    expected = np.arange(4).reshape(2, 1, 2).transpose(2, 0, 1).ravel().tolist()
-    assert order(torch.nn.Linear, {"layer.weight": "flatten 2 2 1"}) == expected
+TURNED = np.arange(4).reshape(2, 1, 2).transpose(2, 0, 1).ravel().tolist()
+
+
+@pytest.mark.parametrize(("verb", "expected"), [("flatten", (TURNED, None)), ("unflatten", (None, TURNED))])
+def test_the_features_behind_or_before_a_convolution_are_told_in_torchs_order(verb: str, expected: Any) -> None:
+    assert orders(lambda: Torch(torch.nn.Linear), Jax, {"layer.weight": f"{verb} 2 2 1"}) == expected
+
+
+def test_a_norm_of_such_features_is_told_by_its_vectors() -> None:
+    own = ("weight", "bias", "running_mean", "running_var")
+    assert orders(Vectors, JaxVectors, {f"layer.{name}": "unflatten 2 2 1" for name in own}) == (TURNED, TURNED)

@@ -50,3 +50,8 @@ def test_layers_that_no_place_stands_for_and_arrays_without_a_twin_are_told() ->
     assert unmatched(TORCH, places) == frozenset()
     assert unmatched(TORCH, {"fc": places["fc"]}) == {"conv"}
     assert apart(mapped("transpose")) == {"conv.steps"}
+
+
+def test_a_layer_that_owns_only_buffers_is_one_too() -> None:
+    norm = Module("norm", "BatchNorm1d", {}, {"running_mean": (3,)}, {})
+    assert unmatched(Outline("torch", (*TORCH.modules, norm), {}), places_of(mapped("transpose"))) == {"norm"}
