@@ -246,7 +246,7 @@ def test_an_update_by_hand_that_raises_is_told_in_one_line() -> None:
 
 @both_sides
 def test_a_missing_framework_is_told(framework: Framework, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = {"torch": "torch", "jax": "flax"}[framework]
+    package = {"torch": "torch", "jax": "optax"}[framework]
     monkeypatch.delitem(sys.modules, f"parity.{framework}_side.live")
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingFramework, match=f"the {framework} side needs {package}, which is not installed"):
