@@ -11,6 +11,7 @@ from parity.dtypes import dtypes_fault
 from parity.errors import NotCheckable
 from parity.judging.by_float32 import judged_by_float32, judged_with_cpu
 from parity.judging.casts import Casts
+from parity.judging.counters import without_counters
 from parity.judging.difference import Scales, scales_of
 from parity.judging.flips import Rejudge
 from parity.judging.float32 import OTHER, Float32
@@ -167,10 +168,7 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
     def noise_of(framework: Framework, until: int | None) -> Noise:
         return sides[framework].free_noise(findings.scales, until)
 
-    if not (findings.against and findings.against.names):
-        # Two sides of one framework divide the network alike, and hold the same.
-        findings.unshown = unshown(free, sides["jax"].unmatched, sides["jax"].apart)
-    findings.unshown = without_frozen(findings.unshown, findings.frozen, free)
+    _leave_out(findings, free)
     free[judging] = judge = completed(findings.judge, free[other], findings.unshown.tensors)
     findings.listed += findings.unshown.listed
     findings.inside = inside(findings.pair.float32_inside, judge)
@@ -197,6 +195,15 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
         _let_go(findings)
     tell("float64: one precision lower, for its power")
     findings.coarse["float64"] = sides[judging].coarse("float64", judge, findings.scales)
+
+
+def _leave_out(findings: Findings, free: Mapping[Framework, Recording]) -> None:
+    """Find what is not compared."""
+    if not (findings.against and findings.against.names):
+        # Two sides of one framework divide the network alike, and hold the same.
+        jax, scheduled = findings.sides["jax"], findings.pair.torch.scheduler is not None
+        findings.unshown = without_counters(unshown(free, jax.unmatched, jax.apart), free, scheduled=scheduled)
+    findings.unshown = without_frozen(findings.unshown, findings.frozen, free)
 
 
 def _let_go(findings: Findings) -> None:

@@ -63,9 +63,9 @@ class JaxSide:
         self._parts, self._side, self.drew = Parts(side, self.framework, dtype), side, False
         with self._settings():
             self._models = models_of(self._parts, dtype, device)
+            self._transformation = None if side.optimizer is None else self._parts.optimizer()
         self._hidden: set[str] = set()
         self._batch: tuple[Batch, dict[str, jax.Array]] = {}, {}
-        self._transformation = None if side.optimizer is None else self._parts.optimizer()
         self._translated: Optimizer | None = None
         self._fresh = self._compiled("optimizer", self._begin)
         self._seen_forward = self._compiled("predict", self._forward, "bits")
