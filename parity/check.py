@@ -17,6 +17,7 @@ from parity.judging.flips import Rejudge
 from parity.judging.float32 import OTHER, Float32
 from parity.judging.float64 import NoiseOf, compare_float64
 from parity.judging.frozen import compare_frozen, without_frozen
+from parity.judging.idle import idle_in_words
 from parity.judging.inside import Inside, inside
 from parity.judging.judge import (
     Lockstep,
@@ -94,6 +95,12 @@ class Findings:
         return running.float64.frozen - self.unshown.tensors
 
     @property
+    def has_own_optimizer(self) -> bool:
+        """Whether torch's optimizer is held against one that the JAX side names itself."""
+        one_framework = self.against is not None and self.against.names
+        return "trajectory" in self.pair.stages and self.pair.jax.optimizer is not None and not one_framework
+
+    @property
     def drew(self) -> list[Framework]:
         """The sides whose own code drew random numbers."""
         return [framework for framework, side in self.sides.items() if side.drew]
@@ -162,6 +169,7 @@ def compared(findings: Findings, loops: Sequence[str] | None, tell: Progress) ->
 def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: Progress) -> None:
     sides, judging, other = findings.sides, findings.judging, OTHER[findings.judging]
     findings.recordings["float64"] = free = {framework: side.free() for framework, side in sides.items()}
+    idle = sides["torch"].idle if findings.has_own_optimizer else ()  # asked before anything else runs
     findings.scales = scales_of([side.sizes() for side in sides.values()])
 
     @cache
@@ -170,7 +178,7 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
 
     _leave_out(findings, free)
     free[judging] = judge = completed(findings.judge, free[other], findings.unshown.tensors)
-    findings.listed += findings.unshown.listed
+    findings.listed += [*findings.unshown.listed, *idle_in_words(idle, findings.pair.steps)]
     findings.inside = inside(findings.pair.float32_inside, judge)
     findings.listed += findings.inside.listed
     keys = [key for key in keys_of(*free.values()) if key.tensor not in findings.unshown.tensors]

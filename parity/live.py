@@ -71,6 +71,10 @@ class LiveSide(Protocol):
         """Arrays that the torch side holds and this side does not, such as counters; none on the torch side itself."""
 
     @property
+    def idle(self) -> frozenset[str]:
+        """Of `clip` and `scheduler` those that the side names and that have changed nothing so far; JAX names none."""
+
+    @property
     def frozen(self) -> frozenset[str]:
         """Parameters that the pair declares frozen, by torch's names.
 

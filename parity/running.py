@@ -72,6 +72,10 @@ class Running:
     def drew(self) -> bool:
         return self.float64.drew
 
+    @property
+    def idle(self) -> frozenset[str]:
+        return self.float64.idle
+
     def missing(self, loop: str) -> str:
         return self.float64.missing(loop)
 

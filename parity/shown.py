@@ -20,7 +20,7 @@ class Curve(NamedTuple):
 class Shown(Protocol):
     """One side of a check. `loops` are those that it has, `judge` the float64 recording that it is judged against.
 
-    `unmatched`, `apart` and `drew` are those of `parity.live.LiveSide`.
+    `unmatched`, `apart`, `drew` and `idle` are those of `parity.live.LiveSide`.
     """
 
     loops: tuple[str, ...]
@@ -36,6 +36,10 @@ class Shown(Protocol):
     @property
     def drew(self) -> bool:
         """Whether the side's own code has drawn random numbers of its own so far."""
+
+    @property
+    def idle(self) -> frozenset[str]:
+        """Of `clip` and `scheduler` those that have changed nothing so far."""
 
     def missing(self, loop: str) -> str:
         """Why a loop cannot be driven; empty where it can."""

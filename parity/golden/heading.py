@@ -27,7 +27,7 @@ class Heading:
         seed, steps, stages, device: the settings of its runs.
         kept: what of them there is.
         loops: the side's own loops that were asked for, each with why it did not run, empty where it did.
-        unmatched, apart, drew: of the side, as `parity.shown.Shown` has them.
+        unmatched, apart, drew, idle: of the side, as `parity.shown.Shown` has them.
         outline: what torch's module is made of, from which the weight map is found; None where it is no module.
     """
 
@@ -43,6 +43,7 @@ class Heading:
     unmatched: tuple[str, ...]
     apart: tuple[str, ...]
     drew: bool
+    idle: tuple[str, ...]
     outline: Outline | None
 
     @classmethod
@@ -67,6 +68,8 @@ class Heading:
             kept = Kept(tuple(document["kept"]["steps"]), document["kept"]["given"])
             outline = None if document["outline"] is None else Outline.from_document(document["outline"])
             tuples = {name: tuple(document[name]) for name in ("stages", "unmatched", "apart")}
+            # Recordings of earlier versions have none.
+            tuples["idle"] = tuple(document.get("idle", ()))
             found = cls(**(dict(document) | tuples | {"kept": kept, "outline": outline}))
         except (KeyError, TypeError) as error:
             raise NotCheckable(f"{file}: its heading is not as expected: {error}: {AGAIN}") from error

@@ -64,7 +64,8 @@ def golden_of(
     running.kept = kept = kept_of(running.whole, batches, pair.steps)
     heading = Heading.of(
         pair, framework, seed=seed, device=device, kept=kept, loops=names, unmatched=tuple(sorted(running.unmatched)),
-        apart=tuple(sorted(running.apart)), drew=running.drew, outline=running.float64.outline,
+        apart=tuple(sorted(running.apart)), drew=running.drew, idle=tuple(sorted(running.idle)),
+        outline=running.float64.outline,
     )  # fmt: skip
     asked = Asked(running, running.free(), Content(heading.document()), seed, pair.steps, progress)
     _free(asked, kept, device)

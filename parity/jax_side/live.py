@@ -53,6 +53,7 @@ class JaxSide:
     """The JAX half of a pair in one dtype on one device. Each of its functions is compiled once."""
 
     framework: Framework = "jax"
+    idle: frozenset[str] = frozenset()
 
     def __init__(self, side: Side, dtype: Dtype, device: Device) -> None:
         self.dtype, self.device, self.loops = dtype, device, side.loops
