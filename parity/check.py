@@ -10,12 +10,14 @@ from parity.dtypes import dtypes_fault
 from parity.errors import NotCheckable
 from parity.findings import Findings
 from parity.judging.by_float32 import judged_by_float32, judged_with_cpu
+from parity.judging.counters import without_counters
 from parity.judging.difference import scales_of
 from parity.judging.flips import Rejudge
 from parity.judging.float32 import OTHER, Float32
 from parity.judging.float64 import NoiseOf, compare_float64
 from parity.judging.frozen import compare_frozen, without_frozen
 from parity.judging.hidden import hidden
+from parity.judging.idle import idle_in_words
 from parity.judging.inside import inside
 from parity.judging.judge import (
     Lockstep,
@@ -107,6 +109,7 @@ def compared(findings: Findings, loops: Sequence[str] | None, tell: Progress) ->
 def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: Progress) -> None:
     sides, judging, other = findings.sides, findings.judging, OTHER[findings.judging]
     findings.recordings["float64"] = free = {framework: side.free() for framework, side in sides.items()}
+    idle = sides["torch"].idle if findings.has_own_optimizer else ()  # asked before anything else runs
     findings.scales = scales_of([side.sizes() for side in sides.values()])
 
     @cache
@@ -115,6 +118,7 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
 
     _shown_by_both(findings, free)
     free[judging] = judge = completed(findings.judge, free[other], findings.unshown.tensors)
+    findings.listed += idle_in_words(idle, findings.pair.steps)
     findings.inside = inside(findings.pair.float32_inside, judge)
     findings.listed += findings.inside.listed
     keys = [key for key in keys_of(*free.values()) if key.tensor not in findings.unshown.tensors]
@@ -148,8 +152,8 @@ def _shown_by_both(findings: Findings, free: dict[Framework, Recording]) -> None
     if not (findings.against and findings.against.names):
         # Two sides of one framework divide the network alike, and hold the same.
         jax = findings.sides["jax"]
-        remarks = jax.remarks
-        findings.unshown = unshown(free, jax.unmatched, jax.apart)
+        remarks, scheduled = jax.remarks, findings.pair.torch.scheduler is not None
+        findings.unshown = without_counters(unshown(free, jax.unmatched, jax.apart), free, scheduled=scheduled)
     findings.unshown = without_frozen(findings.unshown, findings.frozen, free)
     findings.listed += [*findings.unshown.listed, *remarks]
 

@@ -71,6 +71,12 @@ class Findings:
         return running.float64.frozen - self.unshown.tensors
 
     @property
+    def has_own_optimizer(self) -> bool:
+        """Whether torch's optimizer is held against one that the JAX side names itself."""
+        one_framework = self.against is not None and self.against.names
+        return "trajectory" in self.pair.stages and self.pair.jax.optimizer is not None and not one_framework
+
+    @property
     def drew(self) -> list[Framework]:
         """The sides whose own code drew random numbers."""
         return [framework for framework, side in self.sides.items() if side.drew]

@@ -80,6 +80,10 @@ class LiveSide(Protocol):
         """
 
     @property
+    def idle(self) -> frozenset[str]:
+        """Of `clip` and `scheduler` those that the side names and that have changed nothing so far; JAX names none."""
+
+    @property
     def frozen(self) -> frozenset[str]:
         """Parameters that the pair declares frozen, by torch's names.
 

@@ -82,6 +82,10 @@ class Running:
         ran: list[LiveSide] = [vars(self)[dtype] for dtype in DTYPES if dtype in vars(self)]
         return next((live.changed for live in ran if live.changed), "")
 
+    @property
+    def idle(self) -> frozenset[str]:
+        return self.float64.idle
+
     def missing(self, loop: str) -> str:
         return self.float64.missing(loop)
 

@@ -20,7 +20,7 @@ class Curve(NamedTuple):
 class Shown(Protocol):
     """One side of a check. `loops` are those that it has, `judge` the float64 recording that it is judged against.
 
-    `unmatched`, `apart`, `drew` and `remarks` are those of `parity.live.LiveSide`.
+    `unmatched`, `apart`, `drew`, `remarks` and `idle` are those of `parity.live.LiveSide`.
     """
 
     loops: tuple[str, ...]
@@ -40,6 +40,10 @@ class Shown(Protocol):
     @property
     def remarks(self) -> Sequence[str]:
         """What else is to be told of how this side's arrays stand for torch's, a line each."""
+
+    @property
+    def idle(self) -> frozenset[str]:
+        """Of `clip` and `scheduler` those that have changed nothing so far."""
 
     def missing(self, loop: str) -> str:
         """Why a loop cannot be driven; empty where it can."""

@@ -240,7 +240,9 @@ Given torch's constants, at a rate of {rate:g}.
 What these remember is compared under torch's names, and handed on from step to step under them: `nu` is `square_avg`
 in RMSprop, `exp_avg_sq` in Adam and `exp_inf` where torch's optimizer is Adamax. What is not the same quantity is not
 taken for it: the momentum buffer of RMSprop holds steps that are already multiplied by minus the rate, and a check says
-so. Steps that torch counts and Optax does not are counted by the check, unless there is a scheduler.
+so. Steps that torch counts and Optax does not are counted by the check, unless there is a scheduler. Another counter
+that one side alone keeps, such as the `mini_step` of `optax.MultiSteps`, is listed; what else an optimizer of torch's
+remembers is seen where it stands in its `state`, in tensors called as Optax calls them (`acc_grads`).
 
 ## What is not translated
 

@@ -28,7 +28,7 @@ class Heading:
         seed, steps, stages, device: the settings of its runs.
         kept: what of them there is.
         loops: the side's own loops that were asked for, each with why it did not run, empty where it did.
-        unmatched, apart, drew, remarks: of the side, as `parity.shown.Shown` has them.
+        unmatched, apart, drew, remarks, idle: of the side, as `parity.shown.Shown` has them.
         outline: what torch's module is made of, from which the weight map is found; None where it is no module.
         sources: digests of the side's code, by module; nothing where the recording is older than they are.
     """
@@ -48,6 +48,7 @@ class Heading:
     outline: Outline | None
     sources: dict[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, pair: Pair, framework: Framework, *, seed: int, device: Device, **others: Any) -> Heading:
@@ -73,6 +74,8 @@ class Heading:
             outline = None if document["outline"] is None else Outline.from_document(document["outline"])
             tuples = {name: tuple(document[name]) for name in ("stages", "unmatched", "apart")}
             tuples["remarks"] = tuple(document.get("remarks", ()))
+            # Recordings of earlier versions have none.
+            tuples["idle"] = tuple(document.get("idle", ()))
             found = cls(**(dict(document) | tuples | {"kept": kept, "outline": outline}))
         except (KeyError, TypeError) as error:
             raise NotCheckable(f"{file}: its heading is not as expected: {error}: {AGAIN}") from error

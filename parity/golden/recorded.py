@@ -52,6 +52,10 @@ class Recorded:
     def drew(self) -> bool:
         return self._heading.drew
 
+    @property
+    def idle(self) -> frozenset[str]:
+        return frozenset(self._heading.idle)
+
     def missing(self, loop: str) -> str:
         return self._heading.loops[loop]
 

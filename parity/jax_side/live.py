@@ -53,6 +53,7 @@ class JaxSide:
     """The JAX half of a pair in one dtype on one device. Each of its functions is compiled once."""
 
     framework: Framework = "jax"
+    idle: frozenset[str] = frozenset()
 
     def __init__(self, side: Side, dtype: Dtype, device: Device) -> None:
         self.dtype, self.device, self.loops = dtype, device, side.loops
@@ -64,9 +65,9 @@ class JaxSide:
         self.drew, self.changed = False, ""
         with self._settings():
             self._models = models_of(self._parts, dtype, device)
+            self._transformation = None if side.optimizer is None else self._parts.optimizer()
         self._hidden: set[str] = set()
         self._batch: tuple[Batch, dict[str, jax.Array]] = {}, {}
-        self._transformation = None if side.optimizer is None else self._parts.optimizer()
         self._translated: Optimizer | None = None
         self._fresh = self._compiled("optimizer", self._begin)
         self._seen_forward = self._compiled("predict", self._forward, "bits")

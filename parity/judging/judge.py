@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from math import isfinite
 from typing import NamedTuple
 
+from parity.judging.counters import counters
 from parity.judging.difference import Scales, is_gradient
 from parity.judging.factors import FLOAT64_CEILING, FLOAT64_FACTOR
 from parity.judging.float32 import OTHER
@@ -63,11 +64,13 @@ def compare_null_in_lockstep(
 
 
 def completed(judge: Recording, other: Recording, apart: Collection[str]) -> Recording:
-    """The judge with those arrays `apart` that only the other side holds, so that it can start from the judge's states.
+    """The judge with what is `apart` and only the other side holds, so that it can start from the judge's states.
 
-    They are not compared: each side's own are as right as they can be.
+    That is arrays of the model and counters of the optimizer. They are not compared: each side's own are as right as
+    they can be.
     """
-    names = (other.of("init", 0).keys() - judge.of("init", 0).keys()) & set(apart)
+    mine, theirs_too = ({*recording.of("init", 0), *counters(recording)} for recording in (judge, other))
+    names = (theirs_too - mine) & set(apart)
     if not names:
         return judge
     groups = dict(judge.groups)

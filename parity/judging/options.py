@@ -10,12 +10,15 @@ from parity.errors import NotCheckable
 from parity.judging.difference import is_gradient
 from parity.judging.hints.of_optimizer import of_optimizer
 from parity.judging.hints.ran import Ran
-from parity.optimizers import Optimizer
+from parity.optimizers import STEP, Optimizer
 from parity.parts import Parts
+from parity.recording import FRAMEWORKS, Key
 from parity.verdict import Comparison
 
 if TYPE_CHECKING:
     from parity.findings import Findings
+
+UNCOUNTED = "torch's scheduler goes by it: without a count of steps the rates of the jax side never change"
 
 
 def option_in_words(findings: Findings, first: Comparison) -> str:
@@ -29,9 +32,15 @@ def option_in_words(findings: Findings, first: Comparison) -> str:
         return ""
     if {name: side.provenance.framework for name, side in sides.items()} != {"torch": "torch", "jax": "jax"}:
         return ""
+    if found := _option(findings, key):
+        return found
+    return UNCOUNTED if key.tensor == STEP and sides["jax"].get(key) is None else ""
+
+
+def _option(findings: Findings, key: Key) -> str:
     if (read := _read(findings)) is None:
         return ""
-    torch, jax = sides["torch"], sides["jax"]
+    torch, jax = (findings.recordings["float64"][side] for side in FRAMEWORKS)
     begins = jax
     if key in findings.lockstep.keys and findings.lockstep.run is not None:
         # The side that is not the judge took each step from the judge's state.

@@ -50,12 +50,17 @@ class TorchSide:
             ByHand(self._parts, dtype, device) if side.arrays else OfModule(self._parts, dtype, self._torch_device)
         )
         self.drew, self.changed = False, ""
+        self._acted: set[str] = set()
         self._seen: set[str] = set()
         self._used: set[str] = set()
 
     @property
     def frozen(self) -> frozenset[str]:
         return self._parts.frozen
+
+    @property
+    def idle(self) -> frozenset[str]:
+        return frozenset(part for part in ("clip", "scheduler") if getattr(self._side, part) is not None) - self._acted
 
     @property
     def outline(self) -> Outline | None:
@@ -269,7 +274,9 @@ class TorchSide:
 
     def _updater(self, model: Any, state: Arrays) -> Updater | None:
         """The optimizer over the model's parameters; None where the update is by hand."""
-        return None if self._side.update is not None else Updater(self._parts, self._models.parameters(model), state)
+        if self._side.update is not None:
+            return None
+        return Updater(self._parts, self._models.parameters(model), state, self._acted)
 
     def _state(self, model: Any, updater: Updater | None) -> State:
         return State(self._models.arrays(model), {} if updater is None else updater.state())

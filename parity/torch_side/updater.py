@@ -22,18 +22,21 @@ from parity.torch_side.schedules import taken
 class Updater:
     """The optimizer of a side over some parameters, begun with a state, {} where it is fresh.
 
+    It adds `clip` and `scheduler` to `acted` once they have changed a gradient, or an option between two steps.
+
     With a scheduler the state counts the steps also where the optimizer does not: Optax's schedules do so too. The
     optimizer is handed frozen parameters too, as it is by `model.parameters()`; what it remembers of them is no state.
     """
 
-    def __init__(self, parts: Parts, parameters: dict[str, Tensor], state: Arrays) -> None:
-        self._parts, self._parameters = parts, parameters
+    def __init__(self, parts: Parts, parameters: dict[str, Tensor], state: Arrays, acted: set[str]) -> None:
+        self._parts, self._parameters, self._acted = parts, parameters, acted
         self._remembered = {name: tensor for name, tensor in parameters.items() if name not in parts.frozen}
         self._optimizer: torch.optim.Optimizer = parts.optimizer(list(parameters.values()))
         self._scheduler: Any = None if parts.side.scheduler is None else parts.scheduler(self._optimizer)
         # SGD alone does not count its steps, and would keep a count that it is given as it is.
         uncounted = self._scheduler is not None and isinstance(self._optimizer, torch.optim.SGD)
         self._without: set[str] = set()
+        self._first: list[Any] | None = None
         begun = {name: array for name, array in state.items() if name != STEP or not uncounted}
         with self._as_torch_counts():
             state_in(self._optimizer, parameters, begun, frozen=parts.frozen)
@@ -51,11 +54,30 @@ class Updater:
             if name in without and forget(self._optimizer, parameter):
                 self._without.add(name)
         if self._parts.side.clip is not None:
-            self._parts.clip(list(self._parameters.values()))
+            self._clip()
+        if self._scheduler is not None:
+            self._look_at_options()
         with self._as_torch_counts(), blame("torch", "optimizer"):
             self._optimizer.step()
         if self._scheduler is not None:
             self._move_on()
+
+    def _clip(self) -> None:
+        moving = [p for p in self._parameters.values() if p.grad is not None and "clip" not in self._acted]
+        before = [p.grad.clone() for p in moving if p.grad is not None]
+        self._parts.clip(list(self._parameters.values()))
+        if not all(p.grad is not None and torch.equal(p.grad, g) for p, g in zip(moving, before, strict=True)):
+            self._acted.add("clip")
+
+    def _look_at_options(self) -> None:
+        """Whether a step is taken with other options, rates among them, than the first one."""
+        here = [
+            {name: float(v) if isinstance(v, Tensor) else v for name, v in group.items() if name != "params"}
+            for group in self._optimizer.param_groups
+        ]
+        self._first = here if self._first is None else self._first
+        if here != self._first:
+            self._acted.add("scheduler")
 
     def _as_torch_counts(self) -> AbstractContextManager[None]:
         """NAdam keeps a number in torch's default dtype: float32, also beside float64 parameters."""

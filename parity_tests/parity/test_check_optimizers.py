@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import torch
 from torch.optim import lr_scheduler
@@ -127,3 +129,40 @@ def without_the_first(parameters: Any) -> torch.optim.Optimizer:
 def test_what_is_frozen_is_neither_moved_nor_counted_in_the_norm(parts: dict[str, Any]) -> None:
     verdict = check(pair(torch=parts, jax={"optimizer": None}, frozen=("inner.weight",)), dtypes=("float64",))
     assert verdict.outcome == "agree", verdict.first_difference
+
+
+class Averaging(torch.optim.Optimizer):
+    """A step for every two passes, along the mean of their gradients."""
+
+    def __init__(self, parameters: Any) -> None:
+        super().__init__(parameters, {"lr": 0.1})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                held = self.state[parameter]
+                if not held:
+                    held |= {"step": torch.tensor(0.0), "acc_grads": torch.zeros_like(parameter)}
+                passes = int(held["step"]) % 2
+                held["step"] += 1
+                mean = held["acc_grads"] + (parameter.grad - held["acc_grads"]) / (passes + 1)
+                if passes:
+                    parameter -= group["lr"] * mean
+                held["acc_grads"] = torch.zeros_like(parameter) if passes else mean
+
+
+def in_several(passes: int) -> optax.GradientTransformation:
+    # Optax takes the dtype where the optimizer is made, and that of a float64 run has to be float64.
+    found = optax.MultiSteps(optax.sgd(0.1), passes, accumulator_dtype=jnp.float64)
+    return found.gradient_transformation()
+
+
+@pytest.mark.parametrize(("passes", "outcome"), [(2, "agree"), (3, "differ")])
+def test_counters_of_one_side_alone_are_told_and_steps_compared(passes: int, outcome: str) -> None:
+    made = pair(torch={"optimizer": Averaging}, jax={"optimizer": lambda: in_several(passes)}, steps=4)
+    verdict = check(made, dtypes=("float64",))
+    assert verdict.outcome == outcome, verdict.first_difference or [stage.reason for stage in verdict.stages]
+    assert "counted on the torch side only, and not compared: step" in verdict.listed
+    assert "counted on the jax side only, and not compared: gradient_step, mini_step" in verdict.listed
+    assert verdict.first_difference is None or verdict.first_difference.comparison.key.step == 1

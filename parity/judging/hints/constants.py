@@ -15,6 +15,10 @@ CLOSE = 1e-6
 NEARLY_ONE = 1e-4
 """A factor no further from 1 is told by how far it is."""
 
+OF_FLOAT32 = 8 * 2.0**-23
+"""How far from 1 a factor may be that comes of a few operations in float32."""
+RATE_IN_FLOAT32 = "as if its rate had been computed in float32, as stock Optax schedules do (docs/optimizers.md)"
+
 
 class Run(NamedTuple):
     """What of a run has constants: the shape of the model's output, () where unknown; whether a loss differs."""
@@ -71,6 +75,11 @@ def _root(factor: float) -> str:
     if not 2 <= whole <= ROOTS_UP_TO or isqrt(whole) ** 2 == whole or abs(square / whole - 1) > CLOSE:
         return ""
     return f"{whole**0.5:.6g} times {'as large' if factor > 1 else 'smaller'}, the root of {whole}"
+
+
+def is_of_float32(factor: float) -> bool:
+    """Whether a factor of numbers in float64 may come of a few operations in float32."""
+    return 0 < abs(factor - 1) <= OF_FLOAT32
 
 
 def in_words(factor: float) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from parity.judging.hints.clipped import NOTHING_ADDED
 from parity.judging.hints.ran import ADDED, Guess
 from parity.optimizers import CYCLED, OPTIONS, WHOLE, Clip, Options, Schedule
 
@@ -55,6 +56,7 @@ class Otherwise:
         usual: values from which the right one is looked for; with `solved` false no other ones are.
         was: torch's value.
         solved: whether the value is any number.
+        said: all that is to be told of it; empty where both values are.
     """
 
     what: str
@@ -62,6 +64,7 @@ class Otherwise:
     usual: tuple[Any, ...]
     was: Any
     solved: bool = True
+    said: str = ""
 
     @property
     def starts(self) -> tuple[Any, ...]:
@@ -126,7 +129,10 @@ def _clips(right: Guess, largest: float, norm: float) -> Iterator[Otherwise]:
         return
     name = f"clip_grad_{clip.by}_"
     if clip.by == "norm":
-        yield Otherwise(f"{name}: 1e-6 added to the norm", lambda _: clipped(clip, 0.0), (False,), True, solved=False)
+        yield Otherwise(
+            f"{name}: 1e-6 added to the norm", lambda _: clipped(clip, 0.0),
+            (False,), True, solved=False, said=NOTHING_ADDED,
+        )  # fmt: skip
         orders = (1.0, 2.0, float("inf"), clip.order + 0.01)
         yield Otherwise(
             f"{name}: norm_type", lambda order: clipped(clip._replace(order=order)),

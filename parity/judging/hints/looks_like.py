@@ -9,6 +9,7 @@ import numpy as np
 
 from parity.judging.hints.activations import of_a_segment
 from parity.judging.hints.adam import of_adam
+from parity.judging.hints.clipped import of_a_clipped_norm
 from parity.judging.hints.evidence import Apart, Case, Hint
 from parity.judging.hints.linear import of_a_weight
 from parity.judging.hints.norms import of_a_norm
@@ -43,6 +44,7 @@ def _hints(case: Case) -> Iterator[Hint]:
         # Before it is told that a parameter is zero, which it may have been all along.
         unmoved(case),
         zeros(case.apart),
+        of_a_clipped_norm(case),
         # Of running statistics more is known than how far they changed.
         *(find(case) for find in (of_adam, of_sgd, of_running_statistics, of_change, against_neighbours)),
         *(find(case) for find in (of_a_norm, of_a_weight, of_a_segment)),

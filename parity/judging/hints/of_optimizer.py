@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from parity.judging.difference import largest
+from parity.judging.hints.constants import RATE_IN_FLOAT32, is_of_float32
 from parity.judging.hints.evidence import AT_MOST, BLURRED, DIGITS, UNEXPLAINED, Apart, Hint, to_digits
 from parity.judging.hints.guesses import Otherwise, otherwise
 from parity.judging.hints.ran import LONGEST, Guess, Ran
@@ -185,6 +186,9 @@ class Search:
         factor = self.secant(one, known[0], known[1])
         left = self.left(lambda number: ran.modelled(made(factor), number), (), 1) if np.isfinite(factor) else None
         if left is not None:
+            if is_of_float32(factor):
+                yield Explained(f"{read.kind}: step {number} on the jax side is {RATE_IN_FLOAT32}", left)
+                return
             told = f"lr {factor * rates[0]:.6g} in step {number} on the jax side, {rates[0]:.6g} on the torch side"
             yield Explained(f"{read.kind}: {told}: another schedule", left)
 
@@ -231,6 +235,8 @@ def contradicted(at: Seen, model: Arrays, share: float) -> bool:
 
 def words(one: Otherwise, value: Any) -> str:
     """What is otherwise, with both values."""
+    if one.said:
+        return one.said
     if one.what.endswith(": lr") and value / one.was > 0:
         beside = f"{value / one.was:.6g} times as large as {one.was:g} on the torch side"
         return f"{one.what} {value:g} on the jax side, {beside}"

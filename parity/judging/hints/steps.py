@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from parity.judging.hints.constants import RATE_IN_FLOAT32, is_of_float32
 from parity.judging.hints.evidence import Apart, Case, Hint
-from parity.judging.hints.same_shape import scaled
+from parity.judging.hints.same_shape import ratio, scaled
 from parity.recording import Array, Key, Recording
 
 
@@ -50,7 +51,11 @@ def of_change(case: Case) -> Iterator[Hint]:
     # A change is as exact as what it was taken from.
     eps = case.apart.eps * case.apart.size / max(np.max(np.abs(change)), 1e-300)
     moved = Apart(change, change_found, eps)
-    yield from (Hint(f"as with a change {hint.words}", hint.left) for hint in scaled(moved, case.run))
+    hints = list(scaled(moved, case.run))
+    in_float64 = case.found.provenance.dtype == "float64"
+    if hints and in_float64 and case.side == "jax" and is_of_float32(ratio(change, change_found)):
+        yield Hint(RATE_IN_FLOAT32, hints[0].left)
+    yield from (Hint(f"as with a change {hint.words}", hint.left) for hint in hints)
 
 
 def _changes(case: Case) -> tuple[Array, Array] | tuple[None, None]:

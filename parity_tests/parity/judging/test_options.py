@@ -109,6 +109,16 @@ def test_nothing_is_asked_without_jax_or_of_two_recordings_of_one_framework(
     assert not asked
 
 
+def test_where_the_jax_side_counts_no_steps_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options, "of_optimizer", lambda ran, steps: None)
+    step = replace(FIRST, key=Key("update", 0, "step"))
+    there = findings()
+    assert options.option_in_words(there, step) == options.UNCOUNTED
+    there.recordings["float64"]["jax"].add("update", 0, {"step": np.array(1)})
+    assert options.option_in_words(there, step) == ""
+    assert options.option_in_words(there, FIRST) == ""
+
+
 def test_a_right_pair_is_not_asked(asked: list[Ran]) -> None:
     assert check(changed(ADAM, 0.01, lambda read: read, 2), dtypes=("float64",), loops=()).outcome == "agree"
     assert not asked

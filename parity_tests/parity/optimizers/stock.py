@@ -89,7 +89,7 @@ STOCK = (
     Stock(Case("clipped by norm", "SGD", clip=clip_norm(0.05)), "chain(clip_by_global_norm(0.05), sgd(lr))",
           lambda: optax.chain(optax.clip_by_global_norm(0.05), optax.sgd(RATE)),
           "torch adds 1e-6 to the norm that it divides by",
-          "clip_grad_norm_: 1e-6 added to the norm False on the jax side"),
+          "torch adds 1e-6 to the norm that it clips by, Optax does not"),
     Stock(Case("clipped by value", "SGD", clip=clip_value(0.02)), "chain(clip(0.02), sgd(lr))",
           lambda: optax.chain(optax.clip(0.02), optax.sgd(RATE))),
     Stock(Case("StepLR", "SGD", scheduler=partial(lr_scheduler.StepLR, step_size=7, gamma=0.5)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.judging.hints.constants import Run, in_words, words_of
+from parity.judging.hints.constants import Run, in_words, is_of_float32, words_of
 
 GPT, CLASSES = (4, 16, 65), (8, 10)
 
@@ -47,3 +47,9 @@ def test_a_factor_without_a_name_is_told_by_its_size() -> None:
     assert in_words(5e-324) == "4.94066e-324 times as large"
     assert in_words(1 + 3e-8) == "1 + 3e-08 times as large"
     assert in_words(1 - 3e-8) == "1 - 3e-08 times as large"
+
+
+def test_what_may_come_of_float32_is_near_1_and_not_1() -> None:
+    assert is_of_float32(1 + 1.6e-7)
+    assert is_of_float32(1 - 9e-7)
+    assert not any(map(is_of_float32, (1.0, 1 + 1e-6, 0.5, float("nan"))))

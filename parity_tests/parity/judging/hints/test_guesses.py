@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from parity.judging.hints.clipped import NOTHING_ADDED
 from parity.judging.hints.guesses import Otherwise, otherwise
+from parity.judging.hints.of_optimizer import words
 from parity.judging.hints.ran import Guess
 from parity.optimizers import Clip, Optimizer
 from parity_tests.parity.optimizers.beside import Beside
@@ -50,7 +52,8 @@ def test_clipping_and_a_schedule_are_left_out_or_put_in() -> None:
     found = asked(read("clipped, scheduled, two groups"))
     assert found["clip_grad_norm_:"].made("none").optimizer.clip is None
     assert found["CosineAnnealingLR:"].made("none").optimizer.schedule is None
-    assert found["clip_grad_norm_: 1e-6 added to the norm"].made(False).added == 0.0
+    assert (added := found["clip_grad_norm_: 1e-6 added to the norm"]).made(False).added == 0.0
+    assert words(added, False) == added.said == NOTHING_ADDED
     plain = asked(read("SGD"))
     assert plain["clip_grad_norm_:"].made(0.5).optimizer.clip == Clip("norm", 0.5)
     assert plain["clip_grad_value_:"].made(0.5).optimizer.clip == Clip("value", 0.5)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from parity.judging.hints.constants import RATE_IN_FLOAT32
 from parity.judging.hints.of_optimizer import of_optimizer
 from parity.optimizers import Clip, Optimizer, Schedule
 from parity.recording import Recording
@@ -70,6 +71,10 @@ def test_an_option_of_one_group_is_told_with_its_group() -> None:
         ("StepLR", {"schedule": None}, "StepLR: none on the jax side, there on the torch side"),
         ("SGD", {"schedule": Schedule("StepLR", {"step_size": 3, "gamma": 0.5})},
          "SGD: lr 0.005 in step 3 on the jax side, 0.01 on the torch side: another schedule"),
+        ("SGD", {"schedule": Schedule("StepLR", {"step_size": 3, "gamma": 1 + 1e-7})},
+         f"SGD: step 3 on the jax side is {RATE_IN_FLOAT32}"),
+        ("SGD", {"schedule": Schedule("StepLR", {"step_size": 3, "gamma": 1 + 2e-6})},
+         "SGD: lr 0.01 in step 3 on the jax side, 0.01 on the torch side: another schedule"),
         ("clipped by norm", {"clip": None}, "clip_grad_norm_: none on the jax side, at 0.05 on the torch side"),
         ("SGD", {"clip": Clip("norm", 0.5)}, "clip_grad_norm_: 0.5 on the jax side, none on the torch side"),
         ("SGD", {"clip": Clip("value", 0.5)}, "clip_grad_value_: 0.5 on the jax side, none on the torch side"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from parity.judging.hints.constants import RATE_IN_FLOAT32
 from parity.judging.hints.looks_like import looks_like
 from parity.judging.hints.steps import against_neighbours, of_change, unmoved
 from parity.recording import Array, Key, Recording
@@ -53,6 +54,10 @@ def moved(change: Array) -> str:
 def test_a_parameter_is_told_by_how_it_moved() -> None:
     assert moved(-STEPS[0]) == "as with a change of the opposite sign"
     assert moved(1.01 * STEPS[0]) == "as with a change 1.01 times as large"
+    # A few operations in float32 are at most 1e-6 off, on either side.
+    assert moved(np.float64(np.float32(0.1)) / 0.1 * STEPS[0]) == RATE_IN_FLOAT32
+    assert moved((1 - 9e-7) * STEPS[0]) == RATE_IN_FLOAT32
+    assert moved((1 + 2e-6) * STEPS[0]) == "as with a change 1 + 2e-06 times as large"
     assert moved(noisy(1.01 * STEPS[0])) == moved(STEPS[1]) == moved(0 * START) == ""
 
 
