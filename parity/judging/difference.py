@@ -112,7 +112,7 @@ def _dtype_of(array: Array, asked: str) -> str:
 def fault(array: Array | None, framework: str, dtype: str, key: Key | None = None) -> str:
     """Why an array cannot be compared at all; empty where it can.
 
-    Infinity can be, in a tensor whose `key` is given and which may hold it as a sentinel.
+    Minus infinity can be, in a tensor whose `key` is given and which may hold it as a mask. Any other was computed.
     """
     if array is None:
         return f"missing on the {framework} side"
@@ -121,6 +121,7 @@ def fault(array: Array | None, framework: str, dtype: str, key: Key | None = Non
             return f"{found} on the {framework} side of a {dtype} run"
         if np.isnan(array).any():
             return f"NaN on the {framework} side"
-        if np.isinf(array).any() and not (key and may_hold_sentinels(key)):
+        infinite = np.isposinf if key and may_hold_sentinels(key) else np.isinf
+        if infinite(array).any():
             return f"infinity on the {framework} side"
     return ""

@@ -11,7 +11,7 @@ from parity.judging.float64 import compare_exact
 from parity.judging.limits import Float32Limit, capped, float32_limit, underflow
 from parity.judging.measured import distance_told
 from parity.judging.noise import Noise
-from parity.judging.sentinels import infinities_apart, may_hold_sentinels
+from parity.judging.sentinels import has_more, infinities_apart, may_hold_sentinels
 from parity.recording import Array, Dtype, Framework, Key, Recording, keys_of
 from parity.verdict import Comparison, Outcome
 
@@ -88,8 +88,10 @@ class Float32:
             return f"only on the {framework} side, not in the judge"
         if array.shape != expected.shape:
             return f"{framework} has shape {array.shape}, the judge {expected.shape}"
-        apart = may_hold_sentinels(key) and infinities_apart(array, expected)
-        return f"infinity on the {framework} side or in the judge alone" if apart else ""
+        if may_hold_sentinels(key) and infinities_apart(array, expected):
+            where = f"on the {framework} side" if has_more(array, expected) else "in the judge"
+            return f"infinity {where} alone"
+        return ""
 
     def _distance(self, key: Key, array: Array | None) -> float:
         expected = self.judge.get(key)

@@ -11,7 +11,7 @@ from parity.judging.difference import Scales, difference, exact, fault
 from parity.judging.factors import FLOAT64_CEILING, FLOAT64_FLOOR
 from parity.judging.limits import float64_limit
 from parity.judging.noise import Noise
-from parity.judging.sentinels import infinities_apart
+from parity.judging.sentinels import has_more, infinities_apart
 from parity.recording import WHOLE, Array, Dtype, Framework, Key, Recording, keys_of
 from parity.verdict import Comparison, Outcome
 
@@ -74,7 +74,8 @@ def compare_one(
         return Comparison(key, "float64", None, loop, float("inf"), FLOAT64_FLOOR, None, "differ", note)
     apart = difference(torch, jax, scales.of[key], key)
     note = "null gradient" if (key.stage, key.tensor) in scales.null else ""
-    note = "infinity on one side alone" if infinities_apart(torch, jax) else note
+    if infinities_apart(torch, jax):
+        note = f"infinity on the {'torch' if has_more(torch, jax) else 'jax'} side alone"
     outcome: Outcome = "agree" if apart <= FLOAT64_FLOOR else "differ"
     return Comparison(key, "float64", None, loop, apart, FLOAT64_FLOOR, None, outcome, note)
 

@@ -57,6 +57,11 @@ def infinities_apart(a: Array, b: Array) -> bool:
     return bool((np.isinf(a) | np.isinf(b))[a != b].any())
 
 
+def has_more(a: Array, b: Array) -> bool:
+    """Whether the first of two arrays is infinite where the other is not."""
+    return bool((np.isinf(a) & ~np.isinf(b)).any())
+
+
 def apart_beside_sentinels(a: Array, b: Array, apart: Callable[[Array, Array], float]) -> float | None:
     """How far a is from b, as `apart` tells it of what was computed; None where neither has sentinels.
 

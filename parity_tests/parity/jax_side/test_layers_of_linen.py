@@ -107,9 +107,10 @@ def test_a_layer_in_another_trace_is_called_and_told_and_nothing_of_it_is_kept()
     np.testing.assert_array_equal(output, bound(Net())(INPUTS))
     whole: Any = bound(Net())
     with watch_linen(PLACES, None) as layers:
-        jax.vmap(whole)(INPUTS)
+        output = jax.vmap(whole)(INPUTS)
     assert layers.hidden == {"fc1", "conv"}
-    assert layers.outputs is None
+    # The model's own output has a place at all examples, as a tap has.
+    np.testing.assert_array_equal(layers.outputs, output)
 
 
 def test_afterwards_nothing_is_watched() -> None:

@@ -77,9 +77,10 @@ def test_nan_beside_a_mask_is_never_near() -> None:
     assert fault(wrong, "jax", "float64", OUTPUT) == "NaN on the jax side"
 
 
-def test_infinity_is_a_fault_but_of_activations_and_outputs() -> None:
+def test_infinity_is_a_fault_but_for_a_mask_of_activations_and_outputs() -> None:
     array = masked(LOGITS, -np.inf)
     assert not fault(array, "torch", "float64", OUTPUT)
+    assert fault(-array, "torch", "float64", OUTPUT) == "infinity on the torch side"
     for key in (Key("loss", 0, "loss"), Key("backward", 0, "w"), Key("trajectory", 0, "w"), None):
         assert fault(array, "torch", "float64", key) == "infinity on the torch side"
 
