@@ -76,6 +76,8 @@ SLOW = (
     "parity/test_check_casts.py",
     "parity/test_check_float32_inside.py",
     "parity/test_check_frozen.py",
+    "parity/test_check_held_apart.py",
+    "parity/test_check_lengths.py",
     "parity/test_check_linen.py",
     "parity/test_check_masks.py",
     "parity/test_check_taps.py",
@@ -88,6 +90,7 @@ SLOW = (
 """Files and folders, from here, of which `make test` runs nothing but what `QUICK` names: they show at length what
 others show in small."""
 QUICK = (
+    "test_a_buffer_of_torchs_alone_takes_no_parameter_along_whose_name_ends_alike",
     "test_a_gradient_that_is_not_handed_on",
     "test_a_layer_that_casts_is_red_and_named_with_its_sides",
     "test_a_mistake_between_two_taps_is_found_at_the_second",
