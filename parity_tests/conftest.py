@@ -77,28 +77,33 @@ SLOW = (
     "parity/test_check_float32_inside.py",
     "parity/test_check_frozen.py",
     "parity/test_check_held_apart.py",
+    "parity/test_check_labels.py",
+    "parity/test_check_layers.py",
     "parity/test_check_lengths.py",
     "parity/test_check_linen.py",
     "parity/test_check_masks.py",
     "parity/test_check_taps.py",
     "parity/test_check_trees.py",
+    "parity/test_check_whole_numbers.py",
     "parity/test_port_document.py",
+    "ports/test_counterparts.py",
     "ports/test_functions.py",
     "ports/test_together.py",
-    "ports/test_counterparts.py",
 )
 """Files and folders, from here, of which `make test` runs nothing but what `QUICK` names: they show at length what
 others show in small."""
 QUICK = (
     "test_a_buffer_of_torchs_alone_takes_no_parameter_along_whose_name_ends_alike",
     "test_a_gradient_that_is_not_handed_on",
+    "test_a_layer_that_both_call_and_one_calls_more_often_is_a_difference",
     "test_a_layer_that_casts_is_red_and_named_with_its_sides",
     "test_a_mistake_between_two_taps_is_found_at_the_second",
+    "test_one_other_value_in_a_batch_differs",
     "test_what_is_frozen_on_both_sides_agrees_in_both_dtypes",
     "test_what_is_not_declared_must_move",
 )
-"""In the names of tests that are run all the same: of bfloat16, layers in float32, taps and frozen parameters the
-mistake that each is for."""
+"""In the names of tests that are run all the same: of bfloat16, layers in float32, taps, frozen parameters, names,
+calls and whole numbers the mistake that each is for."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

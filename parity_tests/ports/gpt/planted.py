@@ -244,8 +244,8 @@ MISTAKES = [
             says="rolled along axis 0"),
     Mistake("residual connection missing", "jax", _net(become("h.0", WithoutResidual)), "forward", "h.0.ln_2.input"),
     Mistake("norms behind the layers", "jax", _net(become("h.1", NormedBehind)), "forward", "h.1.ln_1.input"),
-    Mistake("the last norm missing", "jax", _net(become("", WithoutLastNorm)), "forward", "ln_f.input"),
-    Mistake("the first block applied twice", "jax", _net(become("", FirstBlockTwice)), "forward", "h.1.ln_1.input"),
+    Mistake("the last norm missing", "jax", _net(become("", WithoutLastNorm)), "forward", "output"),
+    Mistake("the first block applied twice", "jax", _net(become("", FirstBlockTwice)), "forward", "ln_f.input"),
     Mistake("a gradient that stops behind the attention", "jax", _net(become("h.1", GradientStopped)),
             "backward", "h.1.attn.c_proj.weight", says="zero"),
     # Modes

@@ -159,7 +159,7 @@ MISTAKES = [
     Mistake("ReLU before the addition", "jax", _net(become("layer1.0", ReLUBeforeAddition)),
             "forward", "layer1.1.conv1.input"),
     Mistake("the norm beside a block missing", "jax", _net(become("layer2.0", WithoutSideNorm)),
-            "forward", "layer2.0.downsample.1.input"),
+            "forward", "layer2.1.conv1.input"),
     Mistake("the last images summed, not averaged", "jax", _net(become("", SummedPool)), "forward", "fc.input"),
     Mistake("a gradient that stops behind a block's second norm", "jax", _net(become("layer2.1", GradientStopped)),
             "backward", "layer2.1.bn2.weight", says="zero"),

@@ -215,7 +215,7 @@ MISTAKES = [
             "forward", f"{_block}.ln_1.input"),
     Mistake("no position for the class token", "jax", _net(become("encoder", PatchesPlacedOnly)),
             "forward", f"{_block}.ln_1.input"),
-    Mistake("the last norm missing", "jax", _net(become("encoder", WithoutLastNorm)), "forward", "encoder.ln.input"),
+    Mistake("the last norm missing", "jax", _net(become("encoder", WithoutLastNorm)), "forward", "encoder.output"),
     Mistake("patches by columns", "jax", _net(become("", PatchesByColumns)), "forward", "encoder.input",
             says="another order"),
     Mistake("class token behind the patches", "jax", _net(become("", TokenLast)), "forward", "encoder.input",
