@@ -110,7 +110,8 @@ def begin(live: LiveSide, recording: Recording, initial: Arrays, *, stirs: bool)
     """Record the initial parameters, and, where nothing trains, as step 1 those that are stirred."""
     recording.add("init", 0, initial)
     if stirs:
-        recording.add("init", 1, stirred(initial, live.outline.buffers if live.outline else ()))
+        moved = stirred(initial, live.outline.buffers if live.outline else ())
+        recording.add("init", 1, cast(moved, live.dtype))
 
 
 def judge_gradients(judge: Recording, step: int) -> Arrays:

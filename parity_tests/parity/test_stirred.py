@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -14,7 +14,7 @@ from flax import nnx
 from torch import Tensor, nn
 
 from parity import Pair, Verdict, check, random_batches
-from parity.recording import Arrays
+from parity.recording import DTYPES, USUAL_DTYPES, Arrays, Dtype, Key
 from parity.stirred import LEAST, MOST, stirred
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -96,18 +96,24 @@ def evaluated(model: Any, batch: Any) -> Any:
     return model.eval()(batch["x"])
 
 
-def verdict(**wrong: Any) -> Verdict:
+def verdict(dtypes: Sequence[Dtype] = USUAL_DTYPES, **wrong: Any) -> Verdict:
     return check(
         Pair(
             name="fresh", torch=dict(model=Net, predict=evaluated),
             jax=dict(model=lambda rngs: NetTwin(rngs, **wrong), predict=predict),
             batches=random_batches(x=(6, 4), steps=2), stages=("forward", "score"),
+            dtypes=tuple(dtypes),
         )
     )  # fmt: skip
 
 
-def test_a_right_port_agrees() -> None:
-    assert verdict().outcome == "agree"
+@pytest.mark.parametrize("dtypes", [USUAL_DTYPES, DTYPES])
+def test_a_right_port_agrees(dtypes: Sequence[Dtype]) -> None:
+    found = verdict(dtypes)
+    assert found.outcome == "agree"
+    assert all(
+        any(c.key == Key("init", 1, "norm.bias") and c.dtype == dtype for c in found.comparisons) for dtype in dtypes
+    )
 
 
 @pytest.mark.parametrize(
