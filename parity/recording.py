@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -126,6 +127,14 @@ class Recording:
         after = self.of("trajectory", step - 1)
         others = {n: a for n, a in after.items() if n not in names and n != "loss" and not n.startswith("gradient.")}
         return State({name: after[name] for name in names}, others)
+
+
+def named_after(tensor: str, arrays: Iterable[str]) -> str:
+    """The array that a tensor is, or whose name stands behind another word: `fc1.weight` for `exp_avg.fc1.weight`.
+
+    Of `weight` and `fc1.weight` that is the longer one; empty where there is none.
+    """
+    return max((name for name in arrays if f".{tensor}".endswith(f".{name}")), key=len, default="")
 
 
 def keys_of(*recordings: Recording) -> list[Key]:

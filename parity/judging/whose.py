@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from parity.recording import Key, Recording
+from parity.recording import Key, Recording, named_after
 
 HELD = ("init", "backward", "update", "trajectory")
 """The stages in which a tensor may be called as an array of the model is."""
@@ -18,12 +18,9 @@ def whose(key: Key, arrays: Collection[str]) -> str:
 
     Of `weight` and `fc1.weight`, `exp_avg.fc1.weight` is named after the longer one.
     """
-    if key.stage not in HELD:
-        return ""
-    if key.tensor in arrays:
-        return key.tensor
-    after = (name for name in arrays if key.stage in NAMED_AFTER and key.tensor.endswith(f".{name}"))
-    return max(after, key=len, default="")
+    if key.stage in NAMED_AFTER:
+        return named_after(key.tensor, arrays)
+    return key.tensor if key.stage in HELD and key.tensor in arrays else ""
 
 
 def held(*recordings: Recording) -> frozenset[str]:

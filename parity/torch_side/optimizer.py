@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from parity.optimizers import PRODUCT
-from parity.recording import Arrays
+from parity.recording import Arrays, named_after
 from parity.torch_side.models import to_numpy
 
 
@@ -75,9 +75,7 @@ def _entries(name: str, arrays: Arrays, names: list[str]) -> dict[str, Any]:
     if step is not None:
         entries["step"] = torch.tensor(float(step))
     for key, array in arrays.items():
-        # The name b.a.weight ends like a.weight: the longest name is the one that is meant.
-        meant = max((known for known in names if key.endswith(f".{known}")), key=len, default="")
-        if meant == name and not key.startswith("step."):
+        if key != name and named_after(key, names) == name and not key.startswith("step."):
             entries[key.removesuffix(f".{name}")] = torch.from_numpy(array.copy())
     if PRODUCT in entries:
         # A number of Python's becomes the tensor that a fresh optimizer makes; a tensor would be cast to float64.

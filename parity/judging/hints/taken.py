@@ -10,7 +10,7 @@ import numpy as np
 
 from parity.judging.difference import largest
 from parity.judging.hints.evidence import Apart, Case
-from parity.recording import Array, Arrays, Recording
+from parity.recording import Array, Arrays, Recording, named_after
 from parity.verdict import EPS
 
 MOST = 2**20
@@ -72,8 +72,8 @@ def taken(case: Case, entries: Sequence[str]) -> Iterator[Taken]:
     if key.stage not in ("update", "trajectory") or key.tensor.startswith("gradient.") or key.tensor == "loss":
         return
     names = [n for n in case.expected.of("init", 0) if f"gradient.{n}" in gradients]
-    own = max((n for n in names if key.tensor == n or key.tensor.endswith(f".{n}")), key=len, default=None)
-    if own is None or _entries(case.expected, key.stage, key.step, own) != set(entries):
+    own = named_after(key.tensor, names)
+    if not own or _entries(case.expected, key.stage, key.step, own) != set(entries):
         return
     for wanted in (names, [own]) if len(names) > 1 else (names,):
         if (found := _gathered(case, wanted, entries, alone=wanted != names)) is not None:
