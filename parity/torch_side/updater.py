@@ -51,7 +51,9 @@ class Updater:
             parameter.grad = gradients[name] if name in self._remembered else gradients.get(name)
             if name in without or not parameter.requires_grad:
                 parameter.grad = None
-            if name in without and forget(self._optimizer, parameter):
+            if name not in without:
+                self._without.discard(name)
+            elif forget(self._optimizer, parameter):
                 self._without.add(name)
         if self._parts.side.clip is not None:
             self._clip()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 import torch
@@ -15,6 +17,7 @@ from flax import nnx
 from torch import Tensor, nn
 
 from parity import NotCheckable, Pair, Verdict, check, random_batches
+from parity.recording import FRAMEWORKS, STAGES
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -93,6 +96,34 @@ def test_a_port_that_leaves_it_too_has_nothing_that_differs() -> None:
     assert not differing(checked(adam))
 
 
+def longer_from_the_second_on(_: int, steps: int) -> Sequence[dict[str, Any]]:
+    """Batches of which the first is short."""
+    numbers, sizes = np.random.default_rng(0), [3] + [6] * (steps - 1)
+    return [{"x": numbers.standard_normal((size, 4)), "y": numbers.standard_normal((size, 3))} for size in sizes]
+
+
+def with_the_third(loss: Any, model: Any, batch: Any) -> Any:
+    """Only of long batches there is a loss by `old`, too."""
+    return loss(model, batch) + ((model.old(batch["x"]) ** 2).mean() if len(batch["x"]) > 3 else 0.0)
+
+
+@pytest.mark.parametrize(("momentum", "outcome"), [(0.9, "agree"), (0.8, "differ")])
+def test_a_gradient_that_comes_later_is_remembered_from_then_on(momentum: float, outcome: str) -> None:
+    losses = {framework: partial(with_the_third, torch_loss) for framework in FRAMEWORKS}
+    verdict = check(
+        Pair(
+            name="late",
+            torch=dict(model=Net, loss=losses["torch"], optimizer=partial(torch.optim.SGD, lr=0.1, momentum=0.9)),
+            jax=dict(model=NetTwin, loss=losses["jax"], optimizer=lambda: optax.sgd(0.1, momentum=momentum)),
+            batches=longer_from_the_second_on, steps=3, stages=STAGES[:-1],
+        ),
+        dtypes=("float64",),
+    )  # fmt: skip
+    assert verdict.outcome == outcome, verdict.first_difference or [stage.reason for stage in verdict.stages]
+    seen = {(c.key.step, c.key.tensor) for c in verdict.comparisons if c.key.stage == "update"}
+    assert {(step, "momentum_buffer.old.weight") for step in (0, 1)} <= seen
+
+
 def hook(model: Any) -> None:
     model.a.weight.register_hook(lambda gradient: gradient / 2)
 
@@ -111,8 +142,14 @@ def computed(model: Any) -> None:
     model.a.seen = model.a.weight * 2
 
 
-def test_what_cannot_be_copied_is_made_anew() -> None:
-    assert not differing(checked(adam, change=computed))
+def locked(model: Any) -> None:
+    """It holds what nothing in Python copies."""
+    model.a.lock = threading.Lock()
+
+
+@pytest.mark.parametrize("change", [computed, locked])
+def test_what_cannot_be_copied_is_made_anew(change: Callable[[nn.Module], object]) -> None:
+    assert not differing(checked(adam, change=change))
 
 
 def late(model: Any) -> None:
