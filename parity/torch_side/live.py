@@ -45,11 +45,14 @@ class TorchSide:
         self.dtype, self.device, self.loops = dtype, device, side.loops
         self._parts = Parts(side, self.framework, dtype)
         self._side = side
+        self.drew, self.changed = False, ""
+        with self._settings():
+            self._parts.import_all()
+        self.changed = ""  # what a module sets when it is imported is the whole program's, and is set back
         self._torch_device = torch.device("cuda" if device == "gpu" else "cpu")
         self._models: Models = (
             ByHand(self._parts, dtype, device) if side.arrays else OfModule(self._parts, dtype, self._torch_device)
         )
-        self.drew, self.changed = False, ""
         self._acted: set[str] = set()
         self._seen: set[str] = set()
         self._used: set[str] = set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 import pytest
@@ -52,6 +53,15 @@ def test_what_changes_something_is_compared_and_not_told() -> None:
 def test_what_the_jax_side_takes_from_torch_is_not_told() -> None:
     parts = {"clip": clip_norm(1e3), "scheduler": lambda optimizer: dropped(3, optimizer)}
     assert told(parts, {"optimizer": None}) == ("agree", [])
+
+
+def by_hand(trained: Any, gradients: Any) -> Any:
+    return jax.tree.map(lambda parameter, gradient: parameter - 0.1 * gradient, trained, gradients)
+
+
+def test_beside_an_update_by_hand_it_is_told_too() -> None:
+    parts = {"clip": clip_norm(1e3), "optimizer": lambda parameters: torch.optim.SGD(parameters, lr=0.1)}
+    assert told(parts, {"optimizer": None, "update": by_hand}) == ("agree", [CLIP])
 
 
 def test_a_recording_of_torchs_side_tells_it_too(tmp_path: Path) -> None:
