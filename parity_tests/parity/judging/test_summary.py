@@ -48,6 +48,14 @@ def test_a_hint_that_cannot_be_computed_leaves_the_verdict(
     assert looks(scoring(2.0)) == ""
 
 
+def test_a_number_that_no_hint_can_make_is_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dividing(*_: object) -> str:
+        return str(np.float64(1.0) / np.float64(0.0))
+
+    monkeypatch.setattr(summary, "looks_like", dividing)
+    assert looks(scoring(2.0)) == "inf"
+
+
 def test_a_hint_that_is_broken_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> str:
         raise KeyError("no such key")
