@@ -61,12 +61,12 @@ def halved_gradient_loss(model: Any, batch: Any) -> Any:
 def checked(
     torch_optimizer: Any, jax_optimizer: Any = None, change: Callable[[nn.Module], object] = bool, **others: Any
 ) -> Verdict:
-    losses = {"torch": torch_loss, "jax": jax_loss} | others
+    losses = {name: others.pop(name, loss) for name, loss in (("torch", torch_loss), ("jax", jax_loss))}
     return check(
         Pair(
             name="backward", torch=dict(model=lambda: Net(change), loss=losses["torch"], optimizer=torch_optimizer),
             jax=dict(model=NetTwin, loss=losses["jax"]) | ({"optimizer": jax_optimizer} if jax_optimizer else {}),
-            batches=random_batches(x=(6, 4), y=(6, 3), steps=3),
+            batches=random_batches(x=(6, 4), y=(6, 3), steps=3), **others,
         )
     )  # fmt: skip
 
@@ -87,13 +87,42 @@ def test_torch_leaves_a_parameter_without_a_gradient_and_a_port_that_decays_it_d
     assert "torch's optimizer leaves a parameter without a gradient as it is" in str(first)
 
 
-def test_a_port_that_leaves_it_too_has_nothing_that_differs() -> None:
-    def decayed(params: Any) -> Any:
-        return jax.tree_util.tree_map_with_path(lambda path, _: "old" not in str(path), params)
+def decayed(params: Any) -> Any:
+    """All but what nobody calls."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: "old" not in str(path), params)
 
+
+def test_a_port_that_leaves_it_too_has_nothing_that_differs() -> None:
     assert not differing(checked(adamw, lambda: optax.adamw(1e-2, weight_decay=0.1, mask=decayed)))
     # Without decay, what Optax does with a gradient of 0 is nothing.
     assert not differing(checked(adam))
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        partial(torch.optim.NAdam, lr=1e-2),
+        partial(torch.optim.Adamax, lr=1e-2),
+        partial(torch.optim.Adagrad, lr=1e-2, initial_accumulator_value=0.1),
+    ],
+    ids=["a product", "a largest one", "a start of its own"],
+)
+def test_what_the_two_optimizers_remember_of_a_parameter_without_a_gradient_is_alike(optimizer: Any) -> None:
+    assert not differing(checked(optimizer))
+
+
+def test_such_a_parameter_may_be_declared_frozen() -> None:
+    assert checked(adam, frozen=("old.*",)).outcome == "agree"
+
+
+@pytest.mark.parametrize(("masked", "first"), [(True, ""), (False, "update, step 0, old.weight")])
+def test_decay_that_is_a_part_of_the_gradient_is_none_of_such_a_parameter(masked: bool, first: str) -> None:
+    def port() -> Any:
+        decay = optax.add_decayed_weights(0.1, mask=decayed if masked else None)
+        return optax.chain(decay, optax.adam(1e-2))
+
+    verdict = checked(partial(torch.optim.Adam, lr=1e-2, weight_decay=0.1), port)
+    assert str(verdict.first_difference.comparison.key if verdict.first_difference else "") == first
 
 
 def longer_from_the_second_on(_: int, steps: int) -> Sequence[dict[str, Any]]:
