@@ -111,6 +111,16 @@ def test_what_the_two_optimizers_remember_of_a_parameter_without_a_gradient_is_a
     assert not differing(checked(optimizer))
 
 
+def test_a_gradient_that_is_zero_is_one() -> None:
+    """Torch's optimizer decays its parameter, also where a step is taken from another state."""
+
+    def of_nothing(model: Any, batch: Any) -> Any:
+        return torch_loss(model, batch) + 0 * model.old(batch["x"]).sum()
+
+    port = partial(optax.adamw, 1e-2, weight_decay=0.1)
+    assert not differing(checked(adamw, port, torch=of_nothing, jax=of_nothing))
+
+
 def test_such_a_parameter_may_be_declared_frozen() -> None:
     assert checked(adam, frozen=("old.*",)).outcome == "agree"
 
@@ -229,5 +239,24 @@ def test_so_may_predict() -> None:
             name="forces", torch=dict(model=Net, predict=torch_predict), jax=dict(model=NetTwin, predict=jax_predict),
             batches=random_batches(x=(6, 4), steps=2), stages=("forward", "score"),
         )
+    )  # fmt: skip
+    assert not differing(verdict)
+
+
+@pytest.mark.parametrize("stages", [("forward", "score"), STAGES], ids=["inference", "training"])
+def test_predict_may_leave_torch(stages: tuple[str, ...]) -> None:
+    """`numpy` refuses a tensor that asks for a gradient, which nobody takes of what `predict` gives."""
+
+    def by_numpy(model: Any, batch: Any) -> Any:
+        return torch.from_numpy(2 * model(batch["x"]).numpy())
+
+    verdict = check(
+        Pair(
+            name="numpy",
+            torch=dict(model=Net, loss=torch_loss, predict=by_numpy, optimizer=adam),
+            jax=dict(model=NetTwin, loss=jax_loss, predict=lambda model, batch: 2 * model(batch["x"])),
+            batches=random_batches(x=(6, 4), y=(6, 3), steps=2), stages=stages,
+        ),
+        dtypes=("float64",),
     )  # fmt: skip
     assert not differing(verdict)

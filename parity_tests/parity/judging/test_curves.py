@@ -58,7 +58,7 @@ def test_no_band_comes_of_a_buffer_that_was_moved() -> None:
         begun.append(initial)
         return [1.0]
 
-    held = {"weight": np.float32([1.0, 2.0]), "mask": np.float32([0.0, 1.0])}
+    held = {"weight": np.array([1.0, 2.0], np.float32), "mask": np.array([0.0, 1.0], np.float32)}
     side: Any = SimpleNamespace(
         outline=SimpleNamespace(buffers=frozenset({"mask"})), initial=lambda seed: held, losses=losses,
         batches=lambda seed, steps: [{}] * steps,

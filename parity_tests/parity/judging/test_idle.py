@@ -13,8 +13,6 @@ import torch
 
 from parity import check
 from parity.golden.check import check_against, write_golden
-from parity.golden.file import unpacked
-from parity.golden.heading import Heading
 from parity.judging.idle import idle_in_words
 from parity_tests.parity.optimizers.cases import clip_norm
 from parity_tests.parity.test_check_modules import pair
@@ -70,8 +68,6 @@ def test_a_recording_of_torchs_side_tells_it_too(tmp_path: Path) -> None:
     write_golden(made, "torch", file, loops=())
     verdict = check_against(made, file, loops=())
     assert (verdict.outcome, CLIP in verdict.listed) == ("agree", True)
-    earlier = {name: value for name, value in unpacked(file).heading.items() if name != "idle"}
-    assert Heading.read(earlier, file).idle == ()
 
 
 def test_a_line_for_each_of_them() -> None:
