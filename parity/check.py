@@ -48,6 +48,7 @@ from parity.recording import (
 )
 from parity.running import Running
 from parity.runs import Progress
+from parity.stirred import never_stirred
 from parity.verdict import Comparison, Curves, Verdict
 
 
@@ -154,7 +155,8 @@ def _shown_by_both(findings: Findings, free: dict[Framework, Recording]) -> None
         remarks, scheduled = jax.remarks, findings.pair.torch.scheduler is not None
         findings.unshown = without_counters(unshown(free, jax.unmatched, jax.apart), free, scheduled=scheduled)
     findings.unshown = without_frozen(findings.unshown, findings.frozen, free)
-    findings.listed += [*findings.unshown.listed, *idle_in_words(idle, findings.pair.steps), *remarks]
+    unseen = [*idle_in_words(idle, findings.pair.steps), *never_stirred(findings.judge, findings.pair.steps)]
+    findings.listed += [*findings.unshown.listed, *unseen, *remarks]
 
 
 def _let_go(findings: Findings) -> None:
