@@ -106,6 +106,7 @@ def test_what_jax_alone_keeps_is_listed_by_name_and_told_where_it_changes(tmp_pa
     verdict = check(pair(jax={"model": Counting}), dtypes=("float64",))
     assert verdict.outcome == "agree", verdict.first_difference
     assert [line for line in verdict.listed if "jax side only" in line] == ALONE
+    assert not any(" is kept on " in line for line in verdict.listed), "told twice"
     still = check(pair(), dtypes=("float64",))
     assert not any("jax side only" in line for line in still.listed)
     write_golden(pair(jax={"model": Counting}), "jax", tmp_path / "counting.parity")
