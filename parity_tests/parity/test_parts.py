@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from parity.errors import MissingFramework, NotCheckable
@@ -116,3 +117,9 @@ def test_a_model_that_takes_more_than_it_is_given_is_told_how_to_name_one_that_d
 def test_a_model_is_made_from_what_it_is_given() -> None:
     assert Parts(side(model=lambda rngs: rngs + 1), "jax").made(rngs=1) == 2
     assert Parts(side(model=lambda width=3: Wide(width)), "torch").made().width == 3
+
+
+def test_complex_initial_parameters_are_refused_by_name() -> None:
+    drawn = {"real": np.ones(2), "turn": np.ones(2, complex)}
+    with pytest.raises(NotCheckable, match="the torch side's parameters gave turn, which is complex: models are"):
+        Parts(side(parameters=lambda seed: drawn), "torch").initial(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 
 from parity import Pair, Verdict, check, random_batches
 from parity.recording import DTYPES, USUAL_DTYPES, Arrays, Dtype, Key
+from parity.runs import begin
 from parity.stirred import LEAST, MOST, stirred
+from parity_tests.parity.made_recordings import recording
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -41,6 +44,13 @@ def test_each_is_always_moved_alike_also_where_noise_has_moved_it_before() -> No
     apart = stirred({"a": np.nextafter(scale, 2), "b": scale})["a"] - stirred({"a": scale})["a"]
     assert np.abs(apart).max() < 1e-15
     assert not np.array_equal(stirred({"a": scale})["a"], stirred({"b": scale})["b"])
+
+
+def test_where_a_run_begins_buffers_stay_but_for_statistics() -> None:
+    live: Any = SimpleNamespace(outline=SimpleNamespace(buffers={"mask", "norm.running_var"}), dtype="float64")
+    run = recording()
+    begin(live, run, {"scale": np.ones(2), "mask": np.ones(2), "norm.running_var": np.ones(2)}, stirs=True)
+    assert run.of("init", 1).keys() == {"scale", "norm.running_var"}
 
 
 class Net(nn.Module):
