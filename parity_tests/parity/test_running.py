@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from parity import running
+from parity.judging.loops import ENGINE
 from parity.recording import Arrays, State
 from parity.running import Running
 
@@ -42,7 +43,7 @@ def test_a_run_from_moved_parameters_begins_with_the_same_buffers(monkeypatch: p
 def test_so_does_a_step_of_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "engine_step", lambda live, seed, start, given: given.parameters)
     judge: Any = SimpleNamespace(state_before=lambda step: State(HELD, {}))
-    begun: Any = side(float32=None).loop_step(running.ENGINE, 0, judge, further)
+    begun: Any = side(float32=None).loop_step(ENGINE, 0, judge, further)
     assert {name: array.tolist() for name, array in begun.items()} == {"weight": [2.0, 3.0], "mask": [0.0, 1.0]}
 
 
