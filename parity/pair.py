@@ -307,8 +307,8 @@ def resolve(path: Part, framework: Framework) -> Any:
         missing = (error.name or "").partition(".")[0]
         if missing in PACKAGES[framework]:
             raise MissingFramework(
-                f"the {framework} side needs {missing}, which is not installed: install the extra with pip, "
-                f"as in pip install '.[{framework}]'"
+                f"the {framework} side needs {missing}, which is not installed: "
+                f"pip install 'one-network-twice[{framework}]'"
             ) from error
         own = f"{module_name}.".startswith(f"{error.name}.")
         why = OWN_MODULES if own else f": {module_name} imports it"

@@ -209,7 +209,7 @@ class Parts:
         except ModuleNotFoundError as error:
             raise MissingFramework(
                 f"the jax side names no optimizer and takes torch's, and {error.name} is not installed: install it, or "
-                "name an optimizer on the JAX side"
+                "name one on the jax side"
             ) from error
         found: Optimizer = described.optimizer_of(self._torch)
         return found

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from parity.judging.hints.clipped import NOTHING_ADDED
-from parity.judging.hints.ran import ADDED, Guess
-from parity.optimizers import CYCLED, OPTIONS, WHOLE, Clip, Options, Schedule
+from parity.judging.hints.ran import Guess
+from parity.optimizers import ADDED, CYCLED, OPTIONS, WHOLE, Clip, Options, Schedule
 
 USUAL: dict[str, tuple[float, ...]] = {
     "betas": (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999),
@@ -143,9 +143,8 @@ def _clips(right: Guess, largest: float, norm: float) -> Iterator[Otherwise]:
         (2 * clip.bound, clip.bound / 2, *starts[clip.by]), clip.bound,
     )  # fmt: skip
     yield Otherwise(f"{name}:", lambda _: clipped(None), ("none",), f"at {clip.bound:g}", solved=False)
-    by = "value" if clip.by == "norm" else "norm"
     other = Clip("value" if clip.by == "norm" else "norm", clip.bound)
-    yield Otherwise("clipping:", lambda _: clipped(other), (f"by {by}",), f"by {clip.by}", solved=False)
+    yield Otherwise("clipping:", lambda _: clipped(other), (f"by {other.by}",), f"by {clip.by}", solved=False)
 
 
 def _schedules(right: Guess) -> Iterator[Otherwise]:
