@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,7 +30,7 @@ class Heading:
         loops: the side's own loops that were asked for, each with why it did not run, empty where it did.
         unmatched, apart, drew, remarks, idle: of the side, as `parity.shown.Shown` has them.
         outline: what torch's module is made of, from which the weight map is found; None where it is no module.
-        sources: digests of the side's code, by module; nothing where the recording is older than they are.
+        sources: digests of the side's code, by module.
     """
 
     pair: str
@@ -46,9 +46,9 @@ class Heading:
     apart: tuple[str, ...]
     drew: bool
     outline: Outline | None
-    sources: dict[str, str] = field(default_factory=dict)
-    remarks: tuple[str, ...] = ()
-    idle: tuple[str, ...] = ()
+    sources: dict[str, str]
+    remarks: tuple[str, ...]
+    idle: tuple[str, ...]
 
     @classmethod
     def of(cls, pair: Pair, framework: Framework, *, seed: int, device: Device, **others: Any) -> Heading:
@@ -72,10 +72,7 @@ class Heading:
         try:
             kept = Kept(tuple(document["kept"]["steps"]), document["kept"]["given"])
             outline = None if document["outline"] is None else Outline.from_document(document["outline"])
-            tuples = {name: tuple(document[name]) for name in ("stages", "unmatched", "apart")}
-            tuples["remarks"] = tuple(document.get("remarks", ()))
-            # Recordings of earlier versions have none.
-            tuples["idle"] = tuple(document.get("idle", ()))
+            tuples = {name: tuple(document[name]) for name in ("stages", "unmatched", "apart", "remarks", "idle")}
             found = cls(**(dict(document) | tuples | {"kept": kept, "outline": outline}))
         except (KeyError, TypeError) as error:
             raise NotCheckable(f"{file}: its heading is not as expected: {error}: {AGAIN}") from error

@@ -66,8 +66,7 @@ def golden_of(
     heading = Heading.of(
         pair, framework, seed=seed, device=device, kept=kept, loops=names, unmatched=tuple(sorted(running.unmatched)),
         apart=tuple(sorted(running.apart)), drew=running.drew, remarks=tuple(running.remarks),
-        idle=tuple(sorted(running.idle)),
-        outline=running.float64.outline,
+        idle=tuple(sorted(running.idle)), outline=running.float64.outline,
     )  # fmt: skip
     asked = Asked(running, running.free(), Content(heading.document()), seed, pair.steps, progress)
     _free(asked, kept, device)

@@ -39,7 +39,7 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
     roots = tree(torch, names, jax), tree(jax, _one_holder(jax))
     alignment = Alignment(Layouts(told.how, flattened(torch)), _ordered(jax))
     _align_what_was_told(alignment, told, *roots)
-    # Where one model is a single layer, the other may wrap its twin.
+    # Where one model is a single layer, the other may wrap its counterpart.
     alignment.align(*(map(unwrapped, roots) if _is_layer(roots[0]) != _is_layer(roots[1]) else roots))
     alignment.finish()
     apart = _apart(alignment, torch, told)

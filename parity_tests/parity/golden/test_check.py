@@ -324,3 +324,12 @@ def test_another_heading_is_refused(golden: Golden, tmp_path: Path, entry: str) 
     (tmp_path / "other.parity").write_bytes(packed(content))
     with pytest.raises(NotCheckable, match=r"other\.parity: (its heading is not as|expected a side torch or jax)"):
         check_against(tiny(), tmp_path / "other.parity")
+
+
+@pytest.mark.parametrize("entry", ["sources", "idle"])
+def test_a_heading_that_lacks_something_is_refused(golden: Golden, tmp_path: Path, entry: str) -> None:
+    content = unpacked(golden("torch"))
+    content.heading = {name: value for name, value in content.heading.items() if name != entry}
+    (tmp_path / "less.parity").write_bytes(packed(content))
+    with pytest.raises(NotCheckable, match=rf"less\.parity: its heading is not as expected: .*{entry}"):
+        check_against(tiny(), tmp_path / "less.parity")
