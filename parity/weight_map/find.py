@@ -20,7 +20,7 @@ from parity.weight_map.outline import Outline
 from parity.weight_map.overrides import Told, parse
 from parity.weight_map.own import Owned
 from parity.weight_map.tree import Node, tree
-from parity.weight_map.weight_map import Apart, Layer, WeightMap, kept_alone
+from parity.weight_map.weight_map import Apart, Layer, WeightMap, held_alone
 
 
 def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingProxyType({})) -> WeightMap:
@@ -114,8 +114,8 @@ def _apart(alignment: Alignment, torch: Outline, told: Told) -> Apart:
     of_jax = [o.leaf.part.name for o in alignment.jax if o.leaf.buffer and _may_be_alone(o)]
     alignment.torch = [o for o in alignment.torch if o.leaf.part.name not in of_torch]
     alignment.jax = [o for o in alignment.jax if o.leaf.part.name not in of_jax]
-    alignment.listed += [kept_alone("torch", name) for name in of_torch]
-    alignment.listed += [kept_alone("JAX", name) for name in of_jax]
+    alignment.listed += [held_alone("torch", name) for name in of_torch]
+    alignment.listed += [held_alone("jax", name) for name in of_jax]
     alignment.listed += [f"{name} is left out, and must stay zero" for name in told.left_out]
     alignment.listed += [f"{name} is {first}" for name, first in torch.tied.items()]
     return Apart(tuple(of_torch), tuple(of_jax), tuple(told.left_out), dict(torch.tied))

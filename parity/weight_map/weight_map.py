@@ -25,9 +25,9 @@ class Layer(NamedTuple):
     channels: bool
 
 
-def kept_alone(side: str, name: str) -> str:
+def held_alone(side: str, name: str) -> str:
     """How a map lists a buffer that stands on one side only."""
-    return f"{name} is kept on the {side} side only"
+    return f"{name} is held on the {side} side only"
 
 
 @dataclass(frozen=True)
