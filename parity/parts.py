@@ -14,9 +14,10 @@ import numpy as np
 from parity.draws import STREAM, stream
 from parity.errors import REAL_ONLY, MissingFramework, NotCheckable
 from parity.frozen import frozen_of
+from parity.importing import resolve
 from parity.made_on_import import hint
 from parity.optimizers import STEP, Optimizer
-from parity.pair import Side, resolve
+from parity.pair import Side
 from parity.recording import Array, Arrays, Batch, Dtype, Framework
 from parity.tree import leaves
 from parity.weight_map.find import find

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from parity import Pair, random_batches
+from parity.importing import load_pair
 from parity.judging.factors import NULL
 from parity.live import LiveSide, live_side
-from parity.pair import load_pair
 from parity.recording import FRAMEWORKS, Arrays, Batch, Framework, State
 from parity_tests.parity import small_torch
 from parity_tests.parity.test_check_optimizers import halving, translated

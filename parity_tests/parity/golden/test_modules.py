@@ -37,7 +37,7 @@ RUN = "from parity.command.app import main\nsys.exit(main({arguments!r}))"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the small pair and a golden of each of its sides."""
-    from parity.pair import load_pair
+    from parity.importing import load_pair
 
     made = tmp_path_factory.mktemp("goldens")
     (made / "small.py").write_text(PAIR)
