@@ -75,6 +75,9 @@ class Batches(Sequence[Batch]):
     """The batches of all steps as a side draws them, each looked at when it is asked for.
 
     With a `seed` every batch carries the stream of its step.
+
+    Raises:
+        NotCheckable: there are fewer than `steps`; or, when it is asked for, a batch is no dict of arrays.
     """
 
     def __init__(self, framework: Framework, drawn: Any, steps: int, seed: int | None = None) -> None:
