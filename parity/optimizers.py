@@ -49,7 +49,7 @@ CYCLED = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
 ADDED = 1e-6
 """What `clip_grad_norm_` adds to the norm that it divides by, and `optax.clip_by_global_norm` does not."""
 
-WHOLE = ("step_size", "step_size_up", "step_size_down", "total_iters", "T_max", "total_steps")
+STEP_COUNTS = ("step_size", "step_size_up", "step_size_down", "total_iters", "T_max", "total_steps")
 """Options of schedules that count steps."""
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from parity.errors import NotCheckable
-from parity.optimizers import STEP, WHOLE, Optimizer, Schedule
+from parity.optimizers import STEP, STEP_COUNTS, Optimizer, Schedule
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "StepLR": ("step_size", "gamma"),
@@ -61,7 +61,7 @@ def read_schedule(scheduler: Any, optimizer: torch.optim.Optimizer) -> Schedule:
         options |= _cycle(scheduler)
     if kind == "OneCycleLR":
         options |= {"phases": _phases(scheduler), "anneal": scheduler._anneal_func_type}
-    for name in {*WHOLE} & options.keys():
+    for name in {*STEP_COUNTS} & options.keys():
         _whole(kind, name, options[name], at_least=1)
     for milestone in options.get("milestones", ()):
         _whole(kind, "milestones", milestone, at_least=0 if kind == "MultiStepLR" else 1)

@@ -15,7 +15,7 @@ CLOSE = 1e-6
 NEARLY_ONE = 1e-4
 """A factor no further from 1 is told by how far it is."""
 
-OF_FLOAT32 = 8 * 2.0**-23
+FEW_OPERATIONS = 8 * 2.0**-23
 """How far from 1 a factor may be that comes of a few operations in float32."""
 RATE_IN_FLOAT32 = "as if its rate had been computed in float32, as stock Optax schedules do (docs/optimizers.md)"
 
@@ -79,7 +79,7 @@ def _root(factor: float) -> str:
 
 def is_of_float32(factor: float) -> bool:
     """Whether a factor of numbers in float64 may come of a few operations in float32."""
-    return 0 < abs(factor - 1) <= OF_FLOAT32
+    return 0 < abs(factor - 1) <= FEW_OPERATIONS
 
 
 def in_words(factor: float) -> str:

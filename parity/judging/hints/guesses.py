@@ -9,7 +9,7 @@ from typing import Any
 
 from parity.judging.hints.clipped import NOTHING_ADDED
 from parity.judging.hints.ran import Guess
-from parity.optimizers import ADDED, CYCLED, OPTIONS, WHOLE, Clip, Options, Schedule
+from parity.optimizers import ADDED, CYCLED, OPTIONS, STEP_COUNTS, Clip, Options, Schedule
 
 USUAL: dict[str, tuple[float, ...]] = {
     "betas": (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999),
@@ -173,7 +173,7 @@ def _of_schedule(schedule: Schedule, scheduled: Callable[[Schedule], Guess], cal
                 yield Otherwise(what, made, (not value,), value, solved=False)
             elif isinstance(value, str):
                 yield Otherwise(what, made, IN_WORDS[name], value, solved=False)
-            elif isinstance(value, int) or (isinstance(value, float) and name in WHOLE):
+            elif isinstance(value, int) or (isinstance(value, float) and name in STEP_COUNTS):
                 near = [value + far for step in range(1, NEARBY + 1) for far in (-step, step) if value + far > 0]
                 yield Otherwise(what, made, (*near, 2 * value, value // 2 or 1), value, solved=False)
             elif isinstance(value, float):
