@@ -23,6 +23,7 @@ from parity.jax_side.leaves import to_numpy
 from parity.jax_side.lowering import lowered_before
 from parity.jax_side.models.kinds import models_of
 from parity.jax_side.models.protocol import Held
+from parity.jax_side.on_device import OnDevice
 from parity.jax_side.optimizer import completed, state_in, state_out, with_count
 from parity.jax_side.passing import Pass
 from parity.jax_side.settings import computing, versions
@@ -67,7 +68,7 @@ class JaxSide:
             self._models = models_of(self._parts, dtype, device)
             self._transformation = None if side.optimizer is None else self._parts.optimizer()
         self._hidden: set[str] = set()
-        self._batch: tuple[Batch, dict[str, jax.Array]] = {}, {}
+        self._device_batch = OnDevice(dtype)
         self._translated: Optimizer | None = None
         self._fresh = self._compiled("optimizer", self._begin)
         self._seen_forward = self._compiled("predict", self._forward, "bits")
@@ -305,23 +306,6 @@ class JaxSide:
 
     def missing(self, loop: str) -> str:
         return self._parts.why_not(loop, self.device)
-
-    def _device_batch(self, batch: Batch) -> dict[str, jax.Array]:
-        """The batch on the device, where it stays until another is asked for: nothing can change it there."""
-        if batch is not self._batch[0]:
-            self._batch = batch, self._put(batch)
-        return self._batch[1]
-
-    def _put(self, batch: Batch) -> dict[str, jax.Array]:
-        # Narrower ones would be divided in float32, in a float64 run too. Without 64-bit JAX there are no wider ones.
-        whole = np.int64 if self.dtype == "float64" else np.int32
-        held = {"f": jnp.dtype(self.dtype), "i": np.dtype(whole), "u": np.dtype(whole)}
-        # Copied, since JAX may go on using the memory that it is given; all at once, without a program for each.
-        given = cast(batch, self.dtype)
-        tensors: dict[str, jax.Array] = jax.device_put(
-            {name: np.array(a, held.get(a.dtype.kind, a.dtype), order="C") for name, a in given.items()}
-        )
-        return tensors
 
     def _optimizer(self, trained: Any, arrays: Arrays) -> Any:
         if self._transformation is None and (found := translation(self._parts, self._models)) is not None:
