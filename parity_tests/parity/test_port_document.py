@@ -94,7 +94,13 @@ def test_on_the_way_the_page_is_red_and_in_the_end_it_is_green(followed: Followe
     assert checks == [2, 1, 0]
 
 
-ROWS = re.findall(r"^\| (`+)(.+?)\1 \| .* \|$", TEXT[TEXT.index("## 10.") : TEXT.index("## 11.")], re.MULTILINE)
+def section(heading: str) -> str:
+    """What stands below a heading that begins so, up to the next one."""
+    _, _, below = TEXT.partition(f"\n## {heading}")
+    return below.partition("\n## ")[0]
+
+
+ROWS = re.findall(r"^\| (`+)(.+?)\1 \| .* \|$", section("10."), re.MULTILINE)
 
 
 def test_every_line_of_the_table_has_its_change() -> None:
@@ -118,7 +124,7 @@ def test_each_line_of_the_table_is_what_is_said(followed: Followed, said: str) -
     assert status == 2
 
 
-LISTED = re.findall(r"`(.+?)`", "\n".join(re.findall(r"^\| (`.*`) \| ", TEXT[TEXT.index("## 11.") :], re.MULTILINE)))
+LISTED = re.findall(r"`(.+?)`", "\n".join(re.findall(r"^\| (`.*`) \| ", section("Lines that begin"), re.MULTILINE)))
 """What the page says of lines that are listed; what is another in each stands there as dots."""
 
 
