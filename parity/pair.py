@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from parity.dtypes import dtypes_fault
 from parity.errors import NotCheckable
+from parity.optimizers import Optimizer
 from parity.recording import FRAMEWORKS, STAGES, USUAL_DTYPES, Dtype, Framework
 from parity.weight_map.outline import Outline
 from parity.weight_map.weight_map import WeightMap
@@ -36,10 +37,11 @@ class Tie:
         training: whether its passes are made in training mode; scores never are.
         streams: whether its batches carry the stream that dropout masks are drawn from.
         torch: the torch side, which draws the initial parameters where nobody names them; None outside a pair.
-        outline: of the torch side's model, where that cannot be asked for it.
+        outline: of the torch side's model, where that is recorded.
         told: what the pair tells of the weight map between two modules.
         frozen: patterns of the names of parameters that no step may move.
         entries: what the torch side's optimizer remembers, where that is recorded.
+        optimizer: what the torch side's optimizer is, where that is recorded.
     """
 
     training: bool = True
@@ -49,6 +51,7 @@ class Tie:
     told: Mapping[str, str] | WeightMap = field(default_factory=dict)
     frozen: tuple[str, ...] = ()
     entries: frozenset[str] | None = None
+    optimizer: Optimizer | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,11 +198,12 @@ class Pair:
         torch, jax = _side("torch", self.torch, self), _side("jax", self.jax, self)
         if torch.parameters is None or jax.parameters is None:
             torch, jax = (replace(side, parameters=torch.parameters or jax.parameters) for side in (torch, jax))
-        tie = Tie(
+        # What a recording has told stays.
+        tie = replace(
+            jax.tie,
             training="backward" in self.stages,
             streams=torch.arrays is None or jax.arrays is None,
             torch=replace(torch, tie=Tie()),
-            outline=jax.tie.outline,
             told=self.weight_map,
             frozen=tuple(self.frozen),
         )

@@ -206,14 +206,16 @@ class Parts:
             MissingFramework: torch is not installed.
             NotCheckable: it has no exact translation.
         """
+        if self.side.tie.optimizer is not None:
+            return self.side.tie.optimizer
         if self._torch.side.optimizer is None:
             return None
         try:
             described = importlib.import_module("parity.torch_side.described")
         except ModuleNotFoundError as error:
             raise MissingFramework(
-                f"the jax side names no optimizer and takes torch's, and {error.name} is not installed: install it, or "
-                "name one on the jax side"
+                f"the jax side names no optimizer and takes torch's, and {error.name} is not installed: install it, "
+                "check against a recording, or name one on the jax side"
             ) from error
         found: Optimizer = described.optimizer_of(self._torch)
         return found

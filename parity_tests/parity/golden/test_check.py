@@ -210,9 +210,10 @@ def test_a_mistake_of_a_later_version_is_told_apart_from_the_recorded_one(
 
 
 def test_what_is_missing_is_told_of_the_side_that_runs(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = tiny_torch.predict
+    # Recorded first: the file is kept for the tests that follow.
+    file, right = golden("torch"), tiny_torch.predict
     monkeypatch.setattr(tiny_torch, "predict", lambda model, batch: right(model, batch) * float("nan"))
-    verdict = check_against(tiny(), golden("torch"), side="torch")
+    verdict = check_against(tiny(), file, side="torch")
     assert verdict.first_difference is not None
     assert "NaN on the running side" in str(verdict.first_difference)
 
