@@ -48,6 +48,7 @@ from parity.recording import (
 )
 from parity.running import Running
 from parity.runs import Progress
+from parity.stirred import never_stirred
 from parity.verdict import Comparison, Curves, Verdict
 
 
@@ -109,7 +110,6 @@ def compared(findings: Findings, loops: Sequence[str] | None, tell: Progress) ->
 def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: Progress) -> None:
     sides, judging, other = findings.sides, findings.judging, OTHER[findings.judging]
     findings.recordings["float64"] = free = {framework: side.free() for framework, side in sides.items()}
-    idle = sides["torch"].idle if findings.has_own_optimizer else ()  # asked before anything else runs
     findings.scales = scales_of([side.sizes() for side in sides.values()])
 
     @cache
@@ -118,7 +118,6 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
 
     _shown_by_both(findings, free)
     free[judging] = judge = completed(findings.judge, free[other], findings.unshown.tensors)
-    findings.listed += idle_in_words(idle, findings.pair.steps)
     findings.inside = inside(findings.pair.float32_inside, judge)
     findings.listed += findings.inside.listed
     keys = [key for key in keys_of(*free.values()) if key.tensor not in findings.unshown.tensors]
@@ -147,15 +146,17 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
 
 
 def _shown_by_both(findings: Findings, free: dict[Framework, Recording]) -> None:
-    """What only one side can show, and what the weight map took for granted."""
+    """What only one side can show, what torch's side did not show, and what the weight map took for granted."""
     remarks: Sequence[str] = ()
+    idle = findings.sides["torch"].idle if findings.has_own_optimizer else ()  # asked before anything else runs
     if not (findings.against and findings.against.names):
         # Two sides of one framework divide the network alike, and hold the same.
         jax = findings.sides["jax"]
         remarks, scheduled = jax.remarks, findings.pair.torch.scheduler is not None
         findings.unshown = without_counters(unshown(free, jax.unmatched, jax.apart), free, scheduled=scheduled)
     findings.unshown = without_frozen(findings.unshown, findings.frozen, free)
-    findings.listed += [*findings.unshown.listed, *remarks]
+    unseen = [*idle_in_words(idle, findings.pair.steps), *never_stirred(findings.judge, findings.pair.steps)]
+    findings.listed += [*findings.unshown.listed, *unseen, *remarks]
 
 
 def _let_go(findings: Findings) -> None:

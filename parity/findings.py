@@ -72,9 +72,10 @@ class Findings:
 
     @property
     def has_own_optimizer(self) -> bool:
-        """Whether torch's optimizer is held against one that the JAX side names itself."""
+        """Whether torch's optimizer is held against one, or an update by hand, that the JAX side names itself."""
         one_framework = self.against is not None and self.against.names
-        return "trajectory" in self.pair.stages and self.pair.jax.optimizer is not None and not one_framework
+        named = self.pair.jax.optimizer is not None or self.pair.jax.update is not None
+        return "trajectory" in self.pair.stages and named and not one_framework
 
     @property
     def drew(self) -> list[Framework]:

@@ -138,7 +138,8 @@ class Pair:
         name: how the pair is called in reports and on the command line; empty: as its file is.
         steps: how many training steps are compared, at least 1; None: as many as the batches say, or 100.
         labels: the entry of a scored batch with the right class of each example; None where nothing is classified. It
-            has the shape of the model's output without the axis of its classes, which is the last or the second.
+            has the shape of the model's output without the axis of its classes, two or more, which is the last or the
+            second.
         scored_on: for each scored batch, what it is, in the words that reports use; its name where nothing is said.
         published: for each scored batch, the accuracy that somebody published, between 0 and 1.
         stages: what is compared, names of `STAGES`; data and init always are, and stand in it also if left out.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import fields
 from functools import cached_property, partial, wraps
 from typing import Any
 
@@ -114,6 +115,13 @@ class Parts:
         if path is None:
             raise NotCheckable(f"the {self.framework} side names no {name}")
         return watched(self.framework, self._label(name), resolve(path, self.framework), self._dtype)
+
+    def import_all(self) -> None:
+        """Import what the parts are in. What does not import is told where it is asked for."""
+        for part in fields(self.side):
+            if isinstance(path := getattr(self.side, part.name), str):
+                with suppress(NotCheckable):
+                    resolve(path, self.framework)
 
     def _label(self, name: str) -> str:
         path = getattr(self.side, name)

@@ -11,7 +11,8 @@ from collections.abc import Collection
 
 import numpy as np
 
-from parity.recording import Array, Arrays
+from parity.errors import listing
+from parity.recording import Array, Arrays, Recording
 
 LEAST, MOST = 0.05, 0.25
 """How far a number is moved, upwards: of a root or a logarithm nothing negative becomes."""
@@ -36,3 +37,11 @@ def _is_fresh(array: Array) -> bool:
 def _moved(name: str, array: Array) -> Array:
     far = np.random.default_rng(list(name.encode())).uniform(LEAST, MOST, array.shape)
     return np.asarray(array + np.asarray(far, array.dtype), array.dtype)
+
+
+def never_stirred(run: Recording, steps: int) -> list[str]:
+    """What is told of a run that trains nothing and was shown these parameters as they are alone."""
+    names = sorted(run.of("init", 1))
+    if not names or steps > 1 or "score" in run.stages:
+        return []
+    return [f"seen only as they begin, all 0 or all 1: {listing(names)}: two steps or more show what is done with them"]

@@ -26,7 +26,7 @@ from parity.jax_side.models.protocol import Held
 from parity.jax_side.on_device import OnDevice
 from parity.jax_side.optimizer import completed, state_in, state_out, with_count
 from parity.jax_side.passing import Pass
-from parity.jax_side.settings import computing, versions
+from parity.jax_side.settings import computing, import_parts, versions
 from parity.jax_side.translated import translation
 from parity.live import Gradients, Observation, Step
 from parity.optimizers import STEP, Optimizer
@@ -64,6 +64,7 @@ class JaxSide:
             raise NotCheckable(f"JAX sees no {device}: use --device cpu, or pip install 'jax[cuda13]'") from error
         self._parts, self._side = Parts(side, self.framework, dtype), side
         self.drew, self.changed = False, ""
+        import_parts(self._parts, dtype, self._jax_device)
         with self._settings():
             self._models = models_of(self._parts, dtype, device)
             self._transformation = None if side.optimizer is None else self._parts.optimizer()

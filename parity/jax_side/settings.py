@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import optax
 
+from parity.parts import Parts
 from parity.recording import Dtype
 
 OPTIONS = ("jax_enable_x64", "jax_default_matmul_precision")
@@ -43,3 +44,9 @@ def computing(dtype: Dtype, device: jax.Device, tell: Callable[[str], None]) -> 
             if (found := jax.config.values[option]) != value:
                 tell(f"{option} is {found!r}")
                 jax.config.update(option, value)  # type: ignore[no-untyped-call]
+
+
+def import_parts(parts: Parts, dtype: Dtype, device: jax.Device) -> None:
+    """Import what a side's parts are in. What that sets is the whole program's, as what a caller sets, and set back."""
+    with computing(dtype, device, lambda _: None):
+        parts.import_all()

@@ -1,4 +1,4 @@
-"""Counters that an optimizer keeps on one side alone, which are no part of what the other remembers."""
+"""Counters and flags that an optimizer keeps on one side alone, which are no part of what the other remembers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from parity.recording import FRAMEWORKS, WHOLE, Framework, Recording
 
 
 def counters(recording: Recording) -> frozenset[str]:
-    """Whole numbers, one of a name, that an optimizer remembers: how many steps it has taken, and the like.
+    """Whole numbers and truths, one of a name, that an optimizer remembers: how many steps it has taken, and the like.
 
     A count of each parameter is none: which of them were moved is what the sides may differ in.
     """
     own, after = recording.of("init", 0), recording.of("trajectory", 0)
-    single = (name for name, array in after.items() if array.dtype.kind in WHOLE and array.ndim == 0)
+    single = (name for name, array in after.items() if array.dtype.kind in f"{WHOLE}b" and array.ndim == 0)
     return frozenset(name for name in single if name not in own and "." not in name)
 
 

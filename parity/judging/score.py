@@ -45,7 +45,8 @@ class Labelled(NamedTuple):
 def _class_axes(output: Shape, labels: Shape) -> list[int]:
     """On which axes of an output the classes may be: the last, and the second, where torch's losses have them."""
     axes = dict.fromkeys((len(output) - 1, 1)) if len(output) > 1 else {}
-    return [axis for axis in axes if output[:axis] + output[axis + 1 :] == labels]
+    # Of one class alone every example is.
+    return [axis for axis in axes if output[axis] > 1 and output[:axis] + output[axis + 1 :] == labels]
 
 
 def labelled(findings: Findings) -> dict[str, Labelled]:
@@ -90,7 +91,7 @@ def labels_of(outputs: Arrays, labels: Array, what: str) -> Labelled:
     shapes = ", ".join(f"{name} has {output.shape}" for name, output in outputs.items())
     raise NotCheckable(
         f"the pair's labels {what} have shape {labels.shape}, and {shapes}: expected the shape of an output without "
-        "the axis of its classes, which is the last or the second"
+        "the axis of its classes, two or more, which is the last or the second"
     )
 
 

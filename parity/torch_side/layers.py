@@ -36,15 +36,20 @@ class Layers:
         bits: every recorded activation is rounded to so many mantissa bits; None: not at all.
         taught: what every layer is handed instead of what comes to it, and what is handed on instead of what it gives.
         names: of the layers, which no tap may have.
+        slopes: whether it is differentiated by the inputs: a tensor that asks for that does not leave torch.
     """
 
-    def __init__(self, bits: int | None, taught: dict[str, Tensor] | None = None, names: Collection[str] = ()) -> None:
+    def __init__(
+        self, bits: int | None, taught: dict[str, Tensor] | None = None, names: Collection[str] = (), *,
+        slopes: bool = True,
+    ) -> None:  # fmt: skip
         self.forward: dict[str, Tensor] = {}
         self.inputs: dict[str, Tensor] = {}
         self.outputs: Any = None
         self._bits = bits
         self._taught = taught or {}
         self._names = names
+        self._slopes = slopes
         self._calls: Counter[str] = Counter()
 
     def enter(self, name: str, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -99,7 +104,7 @@ class Layers:
 
     def _input(self, name: str, tensor: Tensor) -> Tensor:
         tensor = rounded(tensor.clone(), self._bits)
-        if not tensor.requires_grad:
+        if self._slopes and not tensor.requires_grad:
             tensor.requires_grad_()
         self.forward[name] = self.inputs[name] = tensor
         return tensor if name not in self._taught else self._handed_on(name, tensor).clone()
@@ -121,7 +126,7 @@ def _floating(value: object) -> bool:
 @contextmanager
 def watch(
     model: object, bits: int | None, *, taught: dict[str, Tensor] | None = None, layers: bool = True,
-    by_hand: bool = True,
+    by_hand: bool = True, slopes: bool = True,
 ) -> Iterator[Layers]:  # fmt: skip
     """Watch every submodule that owns arrays while the model runs, and what the model gives.
 
@@ -132,7 +137,7 @@ def watch(
     owners = {
         name or "model": module for name, module in modules if (name or by_hand) and _owns(module, buffers=not by_hand)
     }
-    watched = Layers(bits, taught, owners.keys())
+    watched = Layers(bits, taught, owners.keys(), slopes=slopes)
     hooks = []
     for call, module in owners.items():
         hooks += [

@@ -45,11 +45,14 @@ class TorchSide:
         self.dtype, self.device, self.loops = dtype, device, side.loops
         self._parts = Parts(side, self.framework, dtype)
         self._side = side
+        self.drew, self.changed = False, ""
+        with self._settings():
+            self._parts.import_all()
+        self.changed = ""  # what a module sets when it is imported is the whole program's, and is set back
         self._torch_device = torch.device("cuda" if device == "gpu" else "cpu")
         self._models: Models = (
             ByHand(self._parts, dtype, device) if side.arrays else OfModule(self._parts, dtype, self._torch_device)
         )
-        self.drew, self.changed = False, ""
         self._acted: set[str] = set()
         self._seen: set[str] = set()
         self._used: set[str] = set()
@@ -95,7 +98,7 @@ class TorchSide:
         return {name: to_numpy(tensor) for name, tensor in (layers.forward | output).items()}
 
     def taught(self, parameters: Arrays, batch: Batch, given: Arrays) -> Arrays:
-        model = self._built(parameters)
+        model = self._to_be_called(parameters)
         with self._pass(model, batch, None, taught=self._handed(given)) as (layers, tensors):
             self._parts.calling(model, tensors)
         found = layers.forward | ({} if self._side.predict else tensors_of(layers.outputs))
@@ -105,7 +108,7 @@ class TorchSide:
         return {name: in_dtype(array, self.dtype).to(self._torch_device) for name, array in given.items()}
 
     def lowered(self, parameters: Arrays, batch: Batch) -> list[str]:
-        model = self._built(parameters)
+        model = self._to_be_called(parameters)
         with self._pass(model, batch, None) as (layers, tensors):
             lowering = Lowering(layers)
             with lowering:
@@ -117,16 +120,16 @@ class TorchSide:
     ) -> Observation:
         model = self._built(parameters)
         named = self._trained(model)
-        with self._pass(model, batch, bits, taught=self._handed(taught or {})) as (layers, tensors):
+        with self._pass(model, batch, bits, taught=self._handed(taught or {}), slopes=True) as (layers, tensors):
             loss = self._loss(model, tensors)
         buffers = self._models.buffers(model)
         output = tensors_of(layers.outputs)
-        if self._side.predict is not None:
-            with self._pass(model, batch, None, layers=False) as (_, tensors):
-                output = self._output(model, tensors, layers)
         wanted = [*named.values(), *layers.inputs.values()]
         with self._settings():
             found = [to_numpy(g) for g in torch.autograd.grad(loss, wanted, materialize_grads=True)]
+        if self._side.predict is not None:
+            with self._pass(self._unmoved(model), batch, None, layers=False) as (_, tensors):
+                output = self._output(model, tensors, layers)
         forward = {name: to_numpy(tensor) for name, tensor in (layers.forward | output).items()}
         gradients = Gradients(to_numpy(loss), dict(zip(named, found, strict=False)), buffers)
         return Observation(forward, gradients, dict(zip(layers.inputs, found[len(named) :], strict=True)))
@@ -140,7 +143,7 @@ class TorchSide:
         model = self._built(state.parameters)
         updater = self._updater(model, state.optimizer)
         slopes = {name: in_dtype(array, self.dtype).to(self._torch_device) for name, array in gradients.items()}
-        without = frozenset(name for name in self._never() if name in gradients and not gradients[name].any())
+        without = self._never() & gradients.keys()
         return self._state(self._moved(model, updater, slopes, without), updater)
 
     def run(self, parameters: Arrays, batches: Iterable[Batch]) -> Iterator[Step]:
@@ -196,12 +199,14 @@ class TorchSide:
         *,
         taught: dict[str, Tensor] | None = None,
         layers: bool = True,
+        slopes: bool = False,
     ) -> Iterator[tuple[Layers, dict[str, Tensor]]]:
         """One call of the side's own code: its layers watched, or only its output, and dropout from the batch."""
         tensors = self._tensors(batch)
         tensors.pop(STREAM, None)
         # What goes into a module of the user's is laid out as its framework has it, and its output is recorded anyway.
-        watching = watch(model, bits, taught=taught, layers=layers, by_hand=self._side.arrays is not None)
+        by_hand = self._side.arrays is not None
+        watching = watch(model, bits, taught=taught, layers=layers, by_hand=by_hand, slopes=slopes)
         with (
             self._settings(),
             watching as watched,
@@ -216,6 +221,11 @@ class TorchSide:
         if self._side.predict is not None and isinstance(model, torch.nn.Module):
             model.requires_grad_(False)
         return model
+
+    def _to_be_called(self, parameters: Arrays) -> Any:
+        """The model for the loss or, where there is none, for `predict`."""
+        model = self._built(parameters)
+        return self._unmoved(model) if self._side.loss is None else model
 
     def _built(self, parameters: Arrays) -> Any:
         return self._models.built(parameters, training=self._side.tie.training)

@@ -126,8 +126,8 @@ def _can_be_copied(model: nn.Module) -> bool:
         return False
     try:
         copy.deepcopy(model)
-    except RuntimeError:
-        # As torch.nn.utils.weight_norm leaves it, with a tensor that was computed.
+    except (RuntimeError, TypeError):
+        # A tensor that was computed, as torch.nn.utils.weight_norm leaves it; or what Python copies nowhere, as a lock.
         return False
     return True
 

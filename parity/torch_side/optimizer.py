@@ -35,25 +35,6 @@ def state_out(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor]) -
     return arrays
 
 
-def nothing(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], without: Collection[str]) -> Arrays:
-    """Zeros for what would be remembered of parameters `without` a gradient so far, as Optax has from the beginning."""
-    entries = dict.fromkeys(
-        entry for name, parameter in parameters.items() if name not in without
-        for entry, value in optimizer.state.get(parameter, {}).items()
-        if isinstance(value, Tensor) and value.shape == parameter.shape and entry != "step"
-    )  # fmt: skip
-    return {f"{entry}.{name}": np.zeros_like(to_numpy(parameters[name])) for entry in entries for name in without}
-
-
-def forget(optimizer: torch.optim.Optimizer, parameter: Tensor) -> bool:
-    """Whether there is nothing to remember of a parameter; zeros that were put in for it are taken away."""
-    held = optimizer.state.get(parameter, {})
-    if any(bool(value.any()) for name, value in held.items() if name != "step" and isinstance(value, Tensor)):
-        return False
-    optimizer.state.pop(parameter, None)
-    return True
-
-
 def state_in(
     optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], arrays: Arrays, frozen: Collection[str] = ()
 ) -> None:

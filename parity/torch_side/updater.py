@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from parity.optimizers import STEP
 from parity.parts import Parts, blame
 from parity.recording import Arrays
 from parity.torch_side.models import default_dtype
-from parity.torch_side.optimizer import forget, nothing, state_in, state_out
+from parity.torch_side.optimizer import state_in, state_out
 from parity.torch_side.schedules import taken
 
 
@@ -35,7 +35,8 @@ class Updater:
         self._scheduler: Any = None if parts.side.scheduler is None else parts.scheduler(self._optimizer)
         # SGD alone does not count its steps, and would keep a count that it is given as it is.
         uncounted = self._scheduler is not None and isinstance(self._optimizer, torch.optim.SGD)
-        self._without: set[str] = set()
+        self._used: set[str] = set()
+        self._idle: set[str] = set()
         self._first: list[Any] | None = None
         begun = {name: array for name, array in state.items() if name != STEP or not uncounted}
         with self._as_torch_counts():
@@ -51,16 +52,35 @@ class Updater:
             parameter.grad = gradients[name] if name in self._remembered else gradients.get(name)
             if name in without or not parameter.requires_grad:
                 parameter.grad = None
-            if name in without and forget(self._optimizer, parameter):
-                self._without.add(name)
+            elif name in self._idle:
+                # With its first gradient torch begins to remember.
+                self._optimizer.state.pop(parameter, None)
+        self._used |= self._remembered.keys() - set(without)
+        self._idle = (self._remembered.keys() & set(without)) - self._used
         if self._parts.side.clip is not None:
             self._clip()
         if self._scheduler is not None:
             self._look_at_options()
-        with self._as_torch_counts(), blame("torch", "optimizer"):
+        with self._as_torch_counts(), self._remembering_nothing(), blame("torch", "optimizer"):
             self._optimizer.step()
         if self._scheduler is not None:
             self._move_on()
+
+    @contextmanager
+    def _remembering_nothing(self) -> Iterator[None]:
+        """Parameters that never had a gradient are 0 for a step, and so are their gradients, and are then set back.
+
+        torch's optimizer has no memory of them, and Optax's has one from the beginning: what the step makes of nothing.
+        """
+        held = {self._parameters[name]: self._parameters[name].detach().clone() for name in self._idle}
+        with torch.no_grad():
+            for parameter in held:
+                parameter.zero_()
+                parameter.grad = torch.zeros_like(parameter)
+        yield
+        with torch.no_grad():
+            for parameter, value in held.items():
+                parameter.copy_(value)
 
     def _clip(self) -> None:
         moving = [p for p in self._parameters.values() if p.grad is not None and "clip" not in self._acted]
@@ -86,7 +106,6 @@ class Updater:
     def state(self) -> Arrays:
         """What the optimizer remembers, as canonical arrays."""
         found = state_out(self._optimizer, self._remembered)
-        found |= nothing(self._optimizer, self._remembered, self._without)
         if self._scheduler is None or STEP in found:
             return found
         return found | {STEP: np.asarray(taken(self._scheduler), np.int64)}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 import torch
@@ -15,6 +17,7 @@ from flax import nnx
 from torch import Tensor, nn
 
 from parity import NotCheckable, Pair, Verdict, check, random_batches
+from parity.recording import FRAMEWORKS, STAGES
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -58,12 +61,12 @@ def halved_gradient_loss(model: Any, batch: Any) -> Any:
 def checked(
     torch_optimizer: Any, jax_optimizer: Any = None, change: Callable[[nn.Module], object] = bool, **others: Any
 ) -> Verdict:
-    losses = {"torch": torch_loss, "jax": jax_loss} | others
+    losses = {name: others.pop(name, loss) for name, loss in (("torch", torch_loss), ("jax", jax_loss))}
     return check(
         Pair(
             name="backward", torch=dict(model=lambda: Net(change), loss=losses["torch"], optimizer=torch_optimizer),
             jax=dict(model=NetTwin, loss=losses["jax"]) | ({"optimizer": jax_optimizer} if jax_optimizer else {}),
-            batches=random_batches(x=(6, 4), y=(6, 3), steps=3),
+            batches=random_batches(x=(6, 4), y=(6, 3), steps=3), **others,
         )
     )  # fmt: skip
 
@@ -84,13 +87,80 @@ def test_torch_leaves_a_parameter_without_a_gradient_and_a_port_that_decays_it_d
     assert "torch's optimizer leaves a parameter without a gradient as it is" in str(first)
 
 
-def test_a_port_that_leaves_it_too_has_nothing_that_differs() -> None:
-    def decayed(params: Any) -> Any:
-        return jax.tree_util.tree_map_with_path(lambda path, _: "old" not in str(path), params)
+def decayed(params: Any) -> Any:
+    """All but what nobody calls."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: "old" not in str(path), params)
 
+
+def test_a_port_that_leaves_it_too_has_nothing_that_differs() -> None:
     assert not differing(checked(adamw, lambda: optax.adamw(1e-2, weight_decay=0.1, mask=decayed)))
     # Without decay, what Optax does with a gradient of 0 is nothing.
     assert not differing(checked(adam))
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        partial(torch.optim.NAdam, lr=1e-2),
+        partial(torch.optim.Adamax, lr=1e-2),
+        partial(torch.optim.Adagrad, lr=1e-2, initial_accumulator_value=0.1),
+    ],
+    ids=["a product", "a largest one", "a start of its own"],
+)
+def test_what_the_two_optimizers_remember_of_a_parameter_without_a_gradient_is_alike(optimizer: Any) -> None:
+    assert not differing(checked(optimizer))
+
+
+def test_a_gradient_that_is_zero_is_one() -> None:
+    """Torch's optimizer decays its parameter, also where a step is taken from another state."""
+
+    def of_nothing(model: Any, batch: Any) -> Any:
+        return torch_loss(model, batch) + 0 * model.old(batch["x"]).sum()
+
+    port = partial(optax.adamw, 1e-2, weight_decay=0.1)
+    assert not differing(checked(adamw, port, torch=of_nothing, jax=of_nothing))
+
+
+def test_such_a_parameter_may_be_declared_frozen() -> None:
+    assert checked(adam, frozen=("old.*",)).outcome == "agree"
+
+
+@pytest.mark.parametrize(("masked", "first"), [(True, ""), (False, "update, step 0, old.weight")])
+def test_decay_that_is_a_part_of_the_gradient_is_none_of_such_a_parameter(masked: bool, first: str) -> None:
+    def port() -> Any:
+        decay = optax.add_decayed_weights(0.1, mask=decayed if masked else None)
+        return optax.chain(decay, optax.adam(1e-2))
+
+    verdict = checked(partial(torch.optim.Adam, lr=1e-2, weight_decay=0.1), port)
+    assert str(verdict.first_difference.comparison.key if verdict.first_difference else "") == first
+
+
+def longer_from_the_second_on(_: int, steps: int) -> Sequence[dict[str, Any]]:
+    """Batches of which the first is short."""
+    numbers, sizes = np.random.default_rng(0), [3] + [6] * (steps - 1)
+    return [{"x": numbers.standard_normal((size, 4)), "y": numbers.standard_normal((size, 3))} for size in sizes]
+
+
+def with_the_third(loss: Any, model: Any, batch: Any) -> Any:
+    """Only of long batches there is a loss by `old`, too."""
+    return loss(model, batch) + ((model.old(batch["x"]) ** 2).mean() if len(batch["x"]) > 3 else 0.0)
+
+
+@pytest.mark.parametrize(("momentum", "outcome"), [(0.9, "agree"), (0.8, "differ")])
+def test_a_gradient_that_comes_later_is_remembered_from_then_on(momentum: float, outcome: str) -> None:
+    losses = {framework: partial(with_the_third, torch_loss) for framework in FRAMEWORKS}
+    verdict = check(
+        Pair(
+            name="late",
+            torch=dict(model=Net, loss=losses["torch"], optimizer=partial(torch.optim.SGD, lr=0.1, momentum=0.9)),
+            jax=dict(model=NetTwin, loss=losses["jax"], optimizer=lambda: optax.sgd(0.1, momentum=momentum)),
+            batches=longer_from_the_second_on, steps=3, stages=STAGES[:-1],
+        ),
+        dtypes=("float64",),
+    )  # fmt: skip
+    assert verdict.outcome == outcome, verdict.first_difference or [stage.reason for stage in verdict.stages]
+    seen = {(c.key.step, c.key.tensor) for c in verdict.comparisons if c.key.stage == "update"}
+    assert {(step, "momentum_buffer.old.weight") for step in (0, 1)} <= seen
 
 
 def hook(model: Any) -> None:
@@ -111,8 +181,14 @@ def computed(model: Any) -> None:
     model.a.seen = model.a.weight * 2
 
 
-def test_what_cannot_be_copied_is_made_anew() -> None:
-    assert not differing(checked(adam, change=computed))
+def locked(model: Any) -> None:
+    """It holds what nothing in Python copies."""
+    model.a.lock = threading.Lock()
+
+
+@pytest.mark.parametrize("change", [computed, locked])
+def test_what_cannot_be_copied_is_made_anew(change: Callable[[nn.Module], object]) -> None:
+    assert not differing(checked(adam, change=change))
 
 
 def late(model: Any) -> None:
@@ -163,5 +239,24 @@ def test_so_may_predict() -> None:
             name="forces", torch=dict(model=Net, predict=torch_predict), jax=dict(model=NetTwin, predict=jax_predict),
             batches=random_batches(x=(6, 4), steps=2), stages=("forward", "score"),
         )
+    )  # fmt: skip
+    assert not differing(verdict)
+
+
+@pytest.mark.parametrize("stages", [("forward", "score"), STAGES], ids=["inference", "training"])
+def test_predict_may_leave_torch(stages: tuple[str, ...]) -> None:
+    """`numpy` refuses a tensor that asks for a gradient, which nobody takes of what `predict` gives."""
+
+    def by_numpy(model: Any, batch: Any) -> Any:
+        return torch.from_numpy(2 * model(batch["x"]).numpy())
+
+    verdict = check(
+        Pair(
+            name="numpy",
+            torch=dict(model=Net, loss=torch_loss, predict=by_numpy, optimizer=adam),
+            jax=dict(model=NetTwin, loss=jax_loss, predict=lambda model, batch: 2 * model(batch["x"])),
+            batches=random_batches(x=(6, 4), y=(6, 3), steps=2), stages=stages,
+        ),
+        dtypes=("float64",),
     )  # fmt: skip
     assert not differing(verdict)

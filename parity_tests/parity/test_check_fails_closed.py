@@ -215,6 +215,25 @@ def test_a_side_that_changes_how_it_computes_is_not_green(name: str) -> None:
     assert check(tiny(1)).outcome == "agree"
 
 
+@pytest.mark.parametrize(
+    ("framework", "setting"),
+    [
+        ("torch", "torch.set_float32_matmul_precision('high')"),
+        ("jax", "jax.config.update('jax_default_matmul_precision', 'bfloat16')"),
+        ("jax", "jax.config.update('jax_enable_x64', True)"),
+    ],
+)
+def test_what_a_module_sets_when_it_is_imported_is_no_change(
+    framework: Framework, setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"setting_{framework}_{len(setting)}"
+    lines = f"import {framework}", setting, f"from parity_tests.parity.tiny_{framework} import loss"
+    (tmp_path / f"{name}.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    verdict = check(planted(framework, steps=1, loss=f"{name}:loss"))
+    assert verdict.outcome == "agree", reasons(verdict)
+
+
 @pytest.mark.parametrize("name", ["torch, precision", "jax, precision"])
 def test_a_side_that_changes_how_it_computes_is_not_recorded(name: str, tmp_path: Path) -> None:
     framework, loss, setting = LOWERING[name]

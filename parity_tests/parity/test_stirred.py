@@ -126,3 +126,26 @@ def test_a_port_that_uses_a_fresh_parameter_wrongly_differs_from_the_second_step
     first = found.first_difference
     assert first is not None
     assert (found.outcome, first.comparison.key.stage, first.comparison.key.step) == ("differ", "forward", 1)
+
+
+FRESH = (
+    "seen only as they begin, all 0 or all 1: batch.bias, batch.running_mean, batch.running_var, batch.weight and 3 "
+    "more: two steps or more show what is done with them"
+)
+
+
+@pytest.mark.parametrize(
+    ("steps", "stages", "told"),
+    [(1, ("forward",), [FRESH]), (2, ("forward",), []), (1, ("forward", "score"), [])],
+    ids=["one step", "two steps", "scored"],
+)
+def test_where_they_are_never_shown_moved_that_is_told(steps: int, stages: tuple[str, ...], told: list[str]) -> None:
+    found = check(
+        Pair(
+            name="fresh", torch=dict(model=Net, predict=evaluated), jax=dict(model=NetTwin, predict=predict),
+            batches=random_batches(x=(6, 4), steps=steps), stages=stages,
+        ),
+        dtypes=("float64",),
+    )  # fmt: skip
+    assert found.outcome == "agree"
+    assert [line for line in found.listed if "all 0 or all 1" in line] == told

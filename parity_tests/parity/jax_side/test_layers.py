@@ -12,7 +12,7 @@ from flax import nnx
 
 from parity import tap
 from parity.errors import NotCheckable
-from parity.jax_side.layers import Layers, rounded, watch
+from parity.jax_side.layers import Layers, Place, rounded, watch
 from parity.jax_side.models.by_hand import own_places
 from parity.tap import tapped
 
@@ -263,3 +263,31 @@ def test_without_bits_and_for_whole_numbers_nothing_is_rounded() -> None:
     array, whole = jnp.array([0.1]), jnp.array([2**30 + 1])
     assert rounded(array, None) is array
     assert rounded(whole, 10) is whole
+
+
+def test_a_mask_stays_as_it_is() -> None:
+    lowest = float(np.finfo(jnp.float32).min)
+    assert rounded(jnp.array([-jnp.inf, lowest, 1 + 2**-13], jnp.float32), 10).tolist() == [-jnp.inf, lowest, 1.0]
+
+
+ORDER = np.array([2, 0, 1])
+
+
+def test_what_a_layer_is_taught_in_torchs_order_comes_and_goes_in_its_own() -> None:
+    taught = {"fc.input": jnp.array([[10.0, 20.0, 30.0]]), "fc.output": jnp.array([[1.0, 2.0, 3.0]])}
+    layers, seen = Layers(None, None, taught), []
+
+    def layer(x: jax.Array) -> jax.Array:
+        seen.append(x)
+        return 2 * x
+
+    given = layers.call(Place("fc", channels=False, order=ORDER, gives=ORDER), layer, jnp.array([[4.0, 5.0, 6.0]]))
+    assert seen[0][..., ORDER].tolist() == taught["fc.input"].tolist()
+    assert given[..., ORDER].tolist() == taught["fc.output"].tolist()
+    assert layers.forward["fc.input"].tolist() == [[6.0, 4.0, 5.0]]
+
+
+def test_what_has_not_as_many_features_stays_in_its_order() -> None:
+    layers = Layers(None, None)
+    layers.call(Place("fc", channels=False, order=ORDER), lambda x, _: x, jnp.ones((1, 3)), jnp.arange(4.0))
+    assert layers.forward["fc.input1"].tolist() == [0, 1, 2, 3]

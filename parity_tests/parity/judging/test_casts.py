@@ -107,3 +107,28 @@ def test_a_hint_says_where_on_which_sides_how_it_shows_and_what_to_do() -> None:
     said = hint("in layer a", ("torch", "jax"))
     assert said.startswith("in layer a something is computed in float32 on both sides: moved by 6e-08 of itself")
     assert "float32_inside" in said
+
+
+# Beside a mask
+
+
+def masked(layer: Layer) -> Layer:
+    """The layer with -1e9 for some of what it gives."""
+    return lambda x: np.where(np.arange(12) < 3, -1e9, layer(x))
+
+
+def test_a_mask_hides_no_cast_beside_it_and_is_none() -> None:
+    assert answers(masked(CASTS["a product"]))
+    assert not answers(masked(lambda x: x @ WEIGHT))
+
+
+def test_the_lowest_number_is_not_moved_to_infinity() -> None:
+    seen: list[Array] = []
+
+    def layer(given: Arrays) -> Arrays:
+        seen.append(given["layer.input"])
+        return {}
+
+    stepping(layer, {"layer.input": np.array([np.finfo(np.float64).min, 1.0])})
+    assert np.isfinite(seen).all()
+    assert len({array[1] for array in seen}) == 3

@@ -30,10 +30,11 @@ def alone(torch: Recording, jax: Recording, *, scheduled: bool = False) -> Unsho
 
 @pytest.mark.parametrize("side", ["torch", "jax"])
 def test_a_counter_of_one_side_is_told_and_not_compared(side: str) -> None:
-    counting, not_counting = run(step=COUNT, mini_step=COUNT), run()
+    # As `optax.apply_if_finite` has it, with a flag.
+    counting, not_counting = run(step=COUNT, mini_step=COUNT, last_finite=np.array(True)), run()
     found = alone(counting, not_counting) if side == "torch" else alone(not_counting, counting)
-    assert found.tensors == {"known", "step", "mini_step"}
-    assert found.listed == ("said", f"counted on the {side} side only, and not compared: mini_step, step")
+    assert found.tensors == {"known", "step", "mini_step", "last_finite"}
+    assert found.listed == ("said", f"counted on the {side} side only, and not compared: last_finite, mini_step, step")
 
 
 def test_a_counter_of_both_is_compared() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 
 from parity.judging.curves import curve
 from parity.judging.factors import FEW_EPS
 from parity.live import LiveSide
-from parity.recording import FRAMEWORKS, Framework
+from parity.recording import FRAMEWORKS, Arrays, Framework
 from parity.verdict import EPS
 from parity_tests.parity.tiny import live
 
@@ -45,3 +48,23 @@ def test_the_seed_is_that_of_the_run() -> None:
     side = live("torch", "float32")
     assert curve(side, 0, 2).losses != curve(side, 1, 2).losses
     assert curve(side, 1, 2) == curve(side, 1, 2)
+
+
+def test_no_band_comes_of_a_buffer_that_was_moved() -> None:
+    """A mask or an index that is moved is another network."""
+    begun: list[Arrays] = []
+
+    def losses(initial: Arrays, _: Any) -> list[float]:
+        begun.append(initial)
+        return [1.0]
+
+    held = {"weight": np.array([1.0, 2.0], np.float32), "mask": np.array([0.0, 1.0], np.float32)}
+    side: Any = SimpleNamespace(
+        outline=SimpleNamespace(buffers=frozenset({"mask"})), initial=lambda seed: held, losses=losses,
+        batches=lambda seed, steps: [{}] * steps,
+    )  # fmt: skip
+    curve(side, 0, 1)
+    right, aside = begun
+    assert all(np.array_equal(arrays["mask"], held["mask"]) for arrays in begun)
+    assert np.array_equal(right["weight"], held["weight"])
+    assert (aside["weight"] != held["weight"]).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -69,6 +70,26 @@ def test_what_goes_into_a_layer_flips_where_it_is_nowhere_negative() -> None:
     assert flips_before(observation(fc1__input=shut, fc2__input=shut - 1), judge) == (1, 0)
     assert flips_before(observation(fc1__input=shut[::-1]), judge) == (0, 1)
     assert flips_before(observation(fc1__output=shut), observation(fc1__output=shut[::-1])) == (0, 0)
+
+
+def test_a_buffer_is_not_moved_aside() -> None:
+    """A mask or an index that is moved is another network."""
+    held = {"weight": np.array([1.0, 2.0]), "mask": np.array([0.0, 1.0])}
+    given: list[Arrays] = []
+
+    def observe(parameters: Arrays, _: Batch) -> Observation:
+        given.append(parameters)
+        return observation(fc1__output=np.array([2.0, NEAR / 2 if len(given) % 2 else -NEAR / 2]))
+
+    live: Any = SimpleNamespace(
+        outline=SimpleNamespace(buffers=frozenset({"mask"})), dtype="float64", observe=observe
+    )  # fmt: skip
+    judge = recording(("init", 0, held))
+    float32 = Float32(judge, scales([judge]), {}, lambda _: MadeNoise(judge))
+    found = list(Rejudge(float32, live, {"torch": live}, [{}], 0).asides("torch", 0))
+    assert len(found) == MOVES
+    assert all(np.array_equal(arrays["mask"], held["mask"]) for arrays in given)
+    assert all((arrays["weight"] != held["weight"]).all() for arrays in given[2:])
 
 
 # A pair in which rounding the parameters to float32 flips an activation: 0.1 - 0.100000001 + 5e-10 is

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 import pytest
@@ -12,8 +13,6 @@ import torch
 
 from parity import check
 from parity.golden.check import check_against, write_golden
-from parity.golden.file import unpacked
-from parity.golden.heading import Heading
 from parity.judging.idle import idle_in_words
 from parity_tests.parity.optimizers.cases import clip_norm
 from parity_tests.parity.test_check_modules import pair
@@ -54,14 +53,21 @@ def test_what_the_jax_side_takes_from_torch_is_not_told() -> None:
     assert told(parts, {"optimizer": None}) == ("agree", [])
 
 
+def by_hand(trained: Any, gradients: Any) -> Any:
+    return jax.tree.map(lambda parameter, gradient: parameter - 0.1 * gradient, trained, gradients)
+
+
+def test_beside_an_update_by_hand_it_is_told_too() -> None:
+    parts = {"clip": clip_norm(1e3), "optimizer": lambda parameters: torch.optim.SGD(parameters, lr=0.1)}
+    assert told(parts, {"optimizer": None, "update": by_hand}) == ("agree", [CLIP])
+
+
 def test_a_recording_of_torchs_side_tells_it_too(tmp_path: Path) -> None:
     file = tmp_path / "small.parity"
     made = pair(torch={"clip": clip_norm(1e3)}, steps=3)
     write_golden(made, "torch", file, loops=())
     verdict = check_against(made, file, loops=())
     assert (verdict.outcome, CLIP in verdict.listed) == ("agree", True)
-    earlier = {name: value for name, value in unpacked(file).heading.items() if name != "idle"}
-    assert Heading.read(earlier, file).idle == ()
 
 
 def test_a_line_for_each_of_them() -> None:

@@ -52,11 +52,12 @@ def test_the_shapes_tell_which_axis_the_classes_are_on(
         ((8, 5), np.zeros((8, 1), int), r"have shape \(8, 1\), and output has \(8, 5\): expected the shape"),
         ((8, 5), np.zeros((8, 5), int), "expected the shape of an output without the axis of its classes"),
         ((8,), np.zeros(8, int), "which is the last or the second"),
+        ((8, 1), np.zeros(8, int), "the axis of its classes, two or more"),
         ((2, 4, 6, 7), np.zeros((2, 4, 7), int), r"output has \(2, 4, 6, 7\)"),
         ((8, 5, 5), np.zeros((8, 5), int), "may be on its second axis or its last"),
         ((8, 5), np.zeros(8), "are float64: expected the number of a class, whole"),
     ],
-    ids=["an axis more", "soft", "one axis", "another axis", "two axes", "floating"],
+    ids=["an axis more", "soft", "one axis", "one class", "another axis", "two axes", "floating"],
 )
 def test_labels_that_do_not_tell_it_are_refused(output: tuple[int, ...], labels: Array, words: str) -> None:
     with pytest.raises(NotCheckable, match=words) as told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,14 @@ def test_a_hint_that_cannot_be_computed_leaves_the_verdict(
     assert looks(scoring(2.0)) == ""
 
 
+def test_a_number_that_no_hint_can_make_is_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dividing(*_: object) -> str:
+        return str(np.float64(1.0) / np.float64(0.0))
+
+    monkeypatch.setattr(summary, "looks_like", dividing)
+    assert looks(scoring(2.0)) == "inf"
+
+
 def test_a_hint_that_is_broken_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> str:
         raise KeyError("no such key")
@@ -55,3 +64,14 @@ def test_a_hint_that_is_broken_is_not_hidden(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(summary, "looks_like", broken)
     with pytest.raises(KeyError, match="no such key"):
         scoring(2.0)
+
+
+@pytest.mark.parametrize("differs", [True, False])
+def test_layers_paired_by_order_are_told_where_something_differs_and_only_there(differs: bool) -> None:
+    pairs = tuple(f"layers.{index} and dense.{index}" for index in range(summary.BY_ORDER + 1))
+    side = SimpleNamespace(float64=SimpleNamespace(weight_map=SimpleNamespace(by_order=pairs)))
+    findings: Any = SimpleNamespace(running={"jax": side}, differs=differs)
+    told = [f"paired by order only: {', '.join(pairs[:-1])} and 1 more"]
+    assert summary._by_order(findings) == (told if differs else [])
+    findings.running = {}
+    assert summary._by_order(findings) == []

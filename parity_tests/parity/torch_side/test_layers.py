@@ -220,3 +220,8 @@ def test_without_bits_and_for_whole_numbers_nothing_is_rounded() -> None:
     tensor, whole = torch.tensor([0.1]), torch.tensor([2**30 + 1])
     assert rounded(tensor, None) is tensor
     assert rounded(whole, 10) is whole
+
+
+def test_a_mask_stays_as_it_is() -> None:
+    lowest = torch.finfo(torch.float32).min
+    assert rounded(torch.tensor([-torch.inf, lowest, 1 + 2**-13]), 10).tolist() == [-torch.inf, lowest, 1.0]
