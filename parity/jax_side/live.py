@@ -246,8 +246,11 @@ class JaxSide:
     def _lowered(self, held: Held, batch: dict[str, jax.Array]) -> InOrder:
         with self._pass(held, batch, None) as called:
             given = called.ask(self._parts.calling)
-        found = called.layers.forward | arrays_of(called.layers.outputs)
-        return OrderedDict(found | ({} if self._side.loss is None else {"loss": given}))
+        outputs = arrays_of(called.layers.outputs)
+        if not outputs and self._side.predict is not None:
+            # Of plain functions only `predict` shows what stands before the loss.
+            outputs = self._predict(held, batch, training=None)
+        return OrderedDict(called.layers.forward | outputs | ({} if self._side.loss is None else {"loss": given}))
 
     def _observe(
         self, held: Held, batch: dict[str, jax.Array], taught: dict[str, jax.Array], bits: int | None
@@ -266,8 +269,7 @@ class JaxSide:
         passed = jax.value_and_grad(watched_loss, argnums=(0, 1), has_aux=True)(held.trained, probes)
         (loss, (forward, _, kept)), (gradients, cotangents) = passed
         if self._side.predict is not None:
-            with self._pass(held, batch, None, layers=False) as called:
-                forward |= self._output(called)
+            forward |= self._predict(held, batch, training=None)
         return Passed(loss, gradients, kept), forward, cotangents
 
     def _differentiate(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> Passed:
@@ -279,8 +281,8 @@ class JaxSide:
         (found, kept), gradients = jax.value_and_grad(loss, has_aux=True)(held.trained)
         return Passed(found, gradients, kept)
 
-    def _predict(self, held: Held, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        with self._pass(held, batch, None, layers=False, training=False) as called:
+    def _predict(self, held: Held, batch: dict[str, jax.Array], training: bool | None = False) -> dict[str, jax.Array]:
+        with self._pass(held, batch, None, layers=False, training=training) as called:
             return self._output(called)
 
     def _output(self, called: Pass) -> dict[str, jax.Array]:
