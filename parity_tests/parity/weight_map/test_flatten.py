@@ -33,6 +33,11 @@ ASKED: dict[str, tuple[dict[str, Layer], dict[str, list[str]]]] = {
         {"fc": linear(5, 24), "c": conv(6, 3, 3, 3)},
         {"fc.weight": ["unflatten 6 2 2", "transpose"], "fc.bias": ["flatten 6 2 2", "as is"]},
     ),
+    "unflattened, of one axis": (
+        {"fc": linear(5, 12), "c": conv(6, 3, 3)},
+        {"fc.weight": ["unflatten 6 2", "transpose"], "fc.bias": ["flatten 6 2", "as is"]},
+    ),
+    "a scale and a shift of images": ({"fc": linear(5, 12), "n": norm(6), "c": conv(6, 3, 3, 3)}, {}),
     "a norm of what is flat": (
         {"c": conv(3, 6, 3, 3), "bn": batch_norm(54, "BatchNorm1d")},
         {f"bn.{own}": ["flatten 6 3 3", "as is"] for own in ("weight", "bias", "running_mean", "running_var")},
