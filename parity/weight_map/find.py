@@ -78,8 +78,9 @@ def _align_what_was_told(alignment: Alignment, told: Told, torch: Node, jax: Nod
         pair = _taken(torch, name), _taken(jax, path)
         alignment.add(*pair)
         of, jax_of = pair[0].node, pair[1].node
-        # What else is in a layer follows; a module of the user's own may hold anything.
-        if of.path and jax_of.path and UNKNOWN not in (of.family, jax_of.family) and of.leaves and jax_of.leaves:
+        # What else is in a layer follows, if anything is; a module of the user's own may hold anything.
+        follows = bool(of.leaves) == bool(jax_of.leaves)
+        if of.path and jax_of.path and UNKNOWN not in (of.family, jax_of.family) and follows:
             modules.setdefault(of.path, jax_of.path)
     pairs = [(_node(torch, name), _node(jax, path)) for name, path in modules.items()]
     for root, nodes in ((torch, [t for t, _ in pairs]), (jax, [j for _, j in pairs])):
@@ -98,6 +99,7 @@ def _taken(root: Node, name: str) -> Owned:
         )
     leaf, node = holders[0]
     node.leaves = [other for other in node.leaves if other is not leaf]
+    node.told = True
     return holders[0]
 
 
@@ -170,7 +172,7 @@ def _layers(alignment: Alignment, torch: Outline, jax: Outline) -> dict[str, Lay
     layers = {}
     for of, jax_of in alignment.layers:
         path = jax_of.path
-        if of.path is None or path is None or not (of.leaves or of.family == ATTENTION):
+        if of.path is None or path is None or not (of.leaves or of.told or of.family == ATTENTION):
             continue
         if of.family == CELL and not of.kind.endswith("Cell"):
             # torch's layer is called once a sequence, as `nnx.RNN` is, and its cell once a step.
