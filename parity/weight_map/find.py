@@ -19,6 +19,7 @@ from parity.weight_map.other_kind import of_other_kind
 from parity.weight_map.outline import Outline
 from parity.weight_map.overrides import Told, parse
 from parity.weight_map.own import Owned
+from parity.weight_map.stacked import of_stacked
 from parity.weight_map.tree import Node, tree
 from parity.weight_map.weight_map import Apart, Layer, WeightMap, kept_alone
 
@@ -135,7 +136,7 @@ def _faults(alignment: Alignment, torch: Outline, jax: Outline) -> list[str]:
     for parts, whose in ((of_torch, "no JAX leaf for "), (of_jax, "no torch tensor for ")):
         if parts:
             faults.append(whose + ", ".join(dict.fromkeys(map(str, parts))))
-    faults += _offered(of_torch, of_jax)
+    faults += _offered(of_torch, of_jax) + of_stacked(of_torch, of_jax)
     faults += of_other_kind(torch, jax, {part.name for part in (*of_torch, *of_jax)})
     if of_torch or of_jax:
         for outline in (torch, jax):
