@@ -122,9 +122,9 @@ TOLD = {
 @pytest.mark.parametrize("name", TOLD)
 def test_a_layer_whose_arrays_are_told_is_still_the_twin_of_the_other(name: str) -> None:
     held, lines = TOLD[name]
-    (_, parameters, *rest), (_, leaves, *jax_rest) = linear(54, 5), jax_linear(54, 5)
-    of_torch: Layer = ("Linear", {own: parameters[own] for own in held}, *rest)
-    of_jax: Layer = ("Linear", {own: leaves[own] for own in ("kernel", "bias")[: len(held)]}, *jax_rest)
+    parameters, leaves = linear(54, 5)[1], jax_linear(54, 5)[1]
+    of_torch: Layer = ("Linear", {own: parameters[own] for own in held}, {}, {})
+    of_jax: Layer = ("Linear", {own: leaves[own] for own in ("kernel", "bias")[: len(held)]}, {}, {})
     behind = outline({"c": conv(3, 6, 3, 3), "fc": of_torch}), jax_outline({"c": jax_conv(3, 6, 3, 3), "fc": of_jax})
     assert {path: layer.torch for path, layer in find(*behind, lines).layers.items()} == {"c": "c", "fc": "fc"}
 
