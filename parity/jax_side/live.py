@@ -257,7 +257,7 @@ class JaxSide:
     ) -> tuple[Passed, InOrder, InOrder]:
         def watched_loss(trained: Any, probes: dict[str, jax.Array] | None) -> tuple[jax.Array, tuple[Any, ...]]:
             with self._pass(Held(trained, held.kept), batch, bits, probes, taught=taught) as called:
-                loss = called.ask(self._parts.loss)
+                loss = called.loss_of(self._parts.loss)
             layers, seen = called.layers, called.layers.forward
             inputs = ((name, seen[name]) for name in layers.inputs)
             # What the model gave the loss, where nobody says otherwise.
@@ -275,7 +275,7 @@ class JaxSide:
     def _differentiate(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> Passed:
         def loss(trained: Any) -> tuple[jax.Array, Any]:
             with self._pass(Held(trained, held.kept), batch, bits, layers=bits is not None) as called:
-                found: jax.Array = called.ask(self._parts.loss)
+                found: jax.Array = called.loss_of(self._parts.loss)
             return found, self._models.kept_after(called.model)
 
         (found, kept), gradients = jax.value_and_grad(loss, has_aux=True)(held.trained)
