@@ -289,4 +289,5 @@ def _lacking(pair: Pair) -> str:
 def _instead(stage: str) -> str:
     if stage == "data":
         return "such as batches=random_batches(images=(8, 3, 32, 32), steps=20) in the pair"
-    return "such as parameters=checkpoint(FILE)" if stage in ALWAYS else "or declare stages without it"
+    without = "such as scored=lambda seed: {'held out': a_batch} in the pair, " if stage == "score" else ""
+    return "such as parameters=checkpoint(FILE)" if stage in ALWAYS else f"{without}or declare stages without it"

@@ -248,15 +248,18 @@ class JaxSide:
     def _lowered(self, held: Held, batch: dict[str, jax.Array]) -> InOrder:
         with self._pass(held, batch, None) as called:
             given = called.ask(self._parts.calling)
-        found = called.layers.forward | arrays_of(called.layers.outputs)
-        return OrderedDict(found | ({} if self._side.loss is None else {"loss": given}))
+        outputs = arrays_of(called.layers.outputs)
+        if not outputs and self._side.predict is not None:
+            # Of plain functions only `predict` shows what stands before the loss.
+            outputs = self._predict(held, batch, training=None)
+        return OrderedDict(called.layers.forward | outputs | ({} if self._side.loss is None else {"loss": given}))
 
     def _observe(
         self, held: Held, batch: dict[str, jax.Array], taught: dict[str, jax.Array], bits: int | None
     ) -> tuple[Passed, InOrder, InOrder]:
         def watched_loss(trained: Any, probes: dict[str, jax.Array] | None) -> tuple[jax.Array, tuple[Any, ...]]:
             with self._pass(Held(trained, held.kept), batch, bits, probes, taught=taught) as called:
-                loss = called.ask(self._parts.loss)
+                loss = called.loss_of(self._parts.loss)
             layers, seen = called.layers, called.layers.forward
             inputs = ((name, seen[name]) for name in layers.inputs)
             # What the model gave the loss, where nobody says otherwise.
@@ -268,21 +271,20 @@ class JaxSide:
         passed = jax.value_and_grad(watched_loss, argnums=(0, 1), has_aux=True)(held.trained, probes)
         (loss, (forward, _, kept)), (gradients, cotangents) = passed
         if self._side.predict is not None:
-            with self._pass(held, batch, None, layers=False) as called:
-                forward |= self._output(called)
+            forward |= self._predict(held, batch, training=None)
         return Passed(loss, gradients, kept), forward, cotangents
 
     def _differentiate(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> Passed:
         def loss(trained: Any) -> tuple[jax.Array, Any]:
             with self._pass(Held(trained, held.kept), batch, bits, layers=bits is not None) as called:
-                found: jax.Array = called.ask(self._parts.loss)
+                found: jax.Array = called.loss_of(self._parts.loss)
             return found, self._models.kept_after(called.model)
 
         (found, kept), gradients = jax.value_and_grad(loss, has_aux=True)(held.trained)
         return Passed(found, gradients, kept)
 
-    def _predict(self, held: Held, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        with self._pass(held, batch, None, layers=False, training=False) as called:
+    def _predict(self, held: Held, batch: dict[str, jax.Array], training: bool | None = False) -> dict[str, jax.Array]:
+        with self._pass(held, batch, None, layers=False, training=training) as called:
             return self._output(called)
 
     def _output(self, called: Pass) -> dict[str, jax.Array]:

@@ -19,6 +19,7 @@ from parity.weight_map.other_kind import of_other_kind
 from parity.weight_map.outline import Outline
 from parity.weight_map.overrides import Told, parse
 from parity.weight_map.own import Owned
+from parity.weight_map.stacked import of_stacked
 from parity.weight_map.tree import Node, tree
 from parity.weight_map.weight_map import Apart, Layer, WeightMap, held_alone
 
@@ -78,8 +79,9 @@ def _align_what_was_told(alignment: Alignment, told: Told, torch: Node, jax: Nod
         pair = _taken(torch, name), _taken(jax, path)
         alignment.add(*pair)
         of, jax_of = pair[0].node, pair[1].node
-        # What else is in a layer follows; a module of the user's own may hold anything.
-        if of.path and jax_of.path and UNKNOWN not in (of.family, jax_of.family) and of.leaves and jax_of.leaves:
+        # What else is in a layer follows, if anything is; a module of the user's own may hold anything.
+        follows = bool(of.leaves) == bool(jax_of.leaves)
+        if of.path and jax_of.path and UNKNOWN not in (of.family, jax_of.family) and follows:
             modules.setdefault(of.path, jax_of.path)
     pairs = [(_node(torch, name), _node(jax, path)) for name, path in modules.items()]
     for root, nodes in ((torch, [t for t, _ in pairs]), (jax, [j for _, j in pairs])):
@@ -98,6 +100,7 @@ def _taken(root: Node, name: str) -> Owned:
         )
     leaf, node = holders[0]
     node.leaves = [other for other in node.leaves if other is not leaf]
+    node.told = True
     return holders[0]
 
 
@@ -133,7 +136,7 @@ def _faults(alignment: Alignment, torch: Outline, jax: Outline) -> list[str]:
     for parts, whose in ((of_torch, "no JAX leaf for "), (of_jax, "no torch tensor for ")):
         if parts:
             faults.append(whose + ", ".join(dict.fromkeys(map(str, parts))))
-    faults += _offered(of_torch, of_jax)
+    faults += _offered(of_torch, of_jax) + of_stacked(of_torch, of_jax)
     faults += of_other_kind(torch, jax, {part.name for part in (*of_torch, *of_jax)})
     if of_torch or of_jax:
         for outline in (torch, jax):
@@ -170,7 +173,7 @@ def _layers(alignment: Alignment, torch: Outline, jax: Outline) -> dict[str, Lay
     layers = {}
     for of, jax_of in alignment.layers:
         path = jax_of.path
-        if of.path is None or path is None or not (of.leaves or of.family == ATTENTION):
+        if of.path is None or path is None or not (of.leaves or of.told or of.family == ATTENTION):
             continue
         if of.family == CELL and not of.kind.endswith("Cell"):
             # torch's layer is called once a sequence, as `nnx.RNN` is, and its cell once a step.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from parity import Pair, check, random_batches, whole
 from parity.errors import NotCheckable
+from parity.judging.summary import KEPT_DTYPE
 from parity.verdict import Verdict
 from parity_tests.ports.counterparts import BatchNorm
 
@@ -97,6 +98,18 @@ class Called(nn.Module):
         return found
 
 
+class Keeping(nnx.Module):
+    """Calls its table, which keeps the dtype that it was made in, as Flax has it, or does not, as docs/port.md says."""
+
+    def __init__(self, rngs: nnx.Rngs, *, keeps: bool) -> None:
+        self.table, self.outer = nnx.Embed(7, 4, rngs=rngs), nnx.Linear(4, 3, rngs=rngs)
+        if not keeps:
+            self.table.dtype = None
+
+    def __call__(self, words: jax.Array) -> jax.Array:
+        return self.outer(self.table(words))
+
+
 class CalledTwice(Called):
     def forward(self, words: Tensor) -> Tensor:
         self.outer(self.table(words))
@@ -105,6 +118,14 @@ class CalledTwice(Called):
 
 WORDS = random_batches(inputs=whole(7, 6), steps=2)
 NEVER = "layers that the jax side never calls: of table, only parameters and gradients are compared; `parity.tap` may show more"  # noqa: E501
+
+
+def test_an_embedding_that_keeps_its_dtype_is_told_what_to_do() -> None:
+    verdict = checked(Called, lambda rngs: Keeping(rngs, keeps=True), batches=WORDS)
+    assert first_of(verdict) == "table.output"
+    assert verdict.first_difference is not None
+    assert verdict.first_difference.looks_like == KEPT_DTYPE
+    assert checked(Called, lambda rngs: Keeping(rngs, keeps=False), batches=WORDS).outcome == "agree"
 
 
 def test_a_table_that_the_port_only_indexes_is_told_and_its_gradient_is_compared() -> None:

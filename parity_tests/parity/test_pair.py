@@ -23,7 +23,10 @@ def test_a_side_has_one_way_to_update() -> None:
     [
         ("update", "the jax side needs `optimizer` or `update` for the stage update, or declare stages without it"),
         ("loss", "the jax side needs `loss` for the stage loss"),
-        ("scored", "the jax side needs `scored` for the stage score"),
+        (
+            "scored",
+            "the jax side needs `scored` for the stage score, such as scored=lambda seed: {'held out': a_batch} in",
+        ),
     ],
 )
 def test_a_side_needs_the_parts_of_every_stage_that_is_declared(lacking: str, message: str) -> None:

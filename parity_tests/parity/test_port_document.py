@@ -38,10 +38,12 @@ PLANTED = {
     "there is no 'weights_map'": ("weight_map", "weights_map"),
     "a side has no part 'los'": ("loss=", "los="),
     "the torch side needs `batches` for the stage data": ("batches=", "scored="),
+    "the torch side needs `scored` for the stage score": ("batches=random", "batches=lambda *given: random"),
     "the torch side's model (mymodel:Block) cannot be made: missing a required argument: 'width'": (
         "mymodel:Net", "mymodel:Block",
     ),
     "the torch side's loss (mymodel:loss) failed: KeyError: 'images'": ("images=", "pictures="),
+    "this is the float64 run, and something is in float32": ("mymodel:loss", "low:loss"),
     "the weight map cannot be found: no JAX leaf for": ("myport:Net", "fewer:Net"),
     "may become head.kernel [256, 10] in more than one way": ('"head.weight": "head.kernel: flatten 16 4 4"', ""),
     "torch has neither a tensor nor a module of that name": ('"head.weight"', '"haed.weight"'),
@@ -50,6 +52,7 @@ PLANTED = {
 }  # fmt: skip
 BESIDE = {
     "faulty.py": "def",
+    "low.py": "def loss(model, batch): return model(batch['images'].float()).sum()",
     "fewer.py": """
 from flax import nnx
 import myport

@@ -133,6 +133,9 @@ def _clips(right: Guess, largest: float, norm: float) -> Iterator[Otherwise]:
             f"{name}: 1e-6 added to the norm", lambda _: clipped(clip, 0.0),
             (False,), True, solved=False, said=NOTHING_ADDED,
         )  # fmt: skip
+    # Before what clips so little that it would look the same.
+    yield Otherwise(f"{name}:", lambda _: clipped(None), ("none",), f"at {clip.bound:g}", solved=False)
+    if clip.by == "norm":
         orders = (1.0, 2.0, float("inf"), clip.order + 0.01)
         yield Otherwise(
             f"{name}: norm_type", lambda order: clipped(clip._replace(order=order)),
@@ -142,7 +145,6 @@ def _clips(right: Guess, largest: float, norm: float) -> Iterator[Otherwise]:
         f"{name}: bound", lambda bound: clipped(clip._replace(bound=bound)),
         (2 * clip.bound, clip.bound / 2, *starts[clip.by]), clip.bound,
     )  # fmt: skip
-    yield Otherwise(f"{name}:", lambda _: clipped(None), ("none",), f"at {clip.bound:g}", solved=False)
     other = Clip("value" if clip.by == "norm" else "norm", clip.bound)
     yield Otherwise("clipping:", lambda _: clipped(other), (f"by {other.by}",), f"by {clip.by}", solved=False)
 
