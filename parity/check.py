@@ -118,7 +118,8 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
 
     _shown_by_both(findings, free)
     free[judging] = judge = completed(findings.judge, free[other], findings.unshown.tensors)
-    findings.listed += idle_in_words(idle, findings.pair.steps)
+    # First, since a report shows only some lines: here the port may be wrong.
+    findings.listed[:0] = idle_in_words(idle, findings.pair.steps)
     findings.inside = inside(findings.pair.float32_inside, judge)
     findings.listed += findings.inside.listed
     keys = [key for key in keys_of(*free.values()) if key.tensor not in findings.unshown.tensors]
