@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 BY_ORDER = 6
 """So many pairs of layers that only their order tells are named."""
-KEPT_DTYPE = "it was cast, or the layer keeps the dtype it was made in, as nnx.Embed does (docs/port.md, section 9)"
+KEPT_DTYPE = "it was cast, or the layer was made with a dtype of its own"
 Kinds = dict[Dtype, dict[str, dict[str, float]]]
 LOWER_PRECISION = ("forward", "backward")
 """The stages that are asked for power against lower precision, where there is a product of matrices."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -98,13 +99,11 @@ class Called(nn.Module):
         return found
 
 
-class Keeping(nnx.Module):
-    """Calls its table, which keeps the dtype that it was made in, as Flax has it, or does not, as docs/port.md says."""
+class Stock(nnx.Module):
+    """Calls its table as it is; a `dtype` of its own is the mistake."""
 
-    def __init__(self, rngs: nnx.Rngs, *, keeps: bool) -> None:
-        self.table, self.outer = nnx.Embed(7, 4, rngs=rngs), nnx.Linear(4, 3, rngs=rngs)
-        if not keeps:
-            self.table.dtype = None
+    def __init__(self, rngs: nnx.Rngs, dtype: Any = None) -> None:
+        self.table, self.outer = nnx.Embed(7, 4, dtype=dtype, rngs=rngs), nnx.Linear(4, 3, rngs=rngs)
 
     def __call__(self, words: jax.Array) -> jax.Array:
         return self.outer(self.table(words))
@@ -120,12 +119,24 @@ WORDS = random_batches(inputs=whole(7, 6), steps=2)
 NEVER = "layers that the jax side never calls: of table, only parameters and gradients are compared; `parity.tap` may show more"  # noqa: E501
 
 
-def test_an_embedding_that_keeps_its_dtype_is_told_what_to_do() -> None:
-    verdict = checked(Called, lambda rngs: Keeping(rngs, keeps=True), batches=WORDS)
+def test_an_embedding_has_the_dtype_of_its_parameter_unless_it_asks_for_another() -> None:
+    for dtype in (None, jnp.float32):
+        verdict = checked(Called, partial(Stock, dtype=dtype), batches=WORDS)
+        assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+    verdict = checked(Called, partial(Stock, dtype=jnp.bfloat16), batches=WORDS)
     assert first_of(verdict) == "table.output"
+
+
+def test_a_layer_that_was_made_with_a_dtype_is_told_of() -> None:
+    def lower(rngs: nnx.Rngs) -> Stock:
+        made = Stock(rngs)
+        made.outer.dtype = jnp.float32
+        return made
+
+    verdict = checked(Called, lower, batches=WORDS)
+    assert first_of(verdict) == "outer.output"
     assert verdict.first_difference is not None
     assert verdict.first_difference.looks_like == KEPT_DTYPE
-    assert checked(Called, lambda rngs: Keeping(rngs, keeps=False), batches=WORDS).outcome == "agree"
 
 
 def test_a_table_that_the_port_only_indexes_is_told_and_its_gradient_is_compared() -> None:

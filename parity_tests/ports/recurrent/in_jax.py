@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from parity_tests.ports.counterparts import GRU, LSTM, Embed
+from parity_tests.ports.counterparts import GRU, LSTM
 
 TOKENS, WIDTH, FEATURES, CLASSES = 20, 8, 12, 4
 
@@ -14,7 +14,7 @@ class Classifier(nnx.Module):
     """Tokens (N, T) below 20 to logits (N, 4)."""
 
     def __init__(self, kind: type[LSTM] | type[GRU], rngs: nnx.Rngs) -> None:
-        self.embedding = Embed(TOKENS, WIDTH, rngs=rngs)
+        self.embedding = nnx.Embed(TOKENS, WIDTH, rngs=rngs)
         self.rnn = kind(WIDTH, FEATURES, rngs=rngs)
         self.fc = nnx.Linear(FEATURES, CLASSES, rngs=rngs)
 
