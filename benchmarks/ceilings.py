@@ -10,6 +10,15 @@ from benchmarks.floor import Ceilings, floor_us, work_of
 from benchmarks.store import Store
 from parity.recording import FRAMEWORKS, Framework
 
+PRODUCT = {"cpu": 2048, "gpu": 8192}
+"""Rows and columns of the product that either framework is measured by."""
+COPIED = {"cpu": 2**26, "gpu": 2**30}
+"""Bytes copied, more than a cache holds."""
+REPEATS = 7
+"""Of each measurement, of which the best counts."""
+CALLS = 1000
+"""In one measurement of an empty call."""
+
 Measured = Mapping[str, Any]
 """What a framework measured: operations and bytes a second, and seconds of calls and launches."""
 

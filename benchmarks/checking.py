@@ -14,11 +14,11 @@ from benchmarks.prepared import Outcome
 from benchmarks.probe import MANTISSA_BITS
 from parity.judging.difference import difference, exact, fault
 from parity.judging.factors import MINIMUM_POWER
+from parity.judging.float32 import OTHER
 from parity.judging.limits import float32_limit
 from parity.recording import Array, Arrays, Dtype, Framework, Key, State
 from parity.rounding import BFLOAT16_BITS, rounded
 
-OTHER: dict[Framework, Framework] = {"torch": "jax", "jax": "torch"}
 COARSE_FACTOR = 4.0
 """Loss and first means in TF32 or bfloat16 may be this many times as far as emulated, where that is furthest. Measured
 for bfloat16 on a CPU, MLP and MNIST, three seeds of each: 2.3. bfloat16 in TF32's place, only 8 times as far, is for

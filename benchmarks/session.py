@@ -25,8 +25,6 @@ from benchmarks.progress import Teller
 from benchmarks.store import Store
 from benchmarks.variants import PAIRS
 
-JUDGE = "judge-2"
-"""The judge's file, with the version of what is in it: a folder that an older benchmark began gets a new one."""
 OTHERS = "others"
 """What the share of the cores' time is called in the store that other work took."""
 JUDGE_S, RUN_S = 8.0, {"line_fit": 0.05, "mlp": 0.05, "mnist": 0.4}
@@ -142,7 +140,7 @@ class Session:
     def _judge_file(self, group: Group) -> Path:
         """The judge's. It is the same one in every precision, for one seed and for many."""
         case = dataclasses.replace(group.case, precision="float32", device="cpu", seeds=1)
-        return self.store.file(case.name, JUDGE, suffix=".safetensors")
+        return self.store.file(case.name, "judge", suffix=".safetensors")
 
     def _judge(self, group: Group) -> None:
         file = self._judge_file(group)

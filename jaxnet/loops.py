@@ -57,7 +57,7 @@ LOOPS: dict[str, Callable[..., Any]] = {"stepped": stepped, "whole_run": whole_r
 
 
 def missing(loop: str, device: str) -> str:
-    """Why a loop cannot run on this machine, as one line that says what to do; empty where it can."""
+    """Why a loop cannot run on this machine, one line; empty where it can."""
     return ""
 
 
@@ -80,7 +80,7 @@ def drive(
     if not seeds or min(seeds) < 0:
         raise SettingsError(f"seeds are {list(seeds)}: expected at least one, each 0 or above")
     if reason := missing(loop, how.device):
-        raise LoopError(reason)
+        raise LoopError(f"{reason}; --loop stepped runs everywhere")
     together = [*seeds, seeds[0] + 1] if loop == "many_seeds" and len(seeds) == 1 else seeds
     with computing(how.device, how.dtype, how.precision):
         states = [State(*(state or (problem.draw_parameters(seed), {}))) for seed in together]

@@ -81,7 +81,10 @@ class LiveSide(Protocol):
 
     @property
     def idle(self) -> frozenset[str]:
-        """Of `clip` and `scheduler` those that the side names and that have changed nothing so far; JAX names none."""
+        """Of `clip` and `scheduler` those that the side names and that have changed nothing so far; JAX names none.
+
+        And `turn` where no step has shown the scheduler's last rule.
+        """
 
     @property
     def frozen(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Why code fails in one dtype that ran in the other: a constant that was made when its module was imported."""
+"""Why code fails over two dtypes: a constant that was made when its module was imported, or numbers in float32."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ KEEPS = (
     "make it inside the function, or hand it in the batch"
 )
 
+MADE_IN_FLOAT32 = (
+    "this is the float64 run, and something is in float32 whatever the run, as `.float()` or dtype=float32 makes it: "
+    "take the dtype of what it meets, such as `.to(x.dtype)` or `.astype(x.dtype)`"
+)
+
 
 def hint(error: Exception, dtype: Dtype | None) -> str:
     """What the likely cause of an error in a run of `dtype` is, after a semicolon; empty where it is no such error."""
@@ -24,7 +29,11 @@ def hint(error: Exception, dtype: Dtype | None) -> str:
     if found := next(_constants(error.__traceback__, other), None):
         return f"; {found} is {other}: {KEEPS}"
     # The float64 run comes first, and what it imports is made in float64.
-    return f"; the float64 run did not fail, and this may be why: {KEEPS}" if dtype == "float32" else ""
+    return f"; the float64 run did not fail, and this may be why: {KEEPS}" if dtype == "float32" else _in_float64(dtype)
+
+
+def _in_float64(dtype: Dtype) -> str:
+    return f"; {MADE_IN_FLOAT32}" if dtype == "float64" else ""
 
 
 def _constants(traceback: TracebackType | None, dtype: str) -> Iterator[str]:

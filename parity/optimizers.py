@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from parity.errors import NotCheckable
@@ -46,7 +46,10 @@ ENTRIES = {
 CYCLED = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
 """What OneCycleLR and CyclicLR keep of each group."""
 
-WHOLE = ("step_size", "step_size_up", "step_size_down", "total_iters", "T_max", "total_steps")
+ADDED = 1e-6
+"""What `clip_grad_norm_` adds to the norm that it divides by, and `optax.clip_by_global_norm` does not."""
+
+STEP_COUNTS = ("step_size", "step_size_up", "step_size_down", "total_iters", "T_max", "total_steps")
 """Options of schedules that count steps."""
 
 
@@ -106,6 +109,26 @@ class Optimizer:
         """What is remembered of any parameter."""
         return tuple(dict.fromkeys(entry for group in self.groups for entry in entries(self.kind, group.options)))
 
+    def document(self) -> dict[str, Any]:
+        """The optimizer as plain JSON values, without its state."""
+        return asdict(replace(self, state={}))
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Optimizer:
+        """The way back.
+
+        Raises:
+            KeyError, TypeError, ValueError: anything in the document is not what `document` writes.
+        """
+        schedule, clip = document["schedule"], document["clip"]
+        return cls(
+            str(document["kind"]),
+            tuple(Group(tuple(names), _tuples(options)) for names, options in document["groups"]),
+            _tuples(document["shapes"]),
+            None if schedule is None else _schedule(schedule),
+            None if clip is None else Clip(*clip),
+        )
+
     def remembered(self, arrays: Arrays) -> Arrays:
         """Of arrays called `<entry>.<parameter>` those that torch has, too."""
         wanted = {
@@ -123,6 +146,20 @@ class Optimizer:
     def starts_apart(self) -> bool:
         """Whether it does not count, and has to know all the same whether a step is its first."""
         return not self.counts and any(starts_apart(group.options) for group in self.groups)
+
+
+def _tuples(value: Any) -> Any:
+    """A value of a JSON document, with tuples for its lists."""
+    if isinstance(value, Mapping):
+        return {name: _tuples(entry) for name, entry in value.items()}
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list | tuple) else value
+
+
+def _schedule(document: Any) -> Schedule:
+    """A schedule of a document, in which a sequence or a chain has others."""
+    kind, options = document
+    inner = {"schedules": tuple(_schedule(one) for one in options["schedules"])} if "schedules" in options else {}
+    return Schedule(kind, _tuples(options) | inner)
 
 
 def starts_apart(options: Options) -> bool:

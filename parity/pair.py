@@ -6,22 +6,18 @@ so a pair loads where one of the frameworks is missing. In a notebook, a part ma
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from parity.dtypes import dtypes_fault
-from parity.errors import MissingFramework, NotCheckable
+from parity.errors import NotCheckable
+from parity.optimizers import Optimizer
 from parity.recording import FRAMEWORKS, STAGES, USUAL_DTYPES, Dtype, Framework
 from parity.weight_map.outline import Outline
 from parity.weight_map.weight_map import WeightMap
 
 Part = str | Callable[..., Any]
-PACKAGES = {"torch": ("torch", "torchvision"), "jax": ("jax", "jaxlib", "flax", "optax")}
-OWN_MODULES = ": modules are looked for beside the pair file, in the project's folder and among what is installed"
 ALWAYS = ("data", "init")
 """Stages of every pair: where the two sides are given different things, nothing that follows says anything."""
 RESTS_ON = {
@@ -41,10 +37,11 @@ class Tie:
         training: whether its passes are made in training mode; scores never are.
         streams: whether its batches carry the stream that dropout masks are drawn from.
         torch: the torch side, which draws the initial parameters where nobody names them; None outside a pair.
-        outline: of the torch side's model, where that cannot be asked for it.
+        outline: of the torch side's model, where that is recorded.
         told: what the pair tells of the weight map between two modules.
         frozen: patterns of the names of parameters that no step may move.
         entries: what the torch side's optimizer remembers, where that is recorded.
+        optimizer: what the torch side's optimizer is, where that is recorded.
     """
 
     training: bool = True
@@ -54,6 +51,7 @@ class Tie:
     told: Mapping[str, str] | WeightMap = field(default_factory=dict)
     frozen: tuple[str, ...] = ()
     entries: frozenset[str] | None = None
+    optimizer: Optimizer | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +84,9 @@ class Side:
         missing: `(loop, device) -> str`, why a loop cannot run on this machine, empty where it can; None: all can.
         scores: `(seeds, device=) -> {name: accuracy of each seed}`, for `parity --seeds`; None: not offered.
         tie: filled in by the pair.
+
+    Raises:
+        NotCheckable: both `optimizer` and `update` are named.
     """
 
     model: Part
@@ -198,11 +199,12 @@ class Pair:
         torch, jax = _side("torch", self.torch, self), _side("jax", self.jax, self)
         if torch.parameters is None or jax.parameters is None:
             torch, jax = (replace(side, parameters=torch.parameters or jax.parameters) for side in (torch, jax))
-        tie = Tie(
+        # What a recording has told stays.
+        tie = replace(
+            jax.tie,
             training="backward" in self.stages,
             streams=torch.arrays is None or jax.arrays is None,
             torch=replace(torch, tie=Tie()),
-            outline=jax.tie.outline,
             told=self.weight_map,
             frozen=tuple(self.frozen),
         )
@@ -287,64 +289,5 @@ def _lacking(pair: Pair) -> str:
 def _instead(stage: str) -> str:
     if stage == "data":
         return "such as batches=random_batches(images=(8, 3, 32, 32), steps=20) in the pair"
-    return "such as parameters=checkpoint(FILE)" if stage in ALWAYS else "or declare stages without it"
-
-
-def resolve(path: Part, framework: Framework) -> Any:
-    """The object that an import path such as `torchnet.mnist:loss` names; a function is itself.
-
-    Raises:
-        MissingFramework: the framework of this side is not installed.
-        NotCheckable: the path is malformed, its module is missing or does not import, or the name is not in it.
-    """
-    if not isinstance(path, str):
-        return path
-    module_name, colon, name = path.partition(":")
-    if not colon or not module_name or not name:
-        raise NotCheckable(f"{path!r} is not an import path: write it as package.module:name")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing in PACKAGES[framework]:
-            raise MissingFramework(
-                f"the {framework} side needs {missing}, which is not installed: install the extra with pip, "
-                f"as in pip install '.[{framework}]'"
-            ) from error
-        own = f"{module_name}.".startswith(f"{error.name}.")
-        why = OWN_MODULES if own else f": {module_name} imports it"
-        raise NotCheckable(f"{path}: no module named {error.name!r}{why}") from error
-    except NotCheckable as error:
-        # Such as a pair's file that has the name of the model's.
-        raise NotCheckable(f"{path}: does not import: {error}") from error
-    except Exception as error:
-        raise NotCheckable(f"{path}: does not import: {type(error).__name__}: {error}") from error
-    try:
-        return getattr(module, name)
-    except AttributeError as error:
-        where = getattr(module, "__file__", None)
-        raise NotCheckable(f"{path}: {module_name} has no {name!r}{f' (it is {where})' if where else ''}") from error
-
-
-def load_pair(file: Path) -> Pair:
-    """The `pair` that a Python file defines.
-
-    Raises:
-        NotCheckable: the file is missing, does not run, or defines no `pair = Pair(...)`.
-    """
-    if not file.is_file():
-        raise NotCheckable(f"{file}: no such pair file; it is a Python file that defines pair = Pair(...)")
-    spec = importlib.util.spec_from_file_location(f"parity_pair_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise NotCheckable(f"{file}: not a Python file; a pair file ends in .py and defines pair = Pair(...)")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except NotCheckable as error:
-        raise type(error)(f"{file}: {error}") from error.__cause__
-    except Exception as error:
-        raise NotCheckable(f"{file}: does not run: {type(error).__name__}: {error}") from error
-    pair = getattr(module, "pair", None)
-    if not isinstance(pair, Pair):
-        raise NotCheckable(f"{file}: defines no pair; write pair = Pair(torch=dict(...), jax=dict(...), batches=...)")
-    return pair if pair.name else replace(pair, name=file.stem)
+    without = "such as scored=lambda seed: {'held out': a_batch} in the pair, " if stage == "score" else ""
+    return "such as parameters=checkpoint(FILE)" if stage in ALWAYS else f"{without}or declare stages without it"

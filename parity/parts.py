@@ -15,9 +15,10 @@ import numpy as np
 from parity.draws import STREAM, stream
 from parity.errors import REAL_ONLY, MissingFramework, NotCheckable
 from parity.frozen import frozen_of
+from parity.importing import resolve
 from parity.made_on_import import hint
 from parity.optimizers import STEP, Optimizer
-from parity.pair import Side, resolve
+from parity.pair import Side
 from parity.recording import Array, Arrays, Batch, Dtype, Framework
 from parity.tree import leaves
 from parity.weight_map.find import find
@@ -75,6 +76,9 @@ class Batches(Sequence[Batch]):
     """The batches of all steps as a side draws them, each looked at when it is asked for.
 
     With a `seed` every batch carries the stream of its step.
+
+    Raises:
+        NotCheckable: there are fewer than `steps`; or, when it is asked for, a batch is no dict of arrays.
     """
 
     def __init__(self, framework: Framework, drawn: Any, steps: int, seed: int | None = None) -> None:
@@ -210,14 +214,16 @@ class Parts:
             MissingFramework: torch is not installed.
             NotCheckable: it has no exact translation.
         """
+        if self.side.tie.optimizer is not None:
+            return self.side.tie.optimizer
         if self._torch.side.optimizer is None:
             return None
         try:
             described = importlib.import_module("parity.torch_side.described")
         except ModuleNotFoundError as error:
             raise MissingFramework(
-                f"the jax side names no optimizer and takes torch's, and {error.name} is not installed: install it, or "
-                "name an optimizer on the JAX side"
+                f"the jax side names no optimizer and takes torch's, and {error.name} is not installed: install it, "
+                "check against a recording, or name one on the jax side"
             ) from error
         found: Optimizer = described.optimizer_of(self._torch)
         return found

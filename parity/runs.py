@@ -124,7 +124,11 @@ def observe(
     live: LiveSide, recording: Recording, step: int, batch: Batch, parameters: Arrays, stages: Collection[str],
     bits: int | None = None,
 ) -> None:  # fmt: skip
-    """Record forward, loss and backward of one step with all layers, as far as they are among the `stages`."""
+    """Record forward, loss and backward of one step with all layers, as far as they are among the `stages`.
+
+    Raises:
+        NotCheckable: a parameter has the name of what comes to a layer or a tap.
+    """
     if "forward" not in stages:
         return
     if "loss" not in stages:

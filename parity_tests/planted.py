@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from parity.importing import resolve
 from parity.live import live_side
-from parity.pair import Pair, resolve
+from parity.pair import Pair
 from parity.recording import Arrays, Batch, Framework, State
 from parity_tests import planted_jax, planted_torch
 

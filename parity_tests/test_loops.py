@@ -154,8 +154,10 @@ def test_no_loop_waits_for_a_loss_before_the_end(wing: str, loop: str, monkeypat
 
 
 def test_whole_run_says_that_torch_needs_a_gpu_for_it() -> None:
-    with pytest.raises(torch_loops.LoopError, match="needs a GPU: use --loop stepped"):
+    with pytest.raises(torch_loops.LoopError, match="needs a GPU; --loop stepped runs everywhere"):
         torch_mlp.train("whole_run")
+    # What also `parity` tells names no option of a wing's.
+    assert torch_loops.missing("whole_run", "cpu") == "whole_run captures a CUDA graph and needs a GPU"
     assert torch_loops.missing("whole_run", "gpu") == ""
     assert jax_loops.missing("whole_run", "cpu") == ""
 

@@ -89,13 +89,13 @@ LOOPS: dict[str, Callable[..., Any]] = {
 
 
 def missing(loop: str, device: str) -> str:
-    """Why a loop cannot run on this machine, as one line that says what to do; empty where it can."""
+    """Why a loop cannot run on this machine, one line; empty where it can."""
     if loop == "whole_run" and device == "cpu":
-        return "whole_run captures a CUDA graph and needs a GPU: use --loop stepped"
+        return "whole_run captures a CUDA graph and needs a GPU"
     # The name that torch looks for.
     compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
     if loop == "compiled" and device == "cpu" and shutil.which(compiler) is None:
-        return f"compiled needs a C++ compiler, and {compiler} is not on the path: install one, or use --loop stepped"
+        return f"compiled needs a C++ compiler, and {compiler} is not on the path: install one"
     return ""
 
 
@@ -118,7 +118,7 @@ def drive(
     if not seeds or min(seeds) < 0:
         raise SettingsError(f"seeds are {list(seeds)}: expected at least one, each 0 or above")
     if reason := missing(loop, how.device):
-        raise LoopError(reason)
+        raise LoopError(f"{reason}; --loop stepped runs everywhere")
     together = [*seeds, seeds[0] + 1] if loop == "many_seeds" and len(seeds) == 1 else seeds
     with computing(how.device, how.dtype, how.precision):
         states = [State(*(state or (problem.draw_parameters(seed), {}))) for seed in together]

@@ -8,15 +8,9 @@ from typing import Any
 
 import torch
 
+from benchmarks.ceilings import CALLS, COPIED, PRODUCT, REPEATS
 from benchmarks.torch_side.machine import wait
 from torchnet.settings import device_of
-
-PRODUCT = {"cpu": 2048, "gpu": 8192}
-"""Rows and columns of the product."""
-COPIED = {"cpu": 2**26, "gpu": 2**30}
-"""Bytes copied, more than a cache holds."""
-REPEATS = 7
-CALLS = 1000
 
 
 def measure(device: str, precision: str) -> dict[str, Any]:

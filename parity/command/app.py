@@ -43,10 +43,11 @@ EPILOG = (
     "Exit status: 0 all pairs agree; 1 one differs, or is inconclusive (neither is proven); "
     "2 one could not be checked, and none of the others ended with 1."
 )
-PAIR_HELP = (
+ONE_PAIR_HELP = (
     "A Python file that defines pair = Pair(...), an import path such as package.module:pair, or the name of a pair "
-    "that pyproject.toml lists under tool.parity. Without any: all pairs listed there."
+    "that pyproject.toml lists under tool.parity."
 )
+PAIR_HELP = f"{ONE_PAIR_HELP} Without any: all pairs listed there."
 JSON_HELP = "Write everything that was found to FILE."
 DEVICE_HELP = "Where it runs. Default: what tool.parity says, or cpu."
 SEED_HELP = "Seed for data, initial parameters and batches. Default: what tool.parity says, or 0."
@@ -63,10 +64,6 @@ RUNNING_HELP = (
 )
 STEPS_HELP = "Take only the first N steps of the pair."
 TRACEBACK_HELP = "Where code failed, show where on stderr."
-ONE_PAIR_HELP = (
-    "A Python file that defines pair = Pair(...), an import path such as package.module:pair, or the name of a pair "
-    "that pyproject.toml lists under tool.parity."
-)
 SAVED_HELP = "Save the map as JSON to FILE, too; parity.WeightMap.load reads it."
 SEEDS_HELP = "Instead of the check: train N independent runs a side and compare the distributions of their scores."
 INTERRUPTED = 130

@@ -71,7 +71,7 @@ def _against(against: Against) -> str:
     return f"{NAMES[against.running]} against {versions} as recorded in {against.file}"
 
 
-def stage_table(stages: Sequence[StageVerdict], width: int, names: dict[Framework, str] = NAMES) -> Table:
+def stage_table(stages: Sequence[StageVerdict], width: int, names: dict[Framework, str]) -> Table:
     """One row a stage. Each figure is that of the tensor and step which came nearest to its limit.
 
     `names` are what the sides are called. Where the two float32 limits differ, a narrow table has torch's above JAX's.
@@ -92,7 +92,7 @@ def stage_table(stages: Sequence[StageVerdict], width: int, names: dict[Framewor
     return table
 
 
-def bfloat16_table(stages: Sequence[StageVerdict], names: dict[Framework, str] = NAMES) -> Table:
+def bfloat16_table(stages: Sequence[StageVerdict], names: dict[Framework, str]) -> Table:
     """One row a stage, as in `stage_table`, of what was compared in bfloat16."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("bfloat16", no_wrap=True)

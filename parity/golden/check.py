@@ -62,8 +62,8 @@ def check_against(
     place = OTHER[heading.framework]
     framework = side or place
     # Only a JAX side asks torch for what a recording has as well.
-    told = _told(pair, content, heading) if framework == "jax" else pair
-    running = Running(told, framework, seed, device, tell, heading.kept)
+    pair = _told(pair, content, heading) if framework == "jax" else pair
+    running = Running(pair, framework, seed, device, tell, heading.kept)
     recorded = Recorded(content, heading, running.float64.batches(seed, pair.steps), file)
     both: dict[Framework, Shown] = {heading.framework: recorded, place: running}
     against = Against(
@@ -97,10 +97,10 @@ def _hold_dtypes(pair: Pair) -> None:
 def _told(pair: Pair, content: Content, heading: Heading) -> Pair:
     """The pair, its JAX side told by the recording what only torch could tell.
 
-    That is what the optimizer remembers, and where torch's is a module the initial parameters and the outline.
+    That is what the optimizer is and remembers, and where torch's is a module the initial parameters and the outline.
     """
     free = content.recordings.get(FREE)
-    tie = replace(pair.jax.tie, entries=None if free is None else _entries(free))
+    tie = replace(pair.jax.tie, entries=None if free is None else _entries(free), optimizer=heading.optimizer)
     if heading.outline is None:
         return replace(pair, jax=replace(pair.jax, tie=tie))
     drawn = {} if free is None else free.of("init", 0)

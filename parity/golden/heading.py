@@ -12,6 +12,7 @@ from parity.golden.declaration import declaration
 from parity.golden.file import AGAIN
 from parity.golden.kept import Kept
 from parity.golden.sources import changed_since, sources
+from parity.optimizers import Optimizer
 from parity.pair import Pair
 from parity.recording import Device, Framework
 from parity.weight_map.outline import Outline
@@ -30,6 +31,7 @@ class Heading:
         loops: the side's own loops that were asked for, each with why it did not run, empty where it did.
         unmatched, apart, drew, remarks, idle: of the side, as `parity.shown.Shown` has them.
         outline: what torch's module is made of, from which the weight map is found; None where it is no module.
+        optimizer: what torch's optimizer is, for a JAX side that names none; None where it has no translation.
         sources: digests of the side's code, by module.
     """
 
@@ -46,6 +48,7 @@ class Heading:
     apart: tuple[str, ...]
     drew: bool
     outline: Outline | None
+    optimizer: Optimizer | None
     sources: dict[str, str]
     remarks: tuple[str, ...]
     idle: tuple[str, ...]
@@ -72,9 +75,11 @@ class Heading:
         try:
             kept = Kept(tuple(document["kept"]["steps"]), document["kept"]["given"])
             outline = None if document["outline"] is None else Outline.from_document(document["outline"])
+            optimizer = document["optimizer"]
+            told = {"optimizer": None if optimizer is None else Optimizer.from_document(optimizer)}
             tuples = {name: tuple(document[name]) for name in ("stages", "unmatched", "apart", "remarks", "idle")}
-            found = cls(**(dict(document) | tuples | {"kept": kept, "outline": outline}))
-        except (KeyError, TypeError) as error:
+            found = cls(**(dict(document) | tuples | told | {"kept": kept, "outline": outline}))
+        except (KeyError, TypeError, ValueError) as error:
             raise NotCheckable(f"{file}: its heading is not as expected: {error}: {AGAIN}") from error
         if found.framework not in get_args(Framework):
             raise NotCheckable(f"{file}: expected a side torch or jax, found {found.framework!r}: {AGAIN}")

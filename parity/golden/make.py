@@ -8,6 +8,7 @@ sides are. Of the float32 runs, the distances from the judge are kept (`parity.j
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +35,9 @@ from parity.judging.float32 import Float32
 from parity.judging.loops import ENGINE, FLOAT32_STARTS, chosen
 from parity.judging.measured import measured
 from parity.judging.noise import RecordedNoise, Rerun, aside
+from parity.optimizers import Optimizer
 from parity.pair import Pair
+from parity.parts import Parts
 from parity.recording import USUAL_DTYPES, Device, Framework, Key, Recording
 from parity.running import Running
 from parity.runs import Progress
@@ -66,8 +69,8 @@ def golden_of(
     heading = Heading.of(
         pair, framework, seed=seed, device=device, kept=kept, loops=names, unmatched=tuple(sorted(running.unmatched)),
         apart=tuple(sorted(running.apart)), drew=running.drew, remarks=tuple(running.remarks),
-        idle=tuple(sorted(running.idle)),
-        outline=running.float64.outline,
+        idle=tuple(sorted(running.idle)), outline=running.float64.outline,
+        optimizer=_optimizer(pair) if framework == "torch" else None,
     )  # fmt: skip
     asked = Asked(running, running.free(), Content(heading.document()), seed, pair.steps, progress)
     _free(asked, kept, device)
@@ -82,6 +85,16 @@ def golden_of(
             "such settings to the code that calls it"
         )
     return asked.content
+
+
+def _optimizer(pair: Pair) -> Optimizer | None:
+    """What torch's optimizer is, fresh; None where it has no exact translation."""
+    try:
+        found = Parts(pair.torch, "torch").torch_optimizer
+    except NotCheckable:
+        return None
+    # What Adagrad remembers from the start follows from its options.
+    return None if found is None else replace(found, state={})
 
 
 def _free(asked: Asked, kept: Kept, device: Device) -> None:

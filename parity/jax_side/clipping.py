@@ -7,10 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from parity.optimizers import Clip
-
-ADDED = 1e-6
-"""What `clip_grad_norm_` adds to the norm that it divides by, and `optax.clip_by_global_norm` does not."""
+from parity.optimizers import ADDED, Clip
 
 
 def clipped(clip: Clip | None, gradients: Any) -> Any:

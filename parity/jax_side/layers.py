@@ -26,7 +26,7 @@ class Place(NamedTuple):
     """Where a module of the JAX side stands on the torch side.
 
     Attributes:
-        name: of its torch twin.
+        name: of its torch counterpart.
         channels: whether what goes in and comes out has its channels last here, and behind the examples there.
         order: where each feature that goes in on the torch side stands on this side; None: at the same place. They
             part behind a convolution that is flattened.

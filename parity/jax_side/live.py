@@ -23,6 +23,7 @@ from parity.jax_side.leaves import to_numpy
 from parity.jax_side.lowering import lowered_before
 from parity.jax_side.models.kinds import models_of
 from parity.jax_side.models.protocol import Held
+from parity.jax_side.on_device import OnDevice
 from parity.jax_side.optimizer import completed, state_in, state_out, with_count
 from parity.jax_side.passing import Pass
 from parity.jax_side.settings import computing, import_parts, versions
@@ -68,7 +69,7 @@ class JaxSide:
             self._models = models_of(self._parts, dtype, device)
             self._transformation = None if side.optimizer is None else self._parts.optimizer()
         self._hidden: set[str] = set()
-        self._batch: tuple[Batch, dict[str, jax.Array]] = {}, {}
+        self._device_batch = OnDevice(dtype)
         self._translated: Optimizer | None = None
         self._fresh = self._compiled("optimizer", self._begin)
         self._seen_forward = self._compiled("predict", self._forward, "bits")
@@ -247,15 +248,18 @@ class JaxSide:
     def _lowered(self, held: Held, batch: dict[str, jax.Array]) -> InOrder:
         with self._pass(held, batch, None) as called:
             given = called.ask(self._parts.calling)
-        found = called.layers.forward | arrays_of(called.layers.outputs)
-        return OrderedDict(found | ({} if self._side.loss is None else {"loss": given}))
+        outputs = arrays_of(called.layers.outputs)
+        if not outputs and self._side.predict is not None:
+            # Of plain functions only `predict` shows what stands before the loss.
+            outputs = self._predict(held, batch, training=None)
+        return OrderedDict(called.layers.forward | outputs | ({} if self._side.loss is None else {"loss": given}))
 
     def _observe(
         self, held: Held, batch: dict[str, jax.Array], taught: dict[str, jax.Array], bits: int | None
     ) -> tuple[Passed, InOrder, InOrder]:
         def watched_loss(trained: Any, probes: dict[str, jax.Array] | None) -> tuple[jax.Array, tuple[Any, ...]]:
             with self._pass(Held(trained, held.kept), batch, bits, probes, taught=taught) as called:
-                loss = called.ask(self._parts.loss)
+                loss = called.loss_of(self._parts.loss)
             layers, seen = called.layers, called.layers.forward
             inputs = ((name, seen[name]) for name in layers.inputs)
             # What the model gave the loss, where nobody says otherwise.
@@ -267,21 +271,20 @@ class JaxSide:
         passed = jax.value_and_grad(watched_loss, argnums=(0, 1), has_aux=True)(held.trained, probes)
         (loss, (forward, _, kept)), (gradients, cotangents) = passed
         if self._side.predict is not None:
-            with self._pass(held, batch, None, layers=False) as called:
-                forward |= self._output(called)
+            forward |= self._predict(held, batch, training=None)
         return Passed(loss, gradients, kept), forward, cotangents
 
     def _differentiate(self, held: Held, batch: dict[str, jax.Array], bits: int | None) -> Passed:
         def loss(trained: Any) -> tuple[jax.Array, Any]:
             with self._pass(Held(trained, held.kept), batch, bits, layers=bits is not None) as called:
-                found: jax.Array = called.ask(self._parts.loss)
+                found: jax.Array = called.loss_of(self._parts.loss)
             return found, self._models.kept_after(called.model)
 
         (found, kept), gradients = jax.value_and_grad(loss, has_aux=True)(held.trained)
         return Passed(found, gradients, kept)
 
-    def _predict(self, held: Held, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        with self._pass(held, batch, None, layers=False, training=False) as called:
+    def _predict(self, held: Held, batch: dict[str, jax.Array], training: bool | None = False) -> dict[str, jax.Array]:
+        with self._pass(held, batch, None, layers=False, training=training) as called:
             return self._output(called)
 
     def _output(self, called: Pass) -> dict[str, jax.Array]:
@@ -306,23 +309,6 @@ class JaxSide:
 
     def missing(self, loop: str) -> str:
         return self._parts.why_not(loop, self.device)
-
-    def _device_batch(self, batch: Batch) -> dict[str, jax.Array]:
-        """The batch on the device, where it stays until another is asked for: nothing can change it there."""
-        if batch is not self._batch[0]:
-            self._batch = batch, self._put(batch)
-        return self._batch[1]
-
-    def _put(self, batch: Batch) -> dict[str, jax.Array]:
-        # Narrower ones would be divided in float32, in a float64 run too. Without 64-bit JAX there are no wider ones.
-        whole = np.int64 if self.dtype == "float64" else np.int32
-        held = {"f": jnp.dtype(self.dtype), "i": np.dtype(whole), "u": np.dtype(whole)}
-        # Copied, since JAX may go on using the memory that it is given; all at once, without a program for each.
-        given = cast(batch, self.dtype)
-        tensors: dict[str, jax.Array] = jax.device_put(
-            {name: np.array(a, held.get(a.dtype.kind, a.dtype), order="C") for name, a in given.items()}
-        )
-        return tensors
 
     def _optimizer(self, trained: Any, arrays: Arrays) -> Any:
         if self._transformation is None and (found := translation(self._parts, self._models)) is not None:

@@ -163,15 +163,16 @@ def completed(
 ) -> Arrays:
     """Canonical arrays of an optimizer, those of a parameter that it was not given as a fresh `state` has them, or 0.
 
-    The other side's optimizer may not have been given a parameter: then it remembers nothing of it.
+    The other side's optimizer may not have been given a parameter: then it remembers nothing of it. Or it is another
+    optimizer, and remembers nothing of this kind of any: that is a difference where the two are compared.
     """
+    if not arrays:
+        return {}
     kept = {name.partition(".")[0] for name in arrays if "." in name}
-    begun: Arrays = {}
-    if kept:
-        zeros = {name: np.zeros_like(array) for name, array in arrays_of(model).items()}
-        begun = {f"{entry}.{name}": array for entry in kept for name, array in zeros.items()}
-        begun |= state_out(state, model, arrays_of, theirs)
-    return {name: array for name, array in begun.items() if name.partition(".")[0] in kept} | arrays
+    zeros = {name: np.zeros_like(array) for name, array in arrays_of(model).items()} if kept else {}
+    begun = {f"{entry}.{name}": array for entry in kept for name, array in zeros.items()}
+    begun |= {name: array for name, array in state_out(state, model, arrays_of, theirs).items() if "." in name}
+    return begun | arrays
 
 
 def _entry(arrays: Arrays, name: str) -> Array:

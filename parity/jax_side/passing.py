@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from parity.errors import NotCheckable
 from parity.jax_side.layers import Layers
 
 MODE = "train"
@@ -23,6 +24,18 @@ class Pass(NamedTuple):
     def ask(self, part: Callable[..., Any]) -> Any:
         """What a part, `loss` or `predict`, gives."""
         return asked(part, self.model, self.batch, training=self.training)
+
+    def loss_of(self, loss: Callable[..., Any]) -> Any:
+        """What the part `loss` gives.
+
+        Raises:
+            NotCheckable: it is no single number.
+        """
+        found = self.ask(loss)
+        if isinstance(found, float) or getattr(found, "shape", None) == ():
+            return found
+        what = f"an array of shape {found.shape}" if hasattr(found, "shape") else f"a {type(found).__name__}"
+        raise NotCheckable(f"the jax side's loss gave {what}: expected a single number, and nothing beside it")
 
 
 def asked(part: Callable[..., Any], model: Any, batch: dict[str, Any], *, training: bool) -> Any:

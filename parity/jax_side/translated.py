@@ -72,7 +72,9 @@ def _transformation(
     if weight_map is not None and optimizer.clip is not None and optimizer.clip.by == "norm":
         mapped = {entry.torch.name for entry in weight_map.entries}
         if alone := sorted(optimizer.shapes.keys() - mapped):
-            raise NotCheckable(f"clipped by norm: {alone[0]} has no twin, and torch counts its gradient in the norm")
+            raise NotCheckable(
+                f"clipped by norm: {alone[0]} has no counterpart, and torch counts its gradient in the norm"
+            )
 
     def init(parameters: Any) -> TorchState:
         _checked_leaves(optimizer, parameters, group_of)

@@ -35,7 +35,7 @@ _Places = dict[str, _Seen]
 def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apart: frozenset[str]) -> Unshown:
     """What cannot be compared, since the two sides divide the network differently.
 
-    `apart` are arrays of the torch side that have no twin, and everything that is named after them.
+    `apart` are arrays of the torch side that have no counterpart, and everything that is named after them.
     A torch layer in `unmatched` has no JAX module that stands for it, such as packed attention beside separate
     projections; a tap there cannot be seen on the JAX side. And where a layer is called with more inputs on one side,
     such as attention that is given its input once there and with a mask here, only what comes out of it is compared. A

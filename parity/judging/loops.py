@@ -48,7 +48,7 @@ def chosen(sides: Sides, wanted: Sequence[str] | None) -> dict[Framework, dict[s
 
 def compare_loops_float64(
     sides: Sides, loops: Loops, judge: Recording, scales: Scales, noise_of: NoiseOf, steps: int,
-    unshown: Collection[str] = (),
+    unshown: Collection[str],
 ) -> tuple[list[Comparison], dict[str, Recording]]:  # fmt: skip
     """Loss of every step, and parameters and optimizer state at the end, of every loop that runs here; and its run.
 

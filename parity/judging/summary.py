@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 BY_ORDER = 6
 """So many pairs of layers that only their order tells are named."""
+KEPT_DTYPE = "it was cast, or the layer was made with a dtype of its own"
 Kinds = dict[Dtype, dict[str, dict[str, float]]]
 LOWER_PRECISION = ("forward", "backward")
 """The stages that are asked for power against lower precision, where there is a product of matrices."""
@@ -204,6 +205,8 @@ def _first_difference(findings: Findings, comparisons: Iterable[Comparison]) -> 
 def _hint(findings: Findings, first: Comparison) -> str:
     if first.key.tensor in findings.frozen and first.key.stage != "init":
         return ""  # that it moved is all that there is to say
+    if first.key.stage == "forward" and first.dtype == "float64" and first.note.startswith("float32 on the jax side"):
+        return KEPT_DTYPE
     lowered = in_float32(findings, first)
     # What is in float32 elsewhere need not be what differs.
     looks = "" if lowered.here else _as_far_as_computable(findings, first)

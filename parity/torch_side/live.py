@@ -63,7 +63,8 @@ class TorchSide:
 
     @property
     def idle(self) -> frozenset[str]:
-        return frozenset(part for part in ("clip", "scheduler") if getattr(self._side, part) is not None) - self._acted
+        parts = {"clip": self._side.clip, "scheduler": self._side.scheduler, "turn": self._side.scheduler}
+        return frozenset(name for name, part in parts.items() if part is not None) - self._acted
 
     @property
     def outline(self) -> Outline | None:

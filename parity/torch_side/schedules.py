@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from parity.errors import NotCheckable
-from parity.optimizers import STEP, WHOLE, Optimizer, Schedule
+from parity.optimizers import STEP, STEP_COUNTS, Optimizer, Schedule
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "StepLR": ("step_size", "gamma"),
@@ -33,6 +33,14 @@ NOT_TRANSLATED = {
 }
 FACTORS = ("StepLR", "MultiStepLR", "ExponentialLR", "LinearLR", "ConstantLR", "PolynomialLR")
 """Those that multiply whatever rate there is, so that torch's chain of them is a product."""
+TURNS = {
+    "StepLR": ("step_size", 0),
+    "ConstantLR": ("total_iters", 0),
+    "LinearLR": ("total_iters", 1),
+    "CosineAnnealingWarmRestarts": ("T_0", 0),
+    "CyclicLR": ("total_size", 1),
+}
+"""Those that go over to another rule, what says after how many steps, and how many more until the rate shows it."""
 NEAR = 1e-9
 """How near the rate of a scheduler, multiplied up step by step, is to its closed form, as a share of the first rate."""
 
@@ -61,7 +69,7 @@ def read_schedule(scheduler: Any, optimizer: torch.optim.Optimizer) -> Schedule:
         options |= _cycle(scheduler)
     if kind == "OneCycleLR":
         options |= {"phases": _phases(scheduler), "anneal": scheduler._anneal_func_type}
-    for name in {*WHOLE} & options.keys():
+    for name in {*STEP_COUNTS} & options.keys():
         _whole(kind, name, options[name], at_least=1)
     for milestone in options.get("milestones", ()):
         _whole(kind, "milestones", milestone, at_least=0 if kind == "MultiStepLR" else 1)
@@ -110,6 +118,27 @@ def taken(scheduler: Any) -> int:
     """How often a scheduler has been stepped."""
     # A chain does not count itself.
     return int((scheduler if hasattr(scheduler, "last_epoch") else scheduler._schedulers[0]).last_epoch)
+
+
+def last_turn(scheduler: Any) -> int:
+    """After how many steps the rate shows the last rule of a scheduler of torch's; 0 if it has one, or none is known.
+
+    Of one that goes on and on, such as StepLR, it is the first time. What ends with the training has one rule.
+    """
+    kind = type(scheduler).__name__
+    if type(scheduler) is not getattr(torch.optim.lr_scheduler, kind, None):
+        return 0
+    if kind == "SequentialLR":
+        # Where one gives way to the next, the rate is often that of both.
+        return int(scheduler._milestones[-1]) + max(1, last_turn(scheduler._schedulers[-1]))
+    if kind == "ChainedScheduler":
+        return max(map(last_turn, scheduler._schedulers))
+    if kind == "MultiStepLR":
+        return max(scheduler.milestones.elements(), default=0)
+    if kind == "OneCycleLR":
+        return int(scheduler._schedule_phases[-2]["end_step"]) + 1
+    name, later = TURNS.get(kind, ("", 0))
+    return int(getattr(scheduler, name, 0)) + later
 
 
 def highest(scheduler: Any, groups: int) -> list[dict[str, float]]:

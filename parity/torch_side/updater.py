@@ -16,13 +16,14 @@ from parity.parts import Parts, blame
 from parity.recording import Arrays
 from parity.torch_side.models import default_dtype
 from parity.torch_side.optimizer import state_in, state_out
-from parity.torch_side.schedules import taken
+from parity.torch_side.schedules import last_turn, taken
 
 
 class Updater:
     """The optimizer of a side over some parameters, begun with a state, {} where it is fresh.
 
-    It adds `clip` and `scheduler` to `acted` once they have changed a gradient, or an option between two steps.
+    It adds `clip` and `scheduler` to `acted` once they have changed a gradient, or an option between two steps, and
+    `turn` once a step shows the scheduler's last rule.
 
     With a scheduler the state counts the steps also where the optimizer does not: Optax's schedules do so too. The
     optimizer is handed frozen parameters too, as it is by `model.parameters()`; what it remembers of them is no state.
@@ -98,6 +99,8 @@ class Updater:
         self._first = here if self._first is None else self._first
         if here != self._first:
             self._acted.add("scheduler")
+        if taken(self._scheduler) >= last_turn(self._scheduler):
+            self._acted.add("turn")
 
     def _as_torch_counts(self) -> AbstractContextManager[None]:
         """NAdam keeps a number in torch's default dtype: float32, also beside float64 parameters."""

@@ -24,9 +24,9 @@ class Alignment:
         ordered: whether JAX's modules come in order of definition.
         entries: pairs of arrays.
         layers: pairs of layers.
-        torch: torch arrays without a counterpart in their layer's twin.
+        torch: torch arrays without a counterpart, of layers that have one.
         jax: such leaves.
-        lost_torch: torch arrays of layers without a twin.
+        lost_torch: torch arrays of layers without a counterpart.
         lost_jax: such leaves.
         undecided: what only the user can tell.
         assumed: what was paired only so that an error names little else; no map may come of it.

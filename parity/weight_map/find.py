@@ -19,8 +19,9 @@ from parity.weight_map.other_kind import of_other_kind
 from parity.weight_map.outline import Outline
 from parity.weight_map.overrides import Told, parse
 from parity.weight_map.own import Owned
+from parity.weight_map.stacked import of_stacked
 from parity.weight_map.tree import Node, tree
-from parity.weight_map.weight_map import Apart, Layer, WeightMap, kept_alone
+from parity.weight_map.weight_map import Apart, Layer, WeightMap, held_alone
 
 
 def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingProxyType({})) -> WeightMap:
@@ -39,7 +40,7 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
     roots = tree(torch, names, jax), tree(jax, _one_holder(jax))
     alignment = Alignment(Layouts(told.how, flattened(torch)), _ordered(jax))
     _align_what_was_told(alignment, told, *roots)
-    # Where one model is a single layer, the other may wrap its twin.
+    # Where one model is a single layer, the other may wrap its counterpart.
     alignment.align(*(map(unwrapped, roots) if _is_layer(roots[0]) != _is_layer(roots[1]) else roots))
     alignment.finish()
     apart = _apart(alignment, torch, told)
@@ -78,8 +79,9 @@ def _align_what_was_told(alignment: Alignment, told: Told, torch: Node, jax: Nod
         pair = _taken(torch, name), _taken(jax, path)
         alignment.add(*pair)
         of, jax_of = pair[0].node, pair[1].node
-        # What else is in a layer follows; a module of the user's own may hold anything.
-        if of.path and jax_of.path and UNKNOWN not in (of.family, jax_of.family) and of.leaves and jax_of.leaves:
+        # What else is in a layer follows, if anything is; a module of the user's own may hold anything.
+        follows = bool(of.leaves) == bool(jax_of.leaves)
+        if of.path and jax_of.path and UNKNOWN not in (of.family, jax_of.family) and follows:
             modules.setdefault(of.path, jax_of.path)
     pairs = [(_node(torch, name), _node(jax, path)) for name, path in modules.items()]
     for root, nodes in ((torch, [t for t, _ in pairs]), (jax, [j for _, j in pairs])):
@@ -98,6 +100,7 @@ def _taken(root: Node, name: str) -> Owned:
         )
     leaf, node = holders[0]
     node.leaves = [other for other in node.leaves if other is not leaf]
+    node.told = True
     return holders[0]
 
 
@@ -114,8 +117,8 @@ def _apart(alignment: Alignment, torch: Outline, told: Told) -> Apart:
     of_jax = [o.leaf.part.name for o in alignment.jax if o.leaf.buffer and _may_be_alone(o)]
     alignment.torch = [o for o in alignment.torch if o.leaf.part.name not in of_torch]
     alignment.jax = [o for o in alignment.jax if o.leaf.part.name not in of_jax]
-    alignment.listed += [kept_alone("torch", name) for name in of_torch]
-    alignment.listed += [kept_alone("JAX", name) for name in of_jax]
+    alignment.listed += [held_alone("torch", name) for name in of_torch]
+    alignment.listed += [held_alone("jax", name) for name in of_jax]
     alignment.listed += [f"{name} is left out, and must stay zero" for name in told.left_out]
     alignment.listed += [f"{name} is {first}" for name, first in torch.tied.items()]
     return Apart(tuple(of_torch), tuple(of_jax), tuple(told.left_out), dict(torch.tied))
@@ -133,7 +136,7 @@ def _faults(alignment: Alignment, torch: Outline, jax: Outline) -> list[str]:
     for parts, whose in ((of_torch, "no JAX leaf for "), (of_jax, "no torch tensor for ")):
         if parts:
             faults.append(whose + ", ".join(dict.fromkeys(map(str, parts))))
-    faults += _offered(of_torch, of_jax)
+    faults += _offered(of_torch, of_jax) + of_stacked(of_torch, of_jax)
     faults += of_other_kind(torch, jax, {part.name for part in (*of_torch, *of_jax)})
     if of_torch or of_jax:
         for outline in (torch, jax):
@@ -170,7 +173,7 @@ def _layers(alignment: Alignment, torch: Outline, jax: Outline) -> dict[str, Lay
     layers = {}
     for of, jax_of in alignment.layers:
         path = jax_of.path
-        if of.path is None or path is None or not (of.leaves or of.family == ATTENTION):
+        if of.path is None or path is None or not (of.leaves or of.told or of.family == ATTENTION):
             continue
         if of.family == CELL and not of.kind.endswith("Cell"):
             # torch's layer is called once a sequence, as `nnx.RNN` is, and its cell once a step.

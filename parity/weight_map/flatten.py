@@ -75,7 +75,10 @@ def _convolution(walk: _Walk, module: Module, of: str) -> None:
     groups = module.config.get("groups", 1)
     inputs, outputs = (second * groups, first) if of == CONV else (first, second * groups)
     for flat in walk.flat:
-        _mark(walk, flat, "unflatten", inputs, len(window), flat.parameters["weight"][0])
+        size = flat.parameters["weight"][0]
+        # Twice the channels of an image are a scale and a shift of each; nobody folds numbers into images of 1 by 2.
+        if len(window) < 2 or size != 2 * inputs:
+            _mark(walk, flat, "unflatten", inputs, len(window), size)
     walk.channels, walk.axes, walk.flat = outputs, len(window), []
 
 

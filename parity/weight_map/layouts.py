@@ -111,7 +111,7 @@ def _transposed_convolution(of: Node, jax_of: Node, start: Shape) -> list[Steps]
     `transpose_kernel` it is the kernel of the convolution whose gradient this is, as torch's is.
     """
     if of.config.get("groups", 1) != 1:
-        raise Unfit(f"{of.path}: a transposed convolution in groups has no twin in Flax")
+        raise Unfit(f"{of.path}: a transposed convolution in groups has no counterpart in Flax")
     window = range(2, len(start))
     transposed = (Step("permute", (*window, 1, 0)),)
     mirrored = (Step("permute", (*window, 0, 1)), Step("flip", tuple(range(len(window)))))

@@ -57,11 +57,11 @@ class Step(NamedTuple):
 TRANSPOSE = Step("permute", (1, 0))
 
 
-def chain(*steps: Step | None, start: Shape) -> tuple[Step, ...]:
+def chain(*steps: Step, start: Shape) -> tuple[Step, ...]:
     """The steps that change something about an array of shape `start`, in their order."""
     kept: list[Step] = []
     for step in steps:
-        if step is not None and not _idle(step, start):
+        if not _idle(step, start):
             kept.append(step)
             start = step.shape_after(start)
     return tuple(kept)

@@ -32,7 +32,8 @@ class Leaf:
 class Node:
     """A module, or a part of one that the other framework has as a module of its own (`path` is None then).
 
-    `ordered`: whether its children come in order of definition.
+    `ordered`: whether its children come in order of definition. `told`: whether the user has said what becomes of an
+    array of its own, which is not among the `leaves` any more.
     """
 
     path: str | None
@@ -43,6 +44,7 @@ class Node:
     children: list[Node] = field(default_factory=list)
     family: str = UNKNOWN
     ordered: bool = True
+    told: bool = False
 
     def all(self) -> Iterator[Node]:
         """The node itself and all below."""

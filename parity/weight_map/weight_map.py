@@ -16,7 +16,7 @@ from parity.weight_map.entry import Entry, Part
 
 
 class Layer(NamedTuple):
-    """The torch module that a JAX module is the twin of.
+    """The torch module that a JAX module is the counterpart of.
 
     `channels`: whether torch has the channels of its activations on axis 1, where JAX has them last.
     """
@@ -25,9 +25,9 @@ class Layer(NamedTuple):
     channels: bool
 
 
-def kept_alone(side: str, name: str) -> str:
+def held_alone(side: str, name: str) -> str:
     """How a map lists a buffer that stands on one side only."""
-    return f"{name} is kept on the {side} side only"
+    return f"{name} is held on the {side} side only"
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Apart:
     """Arrays that stand on one side only, or under a second name.
 
     Attributes:
-        torch: torch buffers that have no JAX twin.
-        jax: JAX buffers that have no torch twin.
+        torch: torch buffers that have no JAX counterpart.
+        jax: JAX buffers that have no torch counterpart.
         zero: torch parameters that are left out because they are fixed at zero.
         tied: further names of a torch tensor, to the name that the entries use.
     """
@@ -54,7 +54,7 @@ class WeightMap:
     Attributes:
         entries: in the order of the torch model.
         listed: what a user should know of, one line each.
-        layers: the path of each JAX module to its torch twin.
+        layers: the path of each JAX module to its torch counterpart.
         apart: what stands on one side only.
         by_order: pairs of layers that nothing but their order tells, in words; a file of the map does not have them.
 

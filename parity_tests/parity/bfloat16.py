@@ -92,6 +92,6 @@ def bfloat16_pair(torch: dict[str, Any] | None = None, jax: dict[str, Any] | Non
     return Pair(torch=sides["torch"] | (torch or {}), jax=sides["jax"] | (jax or {}), **given)
 
 
-def there_only(wrong: Callable[[Any], Any], right: Callable[[Any], Any] = as_it_is) -> Callable[[Any], Any]:
+def there_only(wrong: Callable[[Any], Any], right: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """`wrong` in bfloat16, `right` in every other dtype."""
     return lambda array: (wrong if str(array.dtype).endswith("bfloat16") else right)(array)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from parity.pair import Pair, Side
-from parity.recording import FRAMEWORKS, STAGES, Device, Dtype, Framework, Key, Provenance
+from parity.recording import FRAMEWORKS, STAGES, Dtype, Framework, Key, Provenance
 from parity.verdict import Comparison, Curves, FirstDifference, Outcome, Score, StageVerdict, Verdict
 
 EXACT = ("data", "init")
@@ -51,9 +51,9 @@ def stage_verdict(stage: str) -> StageVerdict:
     return StageVerdict(stage, "agree", float64(stage, "weight"), found, {"float64": 4e11, "float32": 2.1e3}, kinds, 3)
 
 
-def provenance(framework: Framework, dtype: Dtype, device: Device = "cpu") -> Provenance:
+def provenance(framework: Framework, dtype: Dtype) -> Provenance:
     versions = {framework: "1.2.3", "numpy": "2.0"}
-    return Provenance(framework, versions, device, "a machine", dtype, "float32", dtype == "float64")
+    return Provenance(framework, versions, "cpu", "a machine", dtype, "float32", dtype == "float64")
 
 
 def comparisons() -> list[Comparison]:
@@ -107,9 +107,9 @@ def inconclusive(name: str = "made") -> Verdict:
     return replace(base, outcome="inconclusive", stages=stages)
 
 
-def with_bfloat16(name: str = "made") -> Verdict:
+def with_bfloat16() -> Verdict:
     """The green verdict, bfloat16 beside it."""
-    base = agreeing(name)
+    base = agreeing()
     stages = [
         replace(
             stage, bfloat16={side: replace(found, dtype="bfloat16", difference=4e-3, limit=found.limit and 0.0625)

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from parity import Pair, random_batches
+from parity.importing import load_pair
 from parity.judging.factors import NULL
 from parity.live import LiveSide, live_side
-from parity.pair import load_pair
 from parity.recording import FRAMEWORKS, Arrays, Batch, Framework, State
 from parity_tests.parity import small_torch
 from parity_tests.parity.test_check_optimizers import halving, translated
@@ -87,13 +87,13 @@ def test_training_has_no_seam(name: str) -> None:
     expect_no_seam(ends(replace(pair, jax=replace(pair.jax, optimizer=None)), 100))
 
 
-def convnet(optimizer: Callable[[Any], torch.optim.Optimizer], steps: int = 100) -> Pair:
+def convnet(optimizer: Callable[[Any], torch.optim.Optimizer]) -> Pair:
     """The small convolutional net on small batches, each of its own."""
     sides = {side: f"parity_tests.ports.convnet.in_{side}" for side in FRAMEWORKS}
     return Pair(
         torch={"model": f"{sides['torch']}:Net", "loss": f"{sides['torch']}:loss", "optimizer": optimizer},
         jax={"model": f"{sides['jax']}:Net", "loss": f"{sides['jax']}:loss"},
-        batches=random_batches(images=(8, 1, 28, 28), labels=(8,), classes=10, steps=steps),
+        batches=random_batches(images=(8, 1, 28, 28), labels=(8,), classes=10, steps=100),
         weight_map={"fc1.weight": "fc1.kernel: flatten 16 7 7"},
     )
 

@@ -197,7 +197,7 @@ def rectified(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
     return nn.functional.cross_entropy(torch.relu(model(batch["inputs"])), batch["labels"])
 
 
-def rectified_twin(model: Any, batch: dict[str, jax.Array], gain: float = 1.0) -> jax.Array:
+def rectified_twin(model: Any, batch: dict[str, jax.Array], gain: float) -> jax.Array:
     return gain * casting.loss_of_twin(lambda inputs: nnx.relu(model(inputs)), batch)
 
 

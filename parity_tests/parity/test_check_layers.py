@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from parity import Pair, check, random_batches, whole
 from parity.errors import NotCheckable
+from parity.judging.summary import KEPT_DTYPE
 from parity.verdict import Verdict
 from parity_tests.ports.counterparts import BatchNorm
 
@@ -97,6 +99,16 @@ class Called(nn.Module):
         return found
 
 
+class Stock(nnx.Module):
+    """Calls its table as it is; a `dtype` of its own is the mistake."""
+
+    def __init__(self, rngs: nnx.Rngs, dtype: Any = None) -> None:
+        self.table, self.outer = nnx.Embed(7, 4, dtype=dtype, rngs=rngs), nnx.Linear(4, 3, rngs=rngs)
+
+    def __call__(self, words: jax.Array) -> jax.Array:
+        return self.outer(self.table(words))
+
+
 class CalledTwice(Called):
     def forward(self, words: Tensor) -> Tensor:
         self.outer(self.table(words))
@@ -105,6 +117,26 @@ class CalledTwice(Called):
 
 WORDS = random_batches(inputs=whole(7, 6), steps=2)
 NEVER = "layers that the jax side never calls: of table, only parameters and gradients are compared; `parity.tap` may show more"  # noqa: E501
+
+
+def test_an_embedding_has_the_dtype_of_its_parameter_unless_it_asks_for_another() -> None:
+    for dtype in (None, jnp.float32):
+        verdict = checked(Called, partial(Stock, dtype=dtype), batches=WORDS)
+        assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+    verdict = checked(Called, partial(Stock, dtype=jnp.bfloat16), batches=WORDS)
+    assert first_of(verdict) == "table.output"
+
+
+def test_a_layer_that_was_made_with_a_dtype_is_told_of() -> None:
+    def lower(rngs: nnx.Rngs) -> Stock:
+        made = Stock(rngs)
+        made.outer.dtype = jnp.float32
+        return made
+
+    verdict = checked(Called, lower, batches=WORDS)
+    assert first_of(verdict) == "outer.output"
+    assert verdict.first_difference is not None
+    assert verdict.first_difference.looks_like == KEPT_DTYPE
 
 
 def test_a_table_that_the_port_only_indexes_is_told_and_its_gradient_is_compared() -> None:

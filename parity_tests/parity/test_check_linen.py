@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from parity import Pair, check, random_batches
 from parity.errors import NotCheckable
-from parity.pair import load_pair
+from parity.importing import load_pair
 from parity.recording import Key
 from parity.verdict import Verdict
 from parity_tests.parity import small_linen

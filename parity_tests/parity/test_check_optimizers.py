@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from parity.live import live_side
 from parity.parts import Parts
 from parity_tests.parity import small_torch
 from parity_tests.parity.optimizers.cases import clip_norm
-from parity_tests.parity.test_check_modules import pair
+from parity_tests.parity.test_check_modules import first_of, pair
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 Optimizer = Callable[[Any], torch.optim.Optimizer]
@@ -84,10 +85,19 @@ def test_the_two_sides_go_on_from_each_others_state(optimizer: Optimizer) -> Non
 
 def test_without_torch_the_jax_side_is_asked_for_an_optimizer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "parity.torch_side.described", None)
-    with pytest.raises(
-        MissingFramework, match=r"takes torch's, and .* is not installed: install it, or name an optimizer"
-    ):
+    asked = "is not installed: install it, check against a recording, or name one on the jax side"
+    with pytest.raises(MissingFramework, match=f"takes torch's, and .* {asked}"):
         _ = Parts(translated(grouped).jax, "jax").torch_optimizer
+
+
+@pytest.mark.parametrize("in_jax", [optax.adam(0.05), optax.adagrad(0.05)], ids=["Adam", "Adagrad"])
+@pytest.mark.parametrize("in_torch", [torch.optim.SGD, torch.optim.RMSprop])
+def test_an_optimizer_that_remembers_something_else_differs(
+    in_torch: Any, in_jax: optax.GradientTransformation
+) -> None:
+    """The small pair has a null gradient: what rests on it is judged in steps from the other side's state."""
+    made = pair(torch={"optimizer": partial(in_torch, lr=0.1)}, jax={"optimizer": lambda: in_jax}, steps=2)
+    assert str(first_of(check(made))).startswith("update, step 0, inner.weight")
 
 
 def by_hand(_: list[torch.Tensor]) -> None:

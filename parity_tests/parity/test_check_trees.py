@@ -57,6 +57,21 @@ def test_a_square_weight_that_is_taken_the_wrong_way_round_is_found() -> None:
     assert first_of(check(pair(weight_map={"inner.weight": "plain/~/inner.w: as is"}))) == Key("forward", 0, "output")
 
 
+def test_functions_that_compute_in_float32_are_named_with_their_side() -> None:
+    def predict(parameters: dict[str, dict[str, jax.Array]], batch: plain_jax.Batch) -> jax.Array:
+        # As the softmax of `jax.nn.dot_product_attention` is, whatever the dtype.
+        inner, outer = parameters.values()
+        hidden = jnp.tanh((batch["inputs"] @ inner["w"] + inner["b"]).astype(jnp.float32))
+        return hidden.astype(inner["w"].dtype) @ outer["w"] + outer["b"]
+
+    def loss(parameters: dict[str, dict[str, jax.Array]], batch: plain_jax.Batch) -> jax.Array:
+        return plain_jax.cross_entropy(predict(parameters, batch), batch)
+
+    verdict = check(pair(loss=loss, predict=predict))
+    assert first_of(verdict) == Key("forward", 0, "output")
+    assert "between the batch and output there are numbers in float32 on the jax side" in str(verdict.first_difference)
+
+
 def test_a_loss_of_its_own_scale_is_found() -> None:
     def loss(parameters: Any, batch: Any) -> jax.Array:
         return 8 * plain_jax.haiku_loss(parameters, batch)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from parity.errors import NotCheckable
-from parity.made_on_import import KEEPS, hint
+from parity.made_on_import import KEEPS, MADE_IN_FLOAT32, hint
 from parity.recording import FRAMEWORKS, Dtype
 from parity_tests.parity.tiny import live
 from parity_tests.parity.tiny_draws import batches, draw_parameters
@@ -38,7 +38,13 @@ def test_a_module_variable_of_the_other_dtype_is_named(ones: Any, dtype: Dtype) 
 
 def test_without_such_a_variable_it_is_likely_only_after_the_other_run() -> None:
     assert KEEPS in hint(raised("mat1 and mat2 must have the same dtype, but got Double and Float"), "float32")
-    assert hint(raised(), "float64") == ""
+    assert KEEPS not in hint(raised(), "float64")
+
+
+def test_without_such_a_variable_the_first_run_says_what_to_do_about_float32() -> None:
+    assert hint(raised(), "float64") == f"; {MADE_IN_FLOAT32}"
+    assert hint(raised("lax.conv requires arguments of one dtype, got float32, float64"), "float64") != ""
+    assert hint(raised("shapes do not match"), "float64") == ""
 
 
 @pytest.mark.parametrize("message", ["shapes do not match", "float32 is not supported", "a floating double float64"])

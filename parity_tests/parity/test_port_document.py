@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +30,7 @@ TEXT = text()
 COMMANDS = commands(TEXT)
 PAIR = "pairs/my_port.py"
 LABELS = "labels=(4,), classes=10, "
-# What stands in the first column of the last table, and the change to the pair that makes `parity` say so.
+# What stands in the first column of the table in section 10, and the change to the pair that makes `parity` say so.
 PLANTED = {
     "no module named 'mymodle'": ("mymodel:Net", "mymodle:Net"),
     "does not import: SyntaxError": ("myport:Net", "faulty:Net"),
@@ -36,10 +38,12 @@ PLANTED = {
     "there is no 'weights_map'": ("weight_map", "weights_map"),
     "a side has no part 'los'": ("loss=", "los="),
     "the torch side needs `batches` for the stage data": ("batches=", "scored="),
+    "the torch side needs `scored` for the stage score": ("batches=random", "batches=lambda *given: random"),
     "the torch side's model (mymodel:Block) cannot be made: missing a required argument: 'width'": (
         "mymodel:Net", "mymodel:Block",
     ),
     "the torch side's loss (mymodel:loss) failed: KeyError: 'images'": ("images=", "pictures="),
+    "this is the float64 run, and something is in float32": ("mymodel:loss", "low:loss"),
     "the weight map cannot be found: no JAX leaf for": ("myport:Net", "fewer:Net"),
     "may become head.kernel [256, 10] in more than one way": ('"head.weight": "head.kernel: flatten 16 4 4"', ""),
     "torch has neither a tensor nor a module of that name": ('"head.weight"', '"haed.weight"'),
@@ -48,6 +52,7 @@ PLANTED = {
 }  # fmt: skip
 BESIDE = {
     "faulty.py": "def",
+    "low.py": "def loss(model, batch): return model(batch['images'].float()).sum()",
     "fewer.py": """
 from flax import nnx
 import myport
@@ -92,7 +97,13 @@ def test_on_the_way_the_page_is_red_and_in_the_end_it_is_green(followed: Followe
     assert checks == [2, 1, 0]
 
 
-ROWS = re.findall(r"^\| (`+)(.+?)\1 \| .* \|$", TEXT[TEXT.index("## 10.") :], re.MULTILINE)
+def section(heading: str) -> str:
+    """What stands below a heading that begins so, up to the next one."""
+    _, _, below = TEXT.partition(f"\n## {heading}")
+    return below.partition("\n## ")[0]
+
+
+ROWS = re.findall(r"^\| (`+)(.+?)\1 \| .* \|$", section("10."), re.MULTILINE)
 
 
 def test_every_line_of_the_table_has_its_change() -> None:
@@ -114,6 +125,36 @@ def test_each_line_of_the_table_is_what_is_said(followed: Followed, said: str) -
     assert re.fullmatch(r"parity: [^\n]+\n", printed), printed
     assert said in printed
     assert status == 2
+
+
+LISTED = re.findall(r"`(.+?)`", "\n".join(re.findall(r"^\| (`.*`) \| ", section("Lines that begin"), re.MULTILINE)))
+"""What the page says of lines that are listed; what is another in each stands there as dots."""
+
+
+@functools.cache
+def told_by_the_code() -> list[str]:
+    """Every piece of text in the code of `parity`, but for docstrings."""
+    trees = [ast.parse(file.read_text()) for file in sorted((DOCUMENT.parents[1] / "parity").rglob("*.py"))]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    alone = {node.value for node in nodes if isinstance(node, ast.Expr)}
+    texts = [node for node in nodes if isinstance(node, ast.Constant) and node not in alone]
+    return [node.value for node in texts if isinstance(node.value, str)]
+
+
+def unsaid(line: str) -> list[str]:
+    """What of a line the code never says."""
+    parts = filter(None, (part.strip(" :,") for part in line.split("...")))
+    return [part for part in parts if not any(part in piece for piece in told_by_the_code())]
+
+
+@pytest.mark.parametrize("line", LISTED)
+def test_a_line_that_the_page_explains_is_told_by_the_code(line: str) -> None:
+    assert unsaid(line) == []
+
+
+def test_a_line_that_nobody_says_is_noticed() -> None:
+    assert len(LISTED) > 20
+    assert unsaid("taps on the ... side and nowhere else: ...") == ["side and nowhere else"]
 
 
 def test_what_is_run_in_the_workflow_is_run_on_the_page() -> None:

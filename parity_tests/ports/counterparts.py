@@ -50,8 +50,8 @@ class BatchNorm(nnx.BatchNorm):
 class Embed(nnx.Embed):
     """`torch.nn.Embedding`, with its padding index, whose row gets no gradient.
 
-    Flax's casts to the dtype in which it was made: with an embedding in float64 in the place of its own it still gives
-    float32, up to 6e-8 off. It knows no padding index.
+    Flax's knows no padding index, and casts to the dtype in which it was made: outside a check, where the engine has
+    it follow its parameter, it gives float32 also with an embedding in float64.
     """
 
     def __init__(self, num_embeddings: int, features: int, *, padding_idx: int | None = None, rngs: nnx.Rngs) -> None:

@@ -71,7 +71,7 @@ def _activations() -> Iterator[LayerCase]:
         yield LayerCase(name, of_torch, function(of_jax), features(6), missing="".join(missing), float32_inside=lowered)
 
 
-def _labels(axes: int, ignored: bool = False) -> Callable[..., tuple[Array, ...]]:
+def _labels(axes: int, *, ignored: bool) -> Callable[..., tuple[Array, ...]]:
     """Logits, and the class of every entry; where `ignored`, about a third of them is -100, but never all."""
 
     def draw(numbers: np.random.Generator, batch: int, size: int) -> tuple[Array, ...]:

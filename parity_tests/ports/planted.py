@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.pair import Pair, Part, resolve
+from parity.importing import resolve
+from parity.pair import Pair, Part
 from parity.parts import Parts
 from parity.recording import FRAMEWORKS, Array, Arrays, Batch, Framework
 from parity_tests.planted import ChangedBatches

@@ -11,7 +11,7 @@ from parity.jax_side.leaves import filled, leaves_of
 from parity.jax_side.models.places import apart, places_of, unmatched
 from parity.parts import Parts
 from parity.recording import Arrays, Dtype
-from parity.weight_map.weight_map import WeightMap, kept_alone
+from parity.weight_map.weight_map import WeightMap, held_alone
 
 
 class Mapped(ABC):
@@ -52,7 +52,7 @@ class Mapped(ABC):
     def remarks(self) -> list[str]:
         """What the weight map tells, but for what only torch holds, and what of this side's alone has changed."""
         alone = self.map.apart.jax
-        said = {kept_alone("torch", name) for name in self.map.apart.torch} | {kept_alone("JAX", n) for n in alone}
+        said = {held_alone("torch", name) for name in self.map.apart.torch} | {held_alone("jax", n) for n in alone}
         still = [name for name in alone if name not in self._changed]
         moved = [name for name in alone if name in self._changed]
         lines = [f"held on the jax side only: {', '.join(still)}"] if still else []

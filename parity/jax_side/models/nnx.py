@@ -28,6 +28,7 @@ class OfNnx(Mapped):
     def _split(self) -> tuple[Any, Any, Any, Any]:
         with blame("jax", "model"):
             module = nnx.eval_shape(lambda: made_by(self._parts))
+        _follow_parameters(module)
         return _split(module)
 
     @property
@@ -66,6 +67,17 @@ class OfNnx(Mapped):
         named = ((dotted(path), module) for path, module in nnx.iter_modules(model)) if layers else ()
         places = {id(module): self._places[path] for path, module in named if path in self._places}
         return watch(model, places, bits, probes, taught)
+
+
+def _follow_parameters(module: nnx.Module) -> None:
+    """Let embeddings compute in the dtype of their parameter, as the other layers of NNX do where none is asked for.
+
+    `nnx.Embed` alone takes down the dtype that it is made in, and would cast to float32 in the float64 run. In the
+    dtype that it is made in the two are one program.
+    """
+    for _, layer in nnx.iter_modules(module):
+        if isinstance(layer, nnx.Embed) and layer.dtype == layer.embedding.dtype:
+            layer.dtype = None
 
 
 def _split(module: nnx.Module) -> tuple[Any, Any, Any, Any]:

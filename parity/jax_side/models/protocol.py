@@ -60,4 +60,4 @@ class Models(Protocol):
         self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None,
         taught: dict[str, jax.Array] | None, *, layers: bool,
     ) -> AbstractContextManager[Layers]:  # fmt: skip
-        """Watch what the model gives and, with `layers`, its layers too, each under the name of its torch twin."""
+        """Watch what the model gives and, with `layers`, its layers, each under the name of its torch counterpart."""

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from parity.judging.hints.evidence import Apart, Case, Hint
-from parity.judging.hints.ran import ADDED
 from parity.judging.hints.steps import parameter_before
+from parity.optimizers import ADDED
 from parity.recording import Array, Arrays
 from parity.verdict import EPS
 

@@ -15,21 +15,30 @@ CLOSE = 1e-6
 NEARLY_ONE = 1e-4
 """A factor no further from 1 is told by how far it is."""
 
-OF_FLOAT32 = 8 * 2.0**-23
+FEW_OPERATIONS = 8 * 2.0**-23
 """How far from 1 a factor may be that comes of a few operations in float32."""
-RATE_IN_FLOAT32 = "as if its rate had been computed in float32, as stock Optax schedules do (docs/optimizers.md)"
+RATE_IN_FLOAT32 = (
+    "as if its rate had been computed in float32, as stock Optax schedules do: hand them jnp.asarray(count, float)"
+)
 
 
 class Run(NamedTuple):
-    """What of a run has constants: the shape of the model's output, () where unknown; whether a loss differs."""
+    """What of a run has constants.
+
+    Attributes:
+        output: the shape of the model's output, () where unknown.
+        loss: whether a loss differs.
+        dropout: whether dropout can have scaled what differs.
+    """
 
     output: tuple[int, ...] = ()
     loss: bool = False
+    dropout: bool = True
 
 
 def named_constants(run: Run) -> Iterator[tuple[float, str]]:
     """Factors that have a name, and what they are: a phrase to stand behind "8 times as large"."""
-    shape, reduced = run
+    shape, reduced, dropout = run
     if shape:
         yield shape[0], "as with the sum over the batch for its mean" if reduced else "as many as the batch has"
     if len(shape) > 2:
@@ -39,7 +48,7 @@ def named_constants(run: Run) -> Iterator[tuple[float, str]]:
         yield prod(shape), "as many as the output has entries"
         yield shape[-1], "as many as the output has features"
     yield 255.0, "as with pixels from 0 to 255 for those from 0 to 1"
-    for share in DROPOUTS:
+    for share in DROPOUTS if dropout else ():
         yield 1 / (1 - share), f"as kept numbers are by a dropout of {share:g}"
 
 
@@ -79,7 +88,7 @@ def _root(factor: float) -> str:
 
 def is_of_float32(factor: float) -> bool:
     """Whether a factor of numbers in float64 may come of a few operations in float32."""
-    return 0 < abs(factor - 1) <= OF_FLOAT32
+    return 0 < abs(factor - 1) <= FEW_OPERATIONS
 
 
 def in_words(factor: float) -> str:

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from parity.judging.hints.clipped import NOTHING_ADDED
-from parity.judging.hints.ran import ADDED, Guess
-from parity.optimizers import CYCLED, OPTIONS, WHOLE, Clip, Options, Schedule
+from parity.judging.hints.ran import Guess
+from parity.optimizers import ADDED, CYCLED, OPTIONS, STEP_COUNTS, Clip, Options, Schedule
 
 USUAL: dict[str, tuple[float, ...]] = {
     "betas": (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999),
@@ -133,6 +133,9 @@ def _clips(right: Guess, largest: float, norm: float) -> Iterator[Otherwise]:
             f"{name}: 1e-6 added to the norm", lambda _: clipped(clip, 0.0),
             (False,), True, solved=False, said=NOTHING_ADDED,
         )  # fmt: skip
+    # Before what clips so little that it would look the same.
+    yield Otherwise(f"{name}:", lambda _: clipped(None), ("none",), f"at {clip.bound:g}", solved=False)
+    if clip.by == "norm":
         orders = (1.0, 2.0, float("inf"), clip.order + 0.01)
         yield Otherwise(
             f"{name}: norm_type", lambda order: clipped(clip._replace(order=order)),
@@ -142,10 +145,8 @@ def _clips(right: Guess, largest: float, norm: float) -> Iterator[Otherwise]:
         f"{name}: bound", lambda bound: clipped(clip._replace(bound=bound)),
         (2 * clip.bound, clip.bound / 2, *starts[clip.by]), clip.bound,
     )  # fmt: skip
-    yield Otherwise(f"{name}:", lambda _: clipped(None), ("none",), f"at {clip.bound:g}", solved=False)
-    by = "value" if clip.by == "norm" else "norm"
     other = Clip("value" if clip.by == "norm" else "norm", clip.bound)
-    yield Otherwise("clipping:", lambda _: clipped(other), (f"by {by}",), f"by {clip.by}", solved=False)
+    yield Otherwise("clipping:", lambda _: clipped(other), (f"by {other.by}",), f"by {clip.by}", solved=False)
 
 
 def _schedules(right: Guess) -> Iterator[Otherwise]:
@@ -174,7 +175,7 @@ def _of_schedule(schedule: Schedule, scheduled: Callable[[Schedule], Guess], cal
                 yield Otherwise(what, made, (not value,), value, solved=False)
             elif isinstance(value, str):
                 yield Otherwise(what, made, IN_WORDS[name], value, solved=False)
-            elif isinstance(value, int) or (isinstance(value, float) and name in WHOLE):
+            elif isinstance(value, int) or (isinstance(value, float) and name in STEP_COUNTS):
                 near = [value + far for step in range(1, NEARBY + 1) for far in (-step, step) if value + far > 0]
                 yield Otherwise(what, made, (*near, 2 * value, value // 2 or 1), value, solved=False)
             elif isinstance(value, float):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from parity.optimizers import PRODUCT, STEP, Clip, Group, Optimizer, Options
+from parity.optimizers import ADDED, PRODUCT, STEP, Clip, Group, Optimizer, Options
 from parity.recording import Arrays, Recording
 from parity.runs import judge_gradients
 
@@ -22,8 +22,6 @@ ENTRIES = (
 """Everything that an optimizer of torch remembers of a parameter."""
 LONGEST = 30
 """An optimizer whose memory is not recorded takes at most so many steps again."""
-ADDED = 1e-6
-"""What torch adds to the norm that it divides by."""
 
 
 class Form(Protocol):

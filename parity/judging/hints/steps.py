@@ -51,7 +51,8 @@ def of_change(case: Case) -> Iterator[Hint]:
     # A change is as exact as what it was taken from.
     eps = case.apart.eps * case.apart.size / max(np.max(np.abs(change)), 1e-300)
     moved = Apart(change, change_found, eps)
-    hints = list(scaled(moved, case.run))
+    # The gradients agree, so that no dropout is behind it.
+    hints = list(scaled(moved, case.run._replace(dropout=False)))
     in_float64 = case.found.provenance.dtype == "float64"
     if hints and in_float64 and case.side == "jax" and is_of_float32(ratio(change, change_found)):
         yield Hint(RATE_IN_FLOAT32, hints[0].left)

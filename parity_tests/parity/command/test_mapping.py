@@ -31,7 +31,7 @@ norm.running_mean [6] -> norm.mean [6], as is
 norm.running_var [6] -> norm.var [6], as is
 outer.weight [3, 6] -> outer.kernel [6, 3], transpose
 outer.bias [3] -> outer.bias [3], as is
-norm.num_batches_tracked is kept on the torch side only
+norm.num_batches_tracked is held on the torch side only
 """
 Said = pytest.CaptureFixture[str]
 

@@ -1,23 +1,151 @@
-"""A pair by its import path: looked up from the folder of pyproject.toml, and every fault in it one line.
-
-Pair files and names are tested in parity_tests/parity/test_pair.py.
-"""
+"""Which pairs a command line means, by file, name or import path, and which modules are found beside them."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from parity.command.pairs import chosen_pairs, importable
+from parity.command.pairs import Chosen, chosen_pairs, importable
 from parity.errors import NotCheckable
+from parity.importing import resolve
 
+PAIR_FILE = """
+from parity import Pair, Side
+side = Side.from_module("{module}", update="{module}:update")
+pair = Pair(name="{name}", torch=side, jax=side)
+"""
 MADE = """
 from parity_tests.parity import made_verdicts
 pair = made_verdicts.pair("{name}")
 """
+
+
+@pytest.fixture(autouse=True)
+def _modules_stay_as_they_are() -> Iterator[None]:
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith("beside_"):
+            del sys.modules[name]
+
+
+def pair_file(folder: Path, file: str = "one.py", name: str = "one", module: str = "beside_model") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / file
+    path.write_text(PAIR_FILE.format(name=name, module=module))
+    return path
+
+
+# Which pairs are meant
+
+
+def configure(folder: Path, *files: Path) -> None:
+    listed = ", ".join(f'"{file.relative_to(folder)}"' for file in files)
+    (folder / "pyproject.toml").write_text(f"[tool.parity]\npairs = [{listed}]")
+
+
+def names(found: list[Chosen]) -> list[str]:
+    return [chosen.pair.name for chosen in found]
+
+
+def test_all_configured_pairs_or_those_named_each_once(tmp_path: Path) -> None:
+    one, two = pair_file(tmp_path / "p"), pair_file(tmp_path / "p", "2.py", "two")
+    other = pair_file(tmp_path / "elsewhere", "other.py", "other")
+    configure(tmp_path, one, two)
+    assert names(chosen_pairs([], tmp_path)) == ["one", "two"]
+    assert names(chosen_pairs(["two"], tmp_path)) == ["two"]
+    assert names(chosen_pairs(["two", "elsewhere/other.py", "p/2.py"], tmp_path)) == ["two", "other"]
+    assert chosen_pairs([str(other)], tmp_path / "p")[0].file == other
+
+
+def test_no_pair_configured_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(NotCheckable, match=r"no pair is configured: name a pair file.*\[tool.parity\].*pair = Pair\("):
+        chosen_pairs([], tmp_path)
+    with pytest.raises(NotCheckable, match="no pair is called 'mnist': no pair is configured"):
+        chosen_pairs(["mnist"], tmp_path)
+
+
+def test_an_unknown_name_is_told_with_those_there_are(tmp_path: Path) -> None:
+    configure(tmp_path, pair_file(tmp_path), pair_file(tmp_path, "two.py", "two"))
+    with pytest.raises(NotCheckable, match="no pair is called 'three': the configured pairs are one, two"):
+        chosen_pairs(["three"], tmp_path)
+
+
+def test_a_fault_in_another_pair_does_not_stand_in_the_way_of_a_named_one(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text("1 / 0")
+    configure(tmp_path, broken, pair_file(tmp_path))
+    assert names(chosen_pairs(["one"], tmp_path)) == ["one"]
+    with pytest.raises(NotCheckable, match="does not run"):
+        chosen_pairs([], tmp_path)
+
+
+def test_two_pairs_of_one_name_are_refused(tmp_path: Path) -> None:
+    configure(tmp_path, pair_file(tmp_path), pair_file(tmp_path, "again.py"))
+    with pytest.raises(NotCheckable, match=r"two pairs are called one: .*one.py and .*again.py"):
+        chosen_pairs([], tmp_path)
+
+
+# Modules beside a pair file
+
+
+def test_modules_beside_the_pair_file_are_found_while_it_is_checked(tmp_path: Path) -> None:
+    file = pair_file(tmp_path)
+    (tmp_path / "beside_model.py").write_text("update = 'found'")
+    before = list(sys.path)
+    with importable(file):
+        assert resolve("beside_model:update", "torch") == "found"
+    assert sys.path == before
+    with pytest.raises(NotCheckable, match="no module named 'beside_gone'"):
+        resolve("beside_gone:update", "torch")
+
+
+@pytest.mark.parametrize("package", [False, True], ids=["module", "package"])
+def test_another_pairs_module_of_the_same_name_is_not_taken(tmp_path: Path, package: bool) -> None:
+    files = [pair_file(tmp_path / folder, name=folder) for folder in ("a", "b")]
+    for file in files:
+        module = file.parent / ("beside_model/__init__.py" if package else "beside_model.py")
+        module.parent.mkdir(exist_ok=True)
+        module.write_text(f"update = {file.parent.name!r}")
+    with importable(files[0], files):
+        assert resolve("beside_model:update", "torch") == "a"
+    with pytest.raises(NotCheckable, match="beside_model beside it is already imported"), importable(files[1], files):
+        pass
+
+
+def test_pairs_of_one_folder_share_its_modules(tmp_path: Path) -> None:
+    files = [pair_file(tmp_path), pair_file(tmp_path, "two.py", "two")]
+    (tmp_path / "beside_model.py").write_text("update = 'shared'")
+    for file in files:
+        with importable(file, files):
+            assert importlib.import_module("beside_model").update == "shared"
+
+
+@pytest.mark.parametrize("checked", ["beside_model.py", "another.py"])
+def test_a_pair_file_does_not_hide_the_module_that_it_is_named_after(tmp_path: Path, checked: str) -> None:
+    (tmp_path / "beside_model.py").write_text("update = 'the model'")
+    at_the_top = pair_file(tmp_path, "top.py", "top")
+    files = [pair_file(tmp_path / "pairs", name) for name in ("beside_model.py", "another.py")]
+    before = list(sys.meta_path)
+    for file in (tmp_path / "pairs" / checked, *files):
+        with importable(file, [at_the_top, *files], tmp_path):
+            assert resolve("beside_model:update", "torch") == "the model"
+    assert sys.meta_path == before
+
+
+def test_a_pair_file_may_hold_its_own_parts(tmp_path: Path) -> None:
+    file = pair_file(tmp_path, "beside_parts.py", module="beside_parts")
+    with file.open("a") as opened:
+        opened.write("update = 'beside the pair'")
+    with importable(file, base=tmp_path / "elsewhere"):
+        assert resolve("beside_parts:update", "torch") == "beside the pair"
+
+
+# Pairs by import path
 
 
 @pytest.fixture

@@ -210,9 +210,10 @@ def test_a_mistake_of_a_later_version_is_told_apart_from_the_recorded_one(
 
 
 def test_what_is_missing_is_told_of_the_side_that_runs(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = tiny_torch.predict
+    # Recorded first: the file is kept for the tests that follow.
+    file, right = golden("torch"), tiny_torch.predict
     monkeypatch.setattr(tiny_torch, "predict", lambda model, batch: right(model, batch) * float("nan"))
-    verdict = check_against(tiny(), golden("torch"), side="torch")
+    verdict = check_against(tiny(), file, side="torch")
     assert verdict.first_difference is not None
     assert "NaN on the running side" in str(verdict.first_difference)
 
@@ -324,3 +325,12 @@ def test_another_heading_is_refused(golden: Golden, tmp_path: Path, entry: str) 
     (tmp_path / "other.parity").write_bytes(packed(content))
     with pytest.raises(NotCheckable, match=r"other\.parity: (its heading is not as|expected a side torch or jax)"):
         check_against(tiny(), tmp_path / "other.parity")
+
+
+@pytest.mark.parametrize("entry", ["sources", "idle"])
+def test_a_heading_that_lacks_something_is_refused(golden: Golden, tmp_path: Path, entry: str) -> None:
+    content = unpacked(golden("torch"))
+    content.heading = {name: value for name, value in content.heading.items() if name != entry}
+    (tmp_path / "less.parity").write_bytes(packed(content))
+    with pytest.raises(NotCheckable, match=rf"less\.parity: its heading is not as expected: .*{entry}"):
+        check_against(tiny(), tmp_path / "less.parity")

@@ -37,7 +37,7 @@ RUN = "from parity.command.app import main\nsys.exit(main({arguments!r}))"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the small pair and a golden of each of its sides."""
-    from parity.pair import load_pair
+    from parity.importing import load_pair
 
     made = tmp_path_factory.mktemp("goldens")
     (made / "small.py").write_text(PAIR)
@@ -53,6 +53,52 @@ def test_one_framework_is_enough(folder: Path, recorded: Framework, running: Fra
     done = python(RUN.format(arguments=arguments), PACKAGES[OTHER[running]], [])
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "AGREE" in done.stdout
+
+
+TRAINED = """
+from parity import Pair, random_batches
+TORCH, JAX, CHECKS = (f"parity_tests.parity.{name}" for name in ("small_torch", "small_jax", "test_check_optimizers"))
+
+def in_torch(parameters):
+    import torch
+    return torch.optim.RMSprop(parameters, lr=0.01)
+
+def in_jax(decay=0.99):
+    import optax
+    return optax.rmsprop(0.01, decay=decay, eps_in_sqrt=False)
+
+def other_decay():
+    return in_jax(0.98)
+
+pair = Pair(
+    torch=dict(model=f"{TORCH}:Small", loss=f"{TORCH}:loss", optimizer=in_torch),
+    jax=dict(model=f"{JAX}:Small", loss=f"{JAX}:loss", optimizer=in_jax),
+    batches=random_batches(inputs=(8, 5), labels=(8,), classes=3, steps=2),
+)
+"""
+NAMED_IN_TORCH = TRAINED.replace("optimizer=in_torch", 'optimizer=f"{CHECKS}:grouped", scheduler=f"{CHECKS}:halving"')
+
+
+@pytest.mark.parametrize(
+    ("pair_file", "outcome"),
+    [
+        (NAMED_IN_TORCH.replace(", optimizer=in_jax", ""), "AGREE"),
+        (TRAINED, "AGREE"),
+        (TRAINED.replace("optimizer=in_jax", "optimizer=other_decay"), "RMSprop: alpha 0.98 on the jax side, 0.99 on"),
+    ],
+    ids=["named in torch alone", "with names of Optax's own", "another option"],
+)
+def test_torchs_optimizer_is_known_without_torch(tmp_path: Path, pair_file: str, outcome: str) -> None:
+    from parity.importing import load_pair
+
+    (tmp_path / "small.py").write_text(pair_file)
+    write_golden(load_pair(tmp_path / "small.py"), "torch", tmp_path / "torch.parity")
+    arguments = ["check", str(tmp_path / "small.py"), "--against", str(tmp_path / "torch.parity")]
+    done = python(RUN.format(arguments=arguments), {"torch", "torchvision"}, [])
+    assert (done.returncode, done.stderr) == (0 if outcome == "AGREE" else 1, ""), done.stdout
+    assert outcome in done.stdout
+    # Optax's RMSprop does not count its steps: the engine does where torch's is known to.
+    assert "counted on the torch side only" not in done.stdout
 
 
 @pytest.mark.parametrize("model", [Small, Stock])

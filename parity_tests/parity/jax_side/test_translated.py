@@ -274,7 +274,7 @@ def test_a_norm_over_parameters_of_torch_alone_is_refused() -> None:
     parameters, _, weight_map = layers()
     parameters |= {"alone": torch.ones(2, requires_grad=True)}
     read = read_torch_optimizer(torch.optim.SGD(parameters.values()), parameters, clip=clip_norm(1.0))
-    with pytest.raises(NotCheckable, match="clipped by norm: alone has no twin, and torch counts its"):
+    with pytest.raises(NotCheckable, match="clipped by norm: alone has no counterpart, and torch counts its"):
         to_optax(read, weight_map)
 
 

@@ -59,7 +59,7 @@ def said(change: Change) -> str:
     return str(check(pair, dtypes=("float64",), loops=()).first_difference or "")
 
 
-def beside(case: Case, rate: float, make: Callable[[], optax.GradientTransformation], steps: int = 10) -> Pair:
+def beside(case: Case, rate: float, make: Callable[[], optax.GradientTransformation], steps: int) -> Pair:
     """The pair whose JAX side has an optimizer of Optax's own."""
     return tiny(steps, torch=in_torch(case, rate), jax={"optimizer": make})
 

@@ -135,7 +135,7 @@ def measured(stock: Stock, dtype: Dtype) -> float:
     return apart(expected, after)
 
 
-def said(stock: Stock, steps: int = 20) -> str:
+def said(stock: Stock) -> str:
     """The first difference that a check finds where the JAX side has this optimizer of Optax's."""
-    pair = paired.beside(stock.case, RATE, stock.make, steps)
+    pair = paired.beside(stock.case, RATE, stock.make, steps=20)
     return str(check(pair, dtypes=("float64",), loops=()).first_difference or "")

@@ -13,10 +13,47 @@ from torch.optim import lr_scheduler
 
 from parity import NotCheckable, read_torch_optimizer, write_torch_optimizer
 from parity.optimizers import Optimizer
+from parity.torch_side.schedules import last_turn
 
 
 class Mine(lr_scheduler.StepLR):
     pass
+
+
+def in_a_row(optimizer: Any) -> lr_scheduler.SequentialLR:
+    behind = lr_scheduler.MultiStepLR(optimizer, [3, 5])
+    return lr_scheduler.SequentialLR(optimizer, [lr_scheduler.LinearLR(optimizer), behind], [4])
+
+
+def warmed_up(optimizer: Any) -> lr_scheduler.SequentialLR:
+    behind = lr_scheduler.ExponentialLR(optimizer, 0.9)
+    return lr_scheduler.SequentialLR(optimizer, [lr_scheduler.LinearLR(optimizer), behind], [4])
+
+
+def at_once(optimizer: Any) -> lr_scheduler.ChainedScheduler:
+    return lr_scheduler.ChainedScheduler([lr_scheduler.StepLR(optimizer, 7), lr_scheduler.ConstantLR(optimizer)])
+
+
+TURNS: list[tuple[Callable[[Any], Any], int]] = [
+    (partial(lr_scheduler.StepLR, step_size=7), 7),
+    (partial(lr_scheduler.MultiStepLR, milestones=[3, 9, 4]), 9),
+    (partial(lr_scheduler.LinearLR, total_iters=6), 7),
+    (partial(lr_scheduler.CosineAnnealingWarmRestarts, T_0=8), 8),
+    (partial(lr_scheduler.CyclicLR, base_lr=0.1, max_lr=1.0, step_size_up=4), 9),
+    (partial(lr_scheduler.OneCycleLR, max_lr=1.0, total_steps=10, pct_start=0.3), 3),
+    (in_a_row, 9),
+    (at_once, 7),
+    (warmed_up, 5),
+    (partial(Mine, step_size=7), 0),
+    (partial(lr_scheduler.CosineAnnealingLR, T_max=8), 0),
+    (partial(lr_scheduler.LambdaLR, lr_lambda=lambda _: 1.0), 0),
+]
+
+
+@pytest.mark.parametrize(("made", "turn"), TURNS, ids=[str(index) for index in range(len(TURNS))])
+def test_the_last_rule_of_a_scheduler_shows_after_so_many_steps(made: Callable[[Any], Any], turn: int) -> None:
+    scheduler = made(torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.1, momentum=0.9))
+    assert last_turn(scheduler) == turn
 
 
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {

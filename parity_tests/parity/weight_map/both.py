@@ -1,4 +1,4 @@
-"""A torch model and its JAX twin under one weight map: numbers drawn, carried over, carried back, both run."""
+"""A torch model and its JAX counterpart under one weight map: numbers drawn, carried over, carried back, both run."""
 
 from __future__ import annotations
 

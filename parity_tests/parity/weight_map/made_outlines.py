@@ -26,9 +26,9 @@ def jax_norm(size: int) -> Layer:
     return "LayerNorm", {"scale": (size,), "bias": (size,)}, {}, {}
 
 
-def conv(inputs: int, outputs: int, *window: int, groups: int = 1) -> Layer:
-    shapes = {"weight": (outputs, inputs // groups, *window), "bias": (outputs,)}
-    return f"Conv{len(window)}d", shapes, {}, {"groups": groups}
+def conv(inputs: int, outputs: int, *window: int) -> Layer:
+    shapes = {"weight": (outputs, inputs, *window), "bias": (outputs,)}
+    return f"Conv{len(window)}d", shapes, {}, {"groups": 1}
 
 
 def jax_conv(inputs: int, outputs: int, *window: int) -> Layer:

@@ -155,7 +155,7 @@ def test_a_parameter_may_have_moved_to_another_module() -> None:
 def test_a_counter_is_kept_in_torch_and_listed_unless_jax_counts_too() -> None:
     of_torch = torch({"bn": batch_norm(3)})
     found = find(of_torch, jax({"bn": jax_batch_norm(3)}))
-    assert found.listed == ["bn.num_batches_tracked is kept on the torch side only"]
+    assert found.listed == ["bn.num_batches_tracked is held on the torch side only"]
     kind, parameters, statistics, config = jax_batch_norm(3)
     counting = find(of_torch, jax({"bn": (kind, parameters, {**statistics, "count": ()}, config)}))
     assert counting.listed == []
@@ -173,7 +173,7 @@ def test_a_buffer_beside_the_only_layer_is_no_layer(side: str) -> None:
     found = find(torch(of_torch), jax(of_jax))
     entries = {"fc.weight": "fc.kernel", "fc.bias": "fc.bias"}
     assert leaves(found) == entries | ({"table": "table"} if side == "both" else {})
-    alone = {"torch": "table is kept on the torch side only", "jax": "table is kept on the JAX side only"}
+    alone = {"torch": "table is held on the torch side only", "jax": "table is held on the jax side only"}
     assert found.listed == ([alone[side]] if side in alone else [])
 
 

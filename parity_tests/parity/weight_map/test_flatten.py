@@ -11,9 +11,11 @@ from flax import nnx
 from torch import nn
 
 from parity.errors import NotCheckable
+from parity.weight_map.find import find
 from parity.weight_map.flatten import flattened
 from parity_tests.parity.weight_map.both import carried, drawn, filled, mapped, outputs_agree, shaped
-from parity_tests.parity.weight_map.made_outlines import Layer, batch_norm, conv, linear, norm
+from parity_tests.parity.weight_map.made_outlines import Layer, batch_norm, conv, jax_conv, jax_linear, linear, norm
+from parity_tests.parity.weight_map.made_outlines import jax as jax_outline
 from parity_tests.parity.weight_map.made_outlines import torch as outline
 
 ASKED: dict[str, tuple[dict[str, Layer], dict[str, list[str]]]] = {
@@ -33,6 +35,11 @@ ASKED: dict[str, tuple[dict[str, Layer], dict[str, list[str]]]] = {
         {"fc": linear(5, 24), "c": conv(6, 3, 3, 3)},
         {"fc.weight": ["unflatten 6 2 2", "transpose"], "fc.bias": ["flatten 6 2 2", "as is"]},
     ),
+    "unflattened, of one axis": (
+        {"fc": linear(5, 12), "c": conv(6, 3, 3)},
+        {"fc.weight": ["unflatten 6 2", "transpose"], "fc.bias": ["flatten 6 2", "as is"]},
+    ),
+    "a scale and a shift of images": ({"fc": linear(5, 12), "n": norm(6), "c": conv(6, 3, 3, 3)}, {}),
     "a norm of what is flat": (
         {"c": conv(3, 6, 3, 3), "bn": batch_norm(54, "BatchNorm1d")},
         {f"bn.{own}": ["flatten 6 3 3", "as is"] for own in ("weight", "bias", "running_mean", "running_var")},
@@ -101,6 +108,25 @@ def test_an_answer_that_does_not_fit_is_an_error() -> None:
         twin = shaped(lambda rngs: Twin(rngs, as_torch=False))
         with pytest.raises(NotCheckable, match=r'the override of fc\.weight, "flatten 3 3 3": .* cannot take the step'):
             mapped(Torch(), twin, {"fc.weight": "flatten 3 3 3"})
+
+
+TOLD = {
+    "of its own": (("weight",), {"fc.weight": "fc.kernel: flatten 6 3 3"}),
+    "and the rest follows": (("weight", "bias"), {"fc.weight": "fc.kernel: flatten 6 3 3"}),
+    "and all the rest, too": (
+        ("weight", "bias"), {"fc.weight": "fc.kernel: flatten 6 3 3", "fc.bias": "fc.bias: as is"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_a_layer_whose_arrays_are_told_is_still_the_twin_of_the_other(name: str) -> None:
+    held, lines = TOLD[name]
+    parameters, leaves = linear(54, 5)[1], jax_linear(54, 5)[1]
+    of_torch: Layer = ("Linear", {own: parameters[own] for own in held}, {}, {})
+    of_jax: Layer = ("Linear", {own: leaves[own] for own in ("kernel", "bias")[: len(held)]}, {}, {})
+    behind = outline({"c": conv(3, 6, 3, 3), "fc": of_torch}), jax_outline({"c": jax_conv(3, 6, 3, 3), "fc": of_jax})
+    assert {path: layer.torch for path, layer in find(*behind, lines).layers.items()} == {"c": "c", "fc": "fc"}
 
 
 class TorchGenerator(nn.Module):

@@ -1,4 +1,4 @@
-"""Each kind of layer beside its Flax twin: the map is found, comes back bit for bit, and both say the same."""
+"""Each kind of layer beside its Flax counterpart: the map is found, comes back bit for bit, and both say the same."""
 
 from __future__ import annotations
 

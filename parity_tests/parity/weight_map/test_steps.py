@@ -48,7 +48,7 @@ def test_any_steps_come_back_bit_for_bit(drawn: Drawn, dtype: str) -> None:
 def test_a_chain_leaves_out_what_changes_nothing_and_does_the_same(drawn: Drawn) -> None:
     shape, steps = drawn
     array = np.arange(prod(shape)).reshape(shape)
-    shorter = chain(*steps, None, start=shape)
+    shorter = chain(*steps, start=shape)
     assert len(shorter) <= len(steps)
     np.testing.assert_array_equal(forth(shorter, array), forth(steps, array))
 

@@ -88,7 +88,7 @@ def test_a_line_says_what_an_entry_does() -> None:
     lines = str(WEIGHTS).splitlines()
     assert "c.weight [4, 2, 3, 3] -> c.kernel [3, 3, 2, 4], permute 2 3 1 0" in lines
     assert "fc.weight [4, 4] -> fc.kernel [4, 4], transpose" in lines
-    assert lines[-1] == "bn.num_batches_tracked is kept on the torch side only"
+    assert lines[-1] == "bn.num_batches_tracked is held on the torch side only"
 
 
 def test_a_square_kernel_that_somebody_forgot_to_transpose_is_another_kernel() -> None:

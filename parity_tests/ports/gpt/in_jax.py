@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from parity_tests.ports.counterparts import Embed, dot_product_attention
+from parity_tests.ports.counterparts import dot_product_attention
 
 VOCABULARY, CONTEXT, BLOCKS, WIDTH, HEADS, DROPOUT = 65, 16, 2, 32, 4, 0.1
 
@@ -55,8 +55,8 @@ class Net(nnx.Module):
     """Tokens (N, T) below 65 with T up to 16 to logits (N, T, 65) of the token that follows each."""
 
     def __init__(self, rngs: nnx.Rngs) -> None:
-        self.wte = Embed(VOCABULARY, WIDTH, rngs=rngs)
-        self.wpe = Embed(CONTEXT, WIDTH, rngs=rngs)
+        self.wte = nnx.Embed(VOCABULARY, WIDTH, rngs=rngs)
+        self.wpe = nnx.Embed(CONTEXT, WIDTH, rngs=rngs)
         self.drop = nnx.Dropout(DROPOUT, rngs=rngs)
         self.h = nnx.List([Block(rngs) for _ in range(BLOCKS)])
         self.ln_f = nnx.LayerNorm(WIDTH, epsilon=1e-5, rngs=rngs)

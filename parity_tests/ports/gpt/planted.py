@@ -194,7 +194,7 @@ def _attention(kind: type[Attention]) -> Plant:
 
 
 def _embed() -> nnx.Embed:
-    return nnx.Embed(VOCABULARY, WIDTH, rngs=nnx.Rngs(0))
+    return nnx.Embed(VOCABULARY, WIDTH, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
 
 
 _port = Port(
@@ -235,7 +235,7 @@ MISTAKES = [
     Mistake("heads not moved back before they are merged", "jax", _attention(HeadsNotMovedBack), "forward", _mixed,
             says="another order"),
     Mistake("Flax's attention, whose softmax is in float32", "jax", _attention(StockAttention), "forward", _mixed),
-    Mistake("Flax's embedding, which casts to float32", "jax", _net(replaced("wte", _embed)), "forward", "wte.output"),
+    Mistake("embedding in bfloat16", "jax", _net(replaced("wte", _embed)), "forward", "wte.output"),
     Mistake("float32 inside a float64 run", "jax", _net(become("h.1.ln_2", Float32Norm)),
             "forward", "h.1.ln_2.output"),
     Mistake("embedding scaled by the root of the width", "jax", _net(become("", ScaledEmbedding)),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from parity_tests.ports.counterparts import GRU, LSTM, Embed
+from parity_tests.ports.counterparts import GRU, LSTM
 
 TOKENS, WIDTH, FEATURES, CLASSES = 20, 8, 12, 4
 
@@ -13,29 +13,22 @@ TOKENS, WIDTH, FEATURES, CLASSES = 20, 8, 12, 4
 class Classifier(nnx.Module):
     """Tokens (N, T) below 20 to logits (N, 4)."""
 
-    def __init__(self, kind: type[LSTM] | type[GRU], layers: int, rngs: nnx.Rngs) -> None:
-        self.embedding = Embed(TOKENS, WIDTH, rngs=rngs)
-        widths = (WIDTH, *[FEATURES] * (layers - 1))
-        self.rnn = nnx.List([kind(width, FEATURES, rngs=rngs) for width in widths])
+    def __init__(self, kind: type[LSTM] | type[GRU], rngs: nnx.Rngs) -> None:
+        self.embedding = nnx.Embed(TOKENS, WIDTH, rngs=rngs)
+        self.rnn = kind(WIDTH, FEATURES, rngs=rngs)
         self.fc = nnx.Linear(FEATURES, CLASSES, rngs=rngs)
 
     def __call__(self, tokens: jax.Array) -> jax.Array:
-        x = self.embedding(tokens)
-        for layer in self.rnn:
-            x, _ = layer(x)
+        x, _ = self.rnn(self.embedding(tokens))
         return self.fc(x[:, -1])
 
 
 def lstm(rngs: nnx.Rngs) -> Classifier:
-    return Classifier(LSTM, 1, rngs)
-
-
-def stacked_lstm(rngs: nnx.Rngs) -> Classifier:
-    return Classifier(LSTM, 2, rngs)
+    return Classifier(LSTM, rngs)
 
 
 def gru(rngs: nnx.Rngs) -> Classifier:
-    return Classifier(GRU, 1, rngs)
+    return Classifier(GRU, rngs)
 
 
 def loss(model: Classifier, batch: dict[str, jax.Array]) -> jax.Array:

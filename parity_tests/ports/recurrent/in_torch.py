@@ -1,4 +1,4 @@
-"""Sequence classifiers in PyTorch: an LSTM of one layer and of two, and a GRU."""
+"""Sequence classifiers in PyTorch: an LSTM and a GRU."""
 
 from collections.abc import Iterable
 
@@ -12,10 +12,10 @@ TOKENS, WIDTH, FEATURES, CLASSES = 20, 8, 12, 4
 class Classifier(nn.Module):
     """Tokens (N, T) below 20 to logits (N, 4)."""
 
-    def __init__(self, kind: type[nn.LSTM] | type[nn.GRU], layers: int) -> None:
+    def __init__(self, kind: type[nn.LSTM] | type[nn.GRU]) -> None:
         super().__init__()
         self.embedding = nn.Embedding(TOKENS, WIDTH)
-        self.rnn = kind(WIDTH, FEATURES, num_layers=layers, batch_first=True)
+        self.rnn = kind(WIDTH, FEATURES, batch_first=True)
         self.fc = nn.Linear(FEATURES, CLASSES)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -25,15 +25,11 @@ class Classifier(nn.Module):
 
 
 def lstm() -> Classifier:
-    return Classifier(nn.LSTM, layers=1)
-
-
-def stacked_lstm() -> Classifier:
-    return Classifier(nn.LSTM, layers=2)
+    return Classifier(nn.LSTM)
 
 
 def gru() -> Classifier:
-    return Classifier(nn.GRU, layers=1)
+    return Classifier(nn.GRU)
 
 
 def loss(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:

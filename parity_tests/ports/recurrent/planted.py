@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from parity_tests.ports.anywhere import Port, adam, losses_and_data
@@ -39,7 +40,7 @@ class Parted(Classifier):
     """The right classifier in parts, each of which a mistake may replace."""
 
     def __call__(self, tokens: jax.Array) -> jax.Array:
-        x, _ = self.rnn[0](self.embedded(tokens))
+        x, _ = self.rnn(self.embedded(tokens))
         return self.fc(self.read(x))
 
     def embedded(self, tokens: jax.Array) -> jax.Array:
@@ -69,7 +70,7 @@ class BatchForTime(Parted):
     """As torch reads (N, T, features) without `batch_first`."""
 
     def __call__(self, tokens: jax.Array) -> jax.Array:
-        x, _ = self.rnn[0](self.embedding(tokens).swapaxes(0, 1))
+        x, _ = self.rnn(self.embedding(tokens).swapaxes(0, 1))
         return self.fc(self.read(x.swapaxes(0, 1)))
 
 
@@ -100,7 +101,7 @@ def _of_both(right: Callable[[nnx.Rngs], Classifier], torch: Callable[[], Any], 
         return parts(model=model(right, *changes))
 
     def inside(**changes: Any) -> Plant:
-        return net(become("rnn.0", in_both(cell, **changes)))
+        return net(become("rnn", in_both(cell, **changes)))
 
     def embed(made: Callable[..., nnx.Embed], **options: Any) -> Plant:
         return net(replaced("embedding", lambda: made(TOKENS, WIDTH, rngs=nnx.Rngs(0), **options)))
@@ -125,7 +126,7 @@ def _of_both(right: Callable[[nnx.Rngs], Classifier], torch: Callable[[], Any], 
                 "forward", "fc.input"),
         Mistake("embedding scaled by the root of the width", "jax", net(become("", ScaledEmbedding)),
                 "forward", "fc.input"),
-        Mistake("Flax's embedding, which casts to float32", "jax", embed(nnx.Embed), "forward", "embedding.output"),
+        Mistake("embedding in bfloat16", "jax", embed(nnx.Embed, dtype=jnp.bfloat16), "forward", "embedding.output"),
         Mistake("token 0 taken for padding", "jax", embed(Embed, padding_idx=0), "backward", "embedding.weight"),
         Mistake("no gradient through time", "jax", inside(kept=gradient_stopped), "backward", "rnn.weight_ih_l0"),
         *_OUTSIDE,
@@ -133,18 +134,18 @@ def _of_both(right: Callable[[nnx.Rngs], Classifier], torch: Callable[[], Any], 
 
 
 def _lstm(cell: type[Any]) -> Plant:
-    return parts(model=model(in_jax.lstm, become("rnn.0", cell)))
+    return parts(model=model(in_jax.lstm, become("rnn", cell)))
 
 
 def _gru(cell: type[Any]) -> Plant:
-    return parts(model=model(in_jax.gru, become("rnn.0", cell)))
+    return parts(model=model(in_jax.gru, become("rnn", cell)))
 
 
 _EXCHANGED = {
-    "rnn.weight_ih_l0": "rnn.0.dense_i.kernel: transpose",
-    "rnn.weight_hh_l0": "rnn.0.dense_h.kernel: transpose",
-    "rnn.bias_ih_l0": "rnn.0.dense_h.bias",
-    "rnn.bias_hh_l0": "rnn.0.dense_i.bias",
+    "rnn.weight_ih_l0": "rnn.dense_i.kernel: transpose",
+    "rnn.weight_hh_l0": "rnn.dense_h.kernel: transpose",
+    "rnn.bias_ih_l0": "rnn.dense_h.bias",
+    "rnn.bias_hh_l0": "rnn.dense_i.bias",
 }
 LSTM = [
     Mistake("gates in the order input, forget, output, cell", "jax", _lstm(in_both(LSTMInParts, order=(0, 1, 3, 2))),

@@ -40,6 +40,11 @@ def test_another_has_none(factor: float) -> None:
     assert words_of(factor, Run(CLASSES)) == ""
 
 
+def test_dropout_is_not_named_where_it_cannot_be() -> None:
+    assert words_of(0.9, Run(dropout=False)) == ""
+    assert words_of(8.0, Run(CLASSES, dropout=False)) != ""
+
+
 def test_a_factor_without_a_name_is_told_by_its_size() -> None:
     assert in_words(1.01) == "1.01 times as large"
     assert in_words(0.2) == "5 times smaller"

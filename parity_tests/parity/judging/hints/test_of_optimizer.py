@@ -13,7 +13,7 @@ from parity.judging.hints.constants import RATE_IN_FLOAT32
 from parity.judging.hints.of_optimizer import of_optimizer
 from parity.optimizers import Clip, Optimizer, Schedule
 from parity.recording import Recording
-from parity_tests.parity.optimizers.cases import CASES
+from parity_tests.parity.optimizers.cases import CASES, Case, clip_norm
 from parity_tests.parity.optimizers.changes import CHANGES, SMALL, Change, altered, named
 from parity_tests.parity.optimizers.recorded import Changed, ran
 
@@ -87,6 +87,12 @@ def test_what_is_left_out_or_put_in_is_told(case: str, changed: dict[str, Any], 
         return replace(read, **changed)
 
     assert said in told(case, change)
+
+
+def test_that_nothing_is_clipped_is_told_before_a_bound_that_clips_nothing() -> None:
+    # Of the norms of these gradients only the largest, 24.8, is above the bound, and none above twice that.
+    found = ran(Case("clipped a little", "SGD", clip=clip_norm(16.0)), RATE, lambda read: replace(read, clip=None), 6)
+    assert str(of_optimizer(found, 6)).startswith("clip_grad_norm_: none on the jax side, at 16 on the torch side or ")
 
 
 def test_what_no_step_tells_apart_is_told_together() -> None:

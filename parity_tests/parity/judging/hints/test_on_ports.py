@@ -14,7 +14,7 @@ import pytest
 from flax import nnx
 
 from parity.check import check
-from parity.pair import load_pair
+from parity.importing import load_pair
 from parity_tests.ports.convnet import in_jax as convnet
 from parity_tests.ports.gpt import in_jax as gpt
 

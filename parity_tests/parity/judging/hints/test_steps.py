@@ -54,6 +54,7 @@ def moved(change: Array) -> str:
 def test_a_parameter_is_told_by_how_it_moved() -> None:
     assert moved(-STEPS[0]) == "as with a change of the opposite sign"
     assert moved(1.01 * STEPS[0]) == "as with a change 1.01 times as large"
+    assert moved(0.9 * STEPS[0]) == "as with a change 0.9 times as large"
     # A few operations in float32 are at most 1e-6 off, on either side.
     assert moved(np.float64(np.float32(0.1)) / 0.1 * STEPS[0]) == RATE_IN_FLOAT32
     assert moved((1 - 9e-7) * STEPS[0]) == RATE_IN_FLOAT32
