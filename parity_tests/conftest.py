@@ -82,6 +82,7 @@ SLOW = (
     "parity/test_check_lengths.py",
     "parity/test_check_linen.py",
     "parity/test_check_masks.py",
+    "parity/test_check_scanned.py",
     "parity/test_check_taps.py",
     "parity/test_check_trees.py",
     "parity/test_check_whole_numbers.py",
@@ -98,12 +99,13 @@ QUICK = (
     "test_a_layer_that_both_call_and_one_calls_more_often_is_a_difference",
     "test_a_layer_that_casts_is_red_and_named_with_its_sides",
     "test_a_mistake_between_two_taps_is_found_at_the_second",
+    "the gradient of one block stopped",
     "test_one_other_value_in_a_batch_differs",
     "test_what_is_frozen_on_both_sides_agrees_in_both_dtypes",
     "test_what_is_not_declared_must_move",
 )
 """In the names of tests that are run all the same: of bfloat16, layers in float32, taps, frozen parameters, names,
-calls and whole numbers the mistake that each is for."""
+calls, scanned blocks and whole numbers the mistake that each is for."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

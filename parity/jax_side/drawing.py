@@ -1,4 +1,4 @@
-"""Whether a compiled function draws random numbers, be it from a stream of Flax's or by `jax.random` itself."""
+"""Whether a compiled function draws random numbers, by a stream of Flax's or `jax.random`, or repeats a dropout."""
 
 from __future__ import annotations
 
@@ -9,14 +9,22 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
+from parity.errors import NotCheckable
+from parity.jax_side.dropout import Mask
+
 PRIMITIVES = frozenset({"random_bits", "rng_bit_generator", "rng_uniform"})
 """What JAX draws with. Keys are made, divided and handed on without them."""
+LOOPS = frozenset({"scan", "while"})
 
 
 def compiled(
     function: Callable[..., Any], drew: Callable[[], None], static: tuple[str, ...] = ()
 ) -> Callable[..., Any]:
-    """`function`, compiled; `drew` is called after every compilation in which it draws."""
+    """`function`, compiled; `drew` is called after every compilation in which it draws.
+
+    Raises:
+        NotCheckable: when it is called and has a dropout inside a loop, of which every turn gets the same mask.
+    """
     traced = False
 
     @wraps(function)
@@ -32,9 +40,15 @@ def compiled(
         found = fast(*given, **named)
         if traced:
             # What was traced for the call is kept, and not traced again.
-            if draws(fast.trace(*given, **named).jaxpr):
+            program = fast.trace(*given, **named).jaxpr
+            if draws(program):
                 drew()
             traced = False
+            if repeats(program):
+                raise NotCheckable(
+                    "the jax side calls a dropout inside a loop, such as a scan over layers, where each turn is handed "
+                    "the same mask: check with a rate of 0 on both sides, or without the loop"
+                )
         return found
 
     return call
@@ -42,11 +56,22 @@ def compiled(
 
 def draws(program: ClosedJaxpr | Jaxpr) -> bool:
     """Whether a traced program draws random numbers, in its loops and branches too."""
-    for equation in program.eqns:
-        inner = jax.tree.leaves(list(equation.params.values()), is_leaf=is_program)
-        if equation.primitive.name in PRIMITIVES or any(draws(found) for found in inner if is_program(found)):
-            return True
-    return False
+    return any(equation.primitive.name in PRIMITIVES or any(map(draws, _inner(equation))) for equation in program.eqns)
+
+
+def repeats(program: ClosedJaxpr | Jaxpr, *, inside: bool = False) -> bool:
+    """Whether a traced program has the mask of a dropout in a loop, or `inside` of one."""
+    return any(
+        (inside and isinstance(getattr(equation.params.get("callback"), "callback_func", None), Mask))
+        or any(repeats(found, inside=inside or equation.primitive.name in LOOPS) for found in _inner(equation))
+        for equation in program.eqns
+    )
+
+
+def _inner(equation: Any) -> list[ClosedJaxpr | Jaxpr]:
+    """The programs of a loop or of branches."""
+    found = jax.tree.leaves(list(equation.params.values()), is_leaf=is_program)
+    return [one for one in found if is_program(one)]
 
 
 def is_program(value: object) -> bool:

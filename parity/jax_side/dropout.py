@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 from unittest.mock import patch
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 from flax import linen, nnx
 
 from parity.draws import mask
+from parity.recording import Array
 
 
 @contextmanager
@@ -51,8 +53,20 @@ def _dropout_arguments(inputs: jax.Array, deterministic: bool | None = None, rng
     return inputs, deterministic
 
 
+@dataclass(frozen=True)
+class Mask:
+    """Draws the mask of a call, outside of the program."""
+
+    call: int
+    shape: tuple[int, ...]
+    rate: float
+
+    def __call__(self, stream: Any) -> Array:
+        """The mask from that stream."""
+        return mask(stream, self.call, self.shape, self.rate)
+
+
 def _mask(stream: Any, call: int, shape: tuple[int, ...], rate: float) -> jax.Array:
-    """The mask of a call, which is drawn outside of the program."""
     result = jax.ShapeDtypeStruct(shape, jnp.bool_)  # type: ignore[no-untyped-call]
-    kept: jax.Array = jax.pure_callback(lambda stream: mask(stream, call, shape, rate), result, stream)
+    kept: jax.Array = jax.pure_callback(Mask(call, shape, rate), result, stream)
     return kept

@@ -150,10 +150,20 @@ def translation(parts: Parts, models: Models) -> tuple[Optimizer, optax.Gradient
 def _sparing(
     frozen: Collection[str], transformation: optax.GradientTransformation, weight_map: WeightMap
 ) -> optax.GradientTransformation:
-    """The transformation for all but these torch parameters, which it neither moves nor is told the gradients of."""
+    """The transformation for all but these torch parameters, which it neither moves nor is told the gradients of.
+
+    Raises:
+        NotCheckable: a leaf holds some of them and others, too.
+    """
     if not frozen:
         return transformation
     spared = {entry.jax.name for entry in weight_map.entries if entry.torch.name in frozen}
+    for entry in weight_map.entries:
+        if entry.jax.name in spared and entry.torch.name not in frozen and not entry.buffer:
+            raise NotCheckable(
+                f"{entry.jax.name} holds frozen parameters of torch's, and {entry.torch.name}, which moves: name the "
+                "optimizer on the JAX side, too"
+            )
 
     def labels(parameters: Any) -> Any:
         found = ["frozen" if name in spared else "moving" for name, _ in named_leaves(parameters)]

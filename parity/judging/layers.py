@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ from parity.errors import NotCheckable
 from parity.judging.whose import held, whose
 from parity.recording import FRAMEWORKS, PLACE, Framework, Recording
 
+NUMBER = re.compile(r"(.*?)(?:(?<![^.])(\d+)(?![^.])(.*))?")
+"""A name of a layer in three: what stands before the first number in it, that number, and what stands behind."""
 TAP = "tap"
 """How what stands at a tap is called in the names of tensors."""
 
@@ -77,12 +80,27 @@ def _unmatched(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unsho
     inside = {t: place.layer for t, place in torch.items() if place.layer in unmatched and place.what != TAP}
     if not inside:
         return Unshown()
-    names = ", ".join(dict.fromkeys(inside.values()))
+    names = ", ".join(_briefly(dict.fromkeys(inside.values())))
     line = f"layers of the torch side that no module of the jax side stands for: {names}"
     if all(place.what == TAP for place in jax.values()):
         line = f"layers were not seen on the jax side: of {names}, only parameters and gradients are compared"
         line += "" if jax else "; `parity.tap` may show more"
     return Unshown(frozenset(inside), (line,))
+
+
+def _briefly(names: Iterable[str]) -> list[str]:
+    """Names of layers, those that nothing parts but the first number in them as one: `blocks.{0..3}.norm`."""
+    numbers: dict[tuple[str, ...], list[int]] = {}
+    for name in names:
+        before, number, behind = NUMBER.fullmatch(name).groups()  # type: ignore[union-attr]
+        numbers.setdefault((before, behind or ""), []).append(int(number or -1))
+    found = []
+    for (before, behind), group in numbers.items():
+        first, last = min(group), max(group)
+        run = len(group) > 1 and sorted(group) == list(range(first, last + 1))
+        middle = [f"{{{first}..{last}}}"] if run else ["" if number < 0 else str(number) for number in group]
+        found += [f"{before}{number}{behind}" for number in middle]
+    return found
 
 
 def _never_called(torch: _Places, jax: _Places, held: frozenset[str], unmatched: frozenset[str]) -> Unshown:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from parity.weight_map import cells, own
 from parity.weight_map.entry import Entry, Part
 from parity.weight_map.kinds import CONV, LINEAR, UNKNOWN
-from parity.weight_map.layouts import Layouts
+from parity.weight_map.layouts import Layouts, Steps
 from parity.weight_map.levels import Item, Level, Opened, closest, items, match, opened
 from parity.weight_map.names import QUERY, key
 from parity.weight_map.own import Owned
@@ -22,6 +23,7 @@ class Alignment:
     Attributes:
         layouts: how an array becomes another.
         ordered: whether JAX's modules come in order of definition.
+        leaf_of: the leaf that holds a JAX array and those of other layers; all that it holds are laid out alike.
         entries: pairs of arrays.
         layers: pairs of layers.
         torch: torch arrays without a counterpart, of layers that have one.
@@ -36,6 +38,7 @@ class Alignment:
 
     layouts: Layouts
     ordered: bool
+    leaf_of: Mapping[str, str] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     layers: list[tuple[Node, Node]] = field(default_factory=list)
     torch: list[Owned] = field(default_factory=list)
@@ -46,6 +49,7 @@ class Alignment:
     assumed: list[str] = field(default_factory=list)
     listed: list[str] = field(default_factory=list)
     by_order: list[str] = field(default_factory=list)
+    _settled: dict[Part, Steps | None] = field(default_factory=dict)
 
     def align(self, torch: Node, jax: Node) -> None:
         """Pair what is in these two layers and below."""
@@ -63,15 +67,21 @@ class Alignment:
 
     def add(self, torch: Owned, jax: Owned) -> None:
         """One pair of arrays; what only the user can tell about it is kept with the rest that is undecided."""
+        part = jax.leaf.part
+        alike = part._replace(name=self.leaf_of.get(part.name, part.name))
         try:
-            steps = self.layouts.steps(*torch, *jax)
+            steps: Steps | None = self.layouts.steps(*torch, *jax)
         except Undecided as open_:
-            self.undecided.append(str(open_))
+            # Asked once of what is laid out alike.
+            self.undecided += [] if alike in self._settled else [str(open_)]
+            steps = self._settled.get(alike)
         except Unfit:
             self.torch.append(torch)
             self.jax.append(jax)
-        else:
-            self.entries.append(Entry(torch.leaf.part, steps, jax.leaf.part, torch.leaf.buffer))
+            return
+        self._settled[alike] = steps
+        if steps is not None:
+            self.entries.append(Entry(torch.leaf.part, steps, part, torch.leaf.buffer))
 
     def finish(self) -> None:
         """Pair what is left of all layers, where nothing else that is left fits: a parameter may have moved house."""

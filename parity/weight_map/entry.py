@@ -10,40 +10,77 @@ from parity.weight_map.steps import Step, back, forth, shape_through
 
 
 class Part(NamedTuple):
-    """An array, or the slice `start:stop` of it along `axis`; `whole` is the shape of all of it."""
+    """An array, one of the arrays that are stacked in it, or a slice of either; `whole` is the shape of all of it.
+
+    Attributes:
+        axis: along which it is the slice `start:stop`, counted in what `at` leaves; None: no slice.
+        at: the place of the one array along each axis on which others are stacked, as (axis of the whole, index).
+    """
 
     name: str
     whole: Shape
     axis: int | None = None
     start: int = 0
     stop: int = 0
+    at: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of its array."""
+        return self.axis is None and not self.at
+
+    @property
+    def one(self) -> Shape:
+        """The shape of one of the arrays that are stacked, or of the only one."""
+        if not self.at:
+            return self.whole
+        picked = dict(self.at)
+        return tuple(size for axis, size in enumerate(self.whole) if axis not in picked)
 
     @property
     def shape(self) -> Shape:
         """The shape of the part."""
         if self.axis is None:
-            return self.whole
-        return (*self.whole[: self.axis], self.stop - self.start, *self.whole[self.axis + 1 :])
+            return self.one
+        return (*self.one[: self.axis], self.stop - self.start, *self.one[self.axis + 1 :])
 
     def slice(self, axis: int, index: int, count: int) -> Part:
         """One of `count` equal slices of a whole array along `axis`, the first being 0."""
         size = self.whole[axis] // count
         return Part(self.name, self.whole, axis, index * size, (index + 1) * size)
 
+    def pick(self, axis: int, index: int) -> Part:
+        """One of the arrays that are stacked along `axis` of this one."""
+        left = [own for own in range(len(self.whole)) if own not in dict(self.at)]
+        return self._replace(at=(*self.at, (left[axis], index)))
+
     def of(self, array: Array) -> Array:
         """What the part is of its array, as a view."""
+        if self.at:
+            picked = dict(self.at)
+            array = array[(*(picked.get(axis, slice(None)) for axis in range(len(self.whole))), ...)]
         if self.axis is None:
             return array
         return array[(slice(None),) * self.axis + (slice(self.start, self.stop),)]
 
     def fits(self) -> bool:
         """Whether an array of that shape has such a part."""
+        picked, size = dict(self.at), len(self.whole)
+        if len(picked) != len(self.at) or not all(a in range(size) and i in range(self.whole[a]) for a, i in self.at):
+            return False
         if self.axis is None:
             return self.start == self.stop == 0
-        return 0 <= self.axis < len(self.whole) and 0 <= self.start < self.stop <= self.whole[self.axis]
+        return 0 <= self.axis < len(self.one) and 0 <= self.start < self.stop <= self.one[self.axis]
 
     def __str__(self) -> str:
-        where = "" if self.axis is None else f"[{':, ' * self.axis}{self.start}:{self.stop}]"
+        cuts = [":"] * len(self.one)
+        if self.axis is not None:
+            cuts[self.axis] = f"{self.start}:{self.stop}"
+        for axis, index in sorted(self.at):
+            cuts.insert(axis, str(index))
+        while cuts and cuts[-1] == ":":
+            cuts.pop()
+        where = f"[{', '.join(cuts)}]" if cuts else ""
         return f"{self.name}{where} {list(self.whole)}"
 
 

@@ -127,7 +127,8 @@ def _entry_out(entry: Entry) -> dict[str, Any]:
 
 def _part_out(part: Part) -> dict[str, Any]:
     whole = {"name": part.name, "shape": list(part.whole)}
-    return whole if part.axis is None else whole | {"slice": [part.axis, part.start, part.stop]}
+    at = {"at": [list(place) for place in part.at]} if part.at else {}
+    return whole | at | ({} if part.axis is None else {"slice": [part.axis, part.start, part.stop]})
 
 
 def _entry_in(value: Any) -> Entry:
@@ -139,12 +140,16 @@ def _entry_in(value: Any) -> Entry:
 
 
 def _part_in(value: Any) -> Part:
-    _fields(value, "an array of an entry", {"name", "shape"}, frozenset({"slice"}))
+    _fields(value, "an array of an entry", {"name", "shape"}, frozenset({"slice", "at"}))
     good = isinstance(value["name"], str) and is_shape(value["shape"])
     _need(good, "an array of an entry has a name, and a list of sizes as its shape", value)
     cut = value.get("slice")
     _need(cut is None or (is_shape(cut) and len(cut) == 3), "a slice is its axis, start and stop", value)
-    return Part(value["name"], tuple(value["shape"]), *(cut or ()))
+    at = value.get("at", [])
+    good = isinstance(at, list) and all(is_shape(place) and len(place) == 2 for place in at)
+    _need(good, "one of several arrays that are stacked is at a list of places, each an axis and an index", value)
+    part = Part(value["name"], tuple(value["shape"]), *(cut or ()))
+    return part._replace(at=tuple((axis, index) for axis, index in at))
 
 
 def _step_in(value: Any) -> Step:

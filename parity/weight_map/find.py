@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
+from math import inf, prod
 from types import MappingProxyType
 
 from parity.errors import NotCheckable
@@ -14,13 +16,15 @@ from parity.weight_map.given import uncovered
 from parity.weight_map.kinds import ATTENTION, CELL, EMBEDDING, NORM, UNKNOWN, family, framework_class, has_channels
 from parity.weight_map.layouts import Layouts
 from parity.weight_map.levels import unwrapped
+from parity.weight_map.looks_stacked import of_stacked
 from parity.weight_map.names import role
 from parity.weight_map.other_kind import of_other_kind
 from parity.weight_map.outline import Outline
 from parity.weight_map.overrides import Told, parse
 from parity.weight_map.own import Owned
-from parity.weight_map.stacked import of_stacked
+from parity.weight_map.stacked import Unstacked, unstacked
 from parity.weight_map.tree import Node, tree
+from parity.weight_map.unfit import NotFound
 from parity.weight_map.weight_map import Apart, Layer, WeightMap, held_alone
 
 
@@ -31,21 +35,52 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
     "as is", "fc.kernel: flatten 64 7 7"), a module's JAX module ("enc"), or that a
     parameter fixed at zero is "left out".
 
+    Where no such map is found, JAX leaves that hold several layers, as a scan over layers has them, are taken apart,
+    and the overrides name what is in a layer by its number, as in "blocks.0.head.kernel".
+
     Raises:
         NotCheckable: an override is wrong; an array has no counterpart, or may have several, or may become it in
             several ways. All are named, with the override to write.
     """
+    try:
+        return _found(torch, jax, overrides, {})
+    except NotCheckable as error:
+        apart = unstacked(torch, jax, partial(_left, torch))
+        if not apart.stacks:
+            raise error from None
+    try:
+        return apart.back(_found(torch, apart.outline, overrides, apart.leaf_of))
+    except NotCheckable as error:
+        raise NotCheckable("; ".join([str(error), *apart.listed])) from None
+
+
+def _left(torch: Outline, jax: Unstacked) -> float:
+    """How many numbers of the two models are without a counterpart, whatever the user tells."""
+    try:
+        _found(torch, jax.outline, {}, jax.leaf_of)
+    except NotFound as error:
+        return error.left
+    except NotCheckable:
+        return inf
+    return 0
+
+
+def _found(
+    torch: Outline, jax: Outline, overrides: Mapping[str, str], leaf_of: Mapping[str, str]
+) -> WeightMap:  # fmt: skip
+    """The map of two models that have a module for each layer, `leaf_of` as `Alignment` has it."""
     told = parse(overrides, torch, jax)
     names = _one_holder(torch) | dict.fromkeys(told.left_out)
     roots = tree(torch, names, jax), tree(jax, _one_holder(jax))
-    alignment = Alignment(Layouts(told.how, flattened(torch)), _ordered(jax))
+    alignment = Alignment(Layouts(told.how, flattened(torch)), _ordered(jax), leaf_of)
     _align_what_was_told(alignment, told, *roots)
     # Where one model is a single layer, the other may wrap its counterpart.
     alignment.align(*(map(unwrapped, roots) if _is_layer(roots[0]) != _is_layer(roots[1]) else roots))
     alignment.finish()
     apart = _apart(alignment, torch, told)
     if faults := _faults(alignment, torch, jax) or _unmapped(alignment, apart, torch, jax):
-        raise NotCheckable(f"the weight map cannot be found: {'; '.join(faults)}")
+        lost = sum(prod(part.shape) for side in _left_over(alignment) for part in side)
+        raise NotFound(f"the weight map cannot be found: {'; '.join(faults)}", lost)
     order = {name: index for index, (name, _) in enumerate(torch.arrays())}
     entries = sorted(alignment.entries, key=lambda entry: (order[entry.torch.name], entry.torch.start))
     return WeightMap(tuple(entries), alignment.listed, _layers(alignment, torch, jax), apart, tuple(alignment.by_order))
@@ -129,14 +164,19 @@ def _may_be_alone(owned: Owned) -> bool:
     return role(owned.leaf.own) == "counter" or owned.node.family != NORM
 
 
+def _left_over(alignment: Alignment) -> tuple[list[Part], list[Part]]:
+    """The arrays of both models that are without a counterpart."""
+    of_torch = [owned.leaf.part for owned in alignment.torch] + alignment.lost_torch
+    return of_torch, [owned.leaf.part for owned in alignment.jax] + alignment.lost_jax
+
+
 def _faults(alignment: Alignment, torch: Outline, jax: Outline) -> list[str]:
     faults = list(alignment.undecided)
-    of_torch = [owned.leaf.part for owned in alignment.torch] + alignment.lost_torch
-    of_jax = [owned.leaf.part for owned in alignment.jax] + alignment.lost_jax
+    of_torch, of_jax = _left_over(alignment)
     for parts, whose in ((of_torch, "no JAX leaf for "), (of_jax, "no torch tensor for ")):
         if parts:
             faults.append(whose + ", ".join(dict.fromkeys(map(str, parts))))
-    faults += _offered(of_torch, of_jax) + of_stacked(of_torch, of_jax)
+    faults += _offered(of_torch, of_jax) + ([] if alignment.leaf_of else of_stacked(of_torch, of_jax))
     faults += of_other_kind(torch, jax, {part.name for part in (*of_torch, *of_jax)})
     if of_torch or of_jax:
         for outline in (torch, jax):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from parity.errors import NotCheckable
+
 
 class Unfit(Exception):  # noqa: N818 -- named for what it says of the two
     """These two do not belong together, whatever is done to one of them."""
@@ -9,3 +11,11 @@ class Unfit(Exception):  # noqa: N818 -- named for what it says of the two
 
 class Undecided(Exception):  # noqa: N818
     """They may belong together in more than one way: what to write, in one line."""
+
+
+class NotFound(NotCheckable):
+    """No map was found; `left`: how many numbers of both models were without a counterpart."""
+
+    def __init__(self, message: str, left: int) -> None:
+        super().__init__(message)
+        self.left = left

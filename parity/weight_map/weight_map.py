@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -172,6 +173,23 @@ def _uncovered(parts: Sequence[Part]) -> list[str]:
 def _cover_fault(group: list[Part]) -> str:
     if len({part.whole for part in group}) > 1:
         return f"has two shapes, {' and '.join(str(list(part.whole)) for part in group[:2])}"
+    stacked = {tuple(sorted(axis for axis, _ in part.at)) for part in group}
+    if len(stacked) > 1:
+        return "is mapped more than once"
+    by_place = defaultdict(list)
+    for part in group:
+        by_place[tuple(sorted(part.at))].append(part)
+    for place in product(*([(axis, index) for index in range(group[0].whole[axis])] for axis in stacked.pop())):
+        at = f" at {', '.join(str(index) for _, index in place)}" if place else ""
+        if place not in by_place:
+            return f"is not mapped{at}"
+        if fault := _slices_fault(by_place[place]):
+            return f"{at.strip()} {fault}".strip()
+    return ""
+
+
+def _slices_fault(group: list[Part]) -> str:
+    """The same of the slices of one array, be it one of several that are stacked."""
     if group[0].axis is None and len(group) == 1:
         return ""
     axes = {part.axis for part in group}
@@ -182,5 +200,5 @@ def _cover_fault(group: list[Part]) -> str:
         if start != end:
             return "is mapped more than once" if start < end else f"is not mapped at {end}:{start}"
         end = stop
-    size = group[0].whole[group[0].axis]
+    size = group[0].one[group[0].axis]
     return "" if end == size else f"is not mapped at {end}:{size}"

@@ -91,7 +91,9 @@ def _fresh(drawing: Any) -> Any:
     """Keys and counters of random streams as they are at the start. Nothing that is compared may draw from them."""
     return jax.tree.map(
         lambda leaf: (
-            jax.random.key(0) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else jnp.zeros((), leaf.dtype)
+            jnp.broadcast_to(jax.random.key(0), leaf.shape)
+            if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+            else jnp.zeros(leaf.shape, leaf.dtype)
         ),
         drawing,
     )

@@ -42,7 +42,7 @@ class _Orders(NamedTuple):
 def _orders(weight_map: WeightMap, path: str) -> _Orders:
     """Both orders of a layer, as its arrays tell them: one with a kernel by that, a norm by its vectors."""
     own = [entry for entry in weight_map.entries if entry.jax.name.rpartition(".")[0] == path]
-    if any(entry.torch.axis is not None or entry.jax.axis is not None for entry in own):
+    if not all(entry.torch.is_whole and entry.jax.is_whole for entry in own):
         return _Orders()
     kernels = [entry for entry in own if max(len(entry.torch.whole), len(entry.jax.whole)) > 1]
     if not kernels:

@@ -1,4 +1,4 @@
-"""Whether a program draws random numbers, wherever in it that is."""
+"""Whether a program draws random numbers, or repeats a dropout, wherever in it that is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import jax.numpy as jnp
 import pytest
 from flax import linen, nnx
 
+from parity.draws import stream
+from parity.errors import NotCheckable
 from parity.jax_side.drawing import compiled
+from parity.jax_side.dropout import injected
 
 ONES = jnp.ones(3)
 KEY = jax.random.key(0)
@@ -66,6 +69,48 @@ def test_what_draws_nothing_is_not(function: Callable[[jax.Array], jax.Array]) -
     told: list[int] = []
     compiled(function, lambda: told.append(1))(ONES)
     assert not told
+
+
+# A dropout in a loop
+
+
+def dropped(x: jax.Array) -> jax.Array:
+    found: jax.Array = nnx.Dropout(0.5, rngs=nnx.Rngs(0))(x)
+    return found
+
+
+def scanned(x: jax.Array) -> jax.Array:
+    found: jax.Array = jax.lax.scan(lambda x, _: (dropped(x), None), x, length=2)[0]
+    return found
+
+
+def scanned_inside(x: jax.Array) -> jax.Array:
+    found: jax.Array = jax.jit(jax.checkpoint(scanned))(x)
+    return found
+
+
+def in_a_while(x: jax.Array) -> jax.Array:
+    found: jax.Array = jax.lax.while_loop(lambda x: x.sum() < 3, dropped, x)
+    return found
+
+
+def beside_a_loop(x: jax.Array) -> jax.Array:
+    found: jax.Array = jax.lax.scan(lambda x, _: (jnp.sin(x), None), jax.jit(dropped)(x), length=2)[0]
+    return found
+
+
+@pytest.mark.parametrize("function", [scanned, scanned_inside, in_a_while])
+def test_a_dropout_of_which_each_turn_of_a_loop_gets_the_same_mask_is_refused(
+    function: Callable[[jax.Array], jax.Array],
+) -> None:
+    with injected(jnp.asarray(stream(1, 2))), pytest.raises(NotCheckable, match="a dropout inside a loop, such as a"):
+        compiled(function, lambda: None)(ONES)
+
+
+@pytest.mark.parametrize("function", [dropped, beside_a_loop])
+def test_a_dropout_outside_of_a_loop_is_not(function: Callable[[jax.Array], jax.Array]) -> None:
+    with injected(jnp.asarray(stream(1, 2))):
+        assert compiled(function, lambda: None)(ONES).shape == ONES.shape
 
 
 def test_it_is_traced_once_for_each_shape_and_setting_and_told_each_time() -> None:

@@ -34,6 +34,15 @@ def test_a_layer_without_a_twin_is_left_out_in_all_its_calls() -> None:
     assert found.listed == ("layers of the torch side that no module of the jax side stands for: attn",)
 
 
+def test_layers_that_only_a_number_parts_are_told_as_one() -> None:
+    unmatched = ["blocks.0.norm", "blocks.0.fc", "blocks.1.norm", "blocks.1.fc", "ends.1", "ends.3", "conv1", "conv2"]
+    torch = tuple(f"{name}.output" for name in unmatched)
+    found = unshown(sides((*BOTH, *torch), BOTH), frozenset(unmatched), frozenset())
+    assert found.tensors == set(torch)
+    names = found.listed[0].rpartition(": ")[2]
+    assert names == "blocks.{0..1}.norm, blocks.{0..1}.fc, ends.1, ends.3, conv1, conv2"
+
+
 def test_a_side_that_shows_no_layer_at_all_is_told() -> None:
     found = unshown(sides((*BOTH, "output"), ("output",)), frozenset({"fc"}), frozenset())
     assert found.tensors == set(BOTH)

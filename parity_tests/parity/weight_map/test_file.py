@@ -19,6 +19,9 @@ WEIGHTS = WeightMap(
         Entry(Part("qkv", (6, 2), 0, 0, 4), (TRANSPOSE, Step("reshape", (2, 2, 2))), Part("q", (2, 2, 2)), False),
         Entry(Part("qkv", (6, 2), 0, 4, 6), (), Part("v", (2, 2)), False),
         Entry(Part("mean", (3,)), (Step("flip", (0,)),), Part("mean", (3,)), True),
+        Entry(Part("0.w", (2,)), (), Part("w", (2, 4), 0, 0, 2, ((0, 0),)), False),
+        Entry(Part("0.v", (2,)), (), Part("w", (2, 4), 0, 2, 4, ((0, 0),)), False),
+        Entry(Part("1.w", (4,)), (), Part("w", (2, 4), at=((0, 1),)), False),
     ),
     ["qkv is taken to hold query and value"],
     {"x": Layer("a", False), "c": Layer("conv", True)},
@@ -97,6 +100,18 @@ SPOILED: dict[str, tuple[Spoil, str]] = {
     "a step it cannot take": (lambda d: d["entries"][0].update(steps=[{"flip": [2]}]), "cannot take the step"),
     "a slice too far": (lambda d: d["entries"][1]["torch"].update(slice=[0, 3, 7]), "not a part of its array"),
     "mapped twice": (lambda d: d["entries"].append(d["entries"][0]), "a.weight is mapped more than once"),
+    "a place of one": (lambda d: d["entries"][6]["jax"].update(at=[[0]]), "a list of places"),
+    "a place beyond": (lambda d: d["entries"][6]["jax"].update(at=[[0, 2]]), "not a part of its array"),
+    "a place on no axis": (lambda d: d["entries"][6]["jax"].update(at=[[2, 0]]), "not a part of its array"),
+    "two places on an axis": (lambda d: d["entries"][6]["jax"]["at"].append([0, 0]), "not a part of its array"),
+    "a place on another axis": (
+        lambda d: d["entries"][6].update(
+            torch={"name": "1.w", "shape": [2]}, jax=d["entries"][6]["jax"] | {"at": [[1, 1]]}
+        ),
+        "w is mapped more than once",
+    ),
+    "a place left out": (lambda d: d["entries"].pop(6), "w is not mapped at 1"),
+    "a place in part": (lambda d: d["entries"].pop(5), "w at 0 is not mapped at 2:4"),
     "mapped in part": (lambda d: d["entries"].pop(2), "qkv is not mapped at 4:6"),
 }
 

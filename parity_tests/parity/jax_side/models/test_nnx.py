@@ -47,10 +47,10 @@ ARRAYS: Arrays = {
 X = jnp.ones((4, 2), jnp.float32)
 
 
-def models() -> OfNnx:
+def models(of_torch: type[torch.nn.Module] = InTorch, of_jax: type[nnx.Module] = Counting) -> OfNnx:
     side = {"loss": print, "optimizer": print}
     batches = random_batches(x=(4, 2), steps=1)
-    pair = Pair(torch=side | {"model": InTorch}, jax=side | {"model": Counting}, batches=batches)
+    pair = Pair(torch=side | {"model": of_torch}, jax=side | {"model": of_jax}, batches=batches)
     return OfNnx(Parts(pair.jax, "jax"), "float32")
 
 
@@ -69,3 +69,26 @@ def test_what_torch_does_not_hold_is_as_the_module_makes_it_and_what_is_kept_cha
     expected = X @ ARRAYS["fc.weight"].T + 1
     np.testing.assert_array_equal(model(X), expected + jnp.arange(3))
     np.testing.assert_array_equal(of_nnx.kept_arrays(of_nnx.kept_after(model))["mean"], expected[0])
+
+
+class Dropping(nnx.Module):
+    """Blocks that are stacked, each with a stream of its own."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        @nnx.split_rngs(splits=3)
+        @nnx.vmap(in_axes=0, out_axes=0)
+        def blocks(rngs: nnx.Rngs) -> nnx.Sequential:
+            return nnx.Sequential(nnx.Linear(2, 2, rngs=rngs), nnx.Dropout(0.5, rngs=rngs))
+
+        self.blocks = blocks(rngs)
+
+
+def test_the_streams_of_stacked_blocks_stay_stacked() -> None:
+    of_nnx = models(lambda: torch.nn.Sequential(*(torch.nn.Linear(2, 2) for _ in range(3))), Dropping)  # type: ignore[arg-type]
+    arrays = {
+        name: np.ones(shape, np.float32)
+        for i in range(3)
+        for name, shape in ((f"{i}.weight", (2, 2)), (f"{i}.bias", (2,)))
+    }
+    streams = nnx.state(of_nnx.bound(of_nnx.held(arrays), training=True), nnx.RngState)
+    assert {leaf.shape for leaf in jax.tree.leaves(streams)} == {(3,)}
