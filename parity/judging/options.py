@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from parity.judging.hints.of_optimizer import of_optimizer
 from parity.judging.hints.ran import Ran
 from parity.optimizers import STEP, Optimizer
 from parity.parts import Parts
-from parity.recording import FRAMEWORKS, Key
+from parity.recording import FRAMEWORKS, Framework, Key, Recording
 from parity.verdict import Comparison
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ def option_in_words(findings: Findings, first: Comparison) -> str:
         return ""
     if found := _option(findings, key):
         return found
-    return UNCOUNTED if key.tensor == STEP and sides["jax"].get(key) is None else ""
+    if key.tensor == STEP and sides["jax"].get(key) is None:
+        return UNCOUNTED
+    # Where torch's own is not translated, what it remembers has names that say nothing.
+    return "" if _read(findings) is None else _memories(sides)
 
 
 def _option(findings: Findings, key: Key) -> str:
@@ -52,6 +56,13 @@ def _option(findings: Findings, key: Key) -> str:
         return ""
     hint = of_optimizer(Ran(read, jax, torch, begins, key.step, optax), findings.pair.steps)
     return "" if hint is None else str(hint)
+
+
+def _memories(sides: Mapping[Framework, Recording]) -> str:
+    """What each optimizer remembers after its first step, where that is not the same; empty where it is."""
+    entries = {side: {name.partition(".")[0] for name in run.state_before(1).optimizer} for side, run in sides.items()}
+    torch, jax = (", ".join(sorted(entries[side] - {STEP})) or "nothing" for side in FRAMEWORKS)
+    return "" if torch == jax else f"another optimizer: it remembers {jax} on the jax side, {torch} on the torch side"
 
 
 def _read(findings: Findings) -> Optimizer | None:
