@@ -252,3 +252,12 @@ def compiled_once(_compiled: Path) -> Iterator[None]:
     configure(options)
     yield
     configure(before)
+
+
+@pytest.fixture(autouse=True)
+def _programs_forgotten(request: pytest.FixtureRequest) -> Iterator[None]:
+    """JAX keeps the programs of every check that a process made: those of `make proof` would fill the memory."""
+    yield
+    jax = sys.modules.get("jax")
+    if jax is not None and request.node.get_closest_marker("proof"):
+        jax.clear_caches()
