@@ -14,9 +14,8 @@ from benchmarks.prepared import Outcome
 from benchmarks.probe import MANTISSA_BITS
 from parity.judging.difference import difference, exact, fault
 from parity.judging.factors import MINIMUM_POWER
-from parity.judging.float32 import OTHER
 from parity.judging.limits import float32_limit
-from parity.recording import Array, Arrays, Dtype, Framework, Key, State
+from parity.recording import OTHER, Array, Arrays, Dtype, Framework, Key, State
 from parity.rounding import BFLOAT16_BITS, rounded
 
 COARSE_FACTOR = 4.0

@@ -13,7 +13,7 @@ from parity.judging.by_float32 import judged_by_float32, judged_with_cpu
 from parity.judging.counters import without_counters
 from parity.judging.difference import scales_of
 from parity.judging.flips import Rejudge
-from parity.judging.float32 import OTHER, Float32
+from parity.judging.float32 import Float32
 from parity.judging.float64 import NoiseOf, compare_float64
 from parity.judging.frozen import compare_frozen, without_frozen
 from parity.judging.hidden import hidden
@@ -38,6 +38,7 @@ from parity.pair import Pair
 from parity.recording import (
     DTYPES,
     FRAMEWORKS,
+    OTHER,
     USUAL_LOOPS,
     Device,
     Dtype,

@@ -29,10 +29,8 @@ def hint(error: Exception, dtype: Dtype | None) -> str:
     if found := next(_constants(error.__traceback__, other), None):
         return f"; {found} is {other}: {KEEPS}"
     # The float64 run comes first, and what it imports is made in float64.
-    return f"; the float64 run did not fail, and this may be why: {KEEPS}" if dtype == "float32" else _in_float64(dtype)
-
-
-def _in_float64(dtype: Dtype) -> str:
+    if dtype == "float32":
+        return f"; the float64 run did not fail, and this may be why: {KEEPS}"
     return f"; {MADE_IN_FLOAT32}" if dtype == "float64" else ""
 
 

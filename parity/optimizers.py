@@ -110,7 +110,7 @@ class Optimizer:
         return tuple(dict.fromkeys(entry for group in self.groups for entry in entries(self.kind, group.options)))
 
     def document(self) -> dict[str, Any]:
-        """The optimizer as plain JSON values, without its state."""
+        """The optimizer as plain JSON values, without its state: what a fresh one has follows from its options."""
         return asdict(replace(self, state={}))
 
     @classmethod

@@ -17,6 +17,7 @@ Dtype = Literal["float64", "float32", "bfloat16"]
 Device = Literal["cpu", "gpu"]
 
 FRAMEWORKS: tuple[Framework, Framework] = ("torch", "jax")
+OTHER: dict[Framework, Framework] = {"torch": "jax", "jax": "torch"}
 DTYPES: tuple[Dtype, ...] = ("float64", "float32", "bfloat16")
 """In the order in which they run and are told. NumPy lacks bfloat16: its arrays are float32, which holds each of its
 numbers."""
@@ -44,6 +45,11 @@ class State(NamedTuple):
 
     parameters: Arrays
     optimizer: Arrays
+
+    @property
+    def entries(self) -> frozenset[str]:
+        """What the optimizer remembers, without the parameters that it is of: `step`, `exp_avg`."""
+        return frozenset(name.partition(".")[0] for name in self.optimizer)
 
 
 class Key(NamedTuple):

@@ -15,9 +15,8 @@ from parity.golden.heading import Heading
 from parity.golden.make import golden_of
 from parity.golden.names import renamed
 from parity.golden.recorded import Recorded
-from parity.judging.float32 import OTHER
 from parity.pair import Pair
-from parity.recording import FRAMEWORKS, USUAL_LOOPS, Device, Framework, Recording
+from parity.recording import FRAMEWORKS, OTHER, USUAL_LOOPS, Device, Framework
 from parity.replacing import replacing
 from parity.running import Running
 from parity.runs import Progress
@@ -81,11 +80,6 @@ def check_against(
     return renamed(compared(findings, loops, tell))
 
 
-def _entries(free: Recording) -> frozenset[str]:
-    """What the optimizer of a recorded side remembers after its first step."""
-    return frozenset(name.partition(".")[0] for name in free.state_before(1).optimizer)
-
-
 def _hold_dtypes(pair: Pair) -> None:
     if "bfloat16" in pair.dtypes:
         raise NotCheckable(
@@ -100,7 +94,9 @@ def _told(pair: Pair, content: Content, heading: Heading) -> Pair:
     That is what the optimizer is and remembers, and where torch's is a module the initial parameters and the outline.
     """
     free = content.recordings.get(FREE)
-    tie = replace(pair.jax.tie, entries=None if free is None else _entries(free), optimizer=heading.optimizer)
+    tie = replace(
+        pair.jax.tie, entries=None if free is None else free.state_before(1).entries, optimizer=heading.optimizer
+    )
     if heading.outline is None:
         return replace(pair, jax=replace(pair.jax, tie=tie))
     drawn = {} if free is None else free.of("init", 0)

@@ -63,7 +63,7 @@ class Heading:
 
     def document(self) -> dict[str, Any]:
         """The heading as plain JSON values."""
-        return asdict(self)
+        return asdict(self) | {"optimizer": self.optimizer and self.optimizer.document()}
 
     @classmethod
     def read(cls, document: Mapping[str, Any], file: Path) -> Heading:

@@ -8,7 +8,6 @@ sides are. Of the float32 runs, the distances from the judge are kept (`parity.j
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -88,13 +87,11 @@ def golden_of(
 
 
 def _optimizer(pair: Pair) -> Optimizer | None:
-    """What torch's optimizer is, fresh; None where it has no exact translation."""
+    """What torch's optimizer is; None where it has no exact translation."""
     try:
-        found = Parts(pair.torch, "torch").torch_optimizer
+        return Parts(pair.torch, "torch").torch_optimizer
     except NotCheckable:
         return None
-    # What Adagrad remembers from the start follows from its options.
-    return None if found is None else replace(found, state={})
 
 
 def _free(asked: Asked, kept: Kept, device: Device) -> None:

@@ -56,24 +56,26 @@ def compiled(
 
 def draws(program: ClosedJaxpr | Jaxpr) -> bool:
     """Whether a traced program draws random numbers, in its loops and branches too."""
-    return any(equation.primitive.name in PRIMITIVES or any(map(draws, _inner(equation))) for equation in program.eqns)
+    return any(
+        equation.primitive.name in PRIMITIVES or any(map(draws, programs_in(equation))) for equation in program.eqns
+    )
 
 
 def repeats(program: ClosedJaxpr | Jaxpr, *, inside: bool = False) -> bool:
     """Whether a traced program has the mask of a dropout in a loop, or `inside` of one."""
     return any(
         (inside and isinstance(getattr(equation.params.get("callback"), "callback_func", None), Mask))
-        or any(repeats(found, inside=inside or equation.primitive.name in LOOPS) for found in _inner(equation))
+        or any(repeats(found, inside=inside or equation.primitive.name in LOOPS) for found in programs_in(equation))
         for equation in program.eqns
     )
 
 
-def _inner(equation: Any) -> list[ClosedJaxpr | Jaxpr]:
+def programs_in(equation: Any) -> list[ClosedJaxpr | Jaxpr]:
     """The programs of a loop or of branches."""
-    found = jax.tree.leaves(list(equation.params.values()), is_leaf=is_program)
-    return [one for one in found if is_program(one)]
+    found = jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program)
+    return [one for one in found if _is_program(one)]
 
 
-def is_program(value: object) -> bool:
+def _is_program(value: object) -> bool:
     """Whether a parameter of an equation is the program of its loop or branch."""
     return isinstance(value, ClosedJaxpr | Jaxpr)

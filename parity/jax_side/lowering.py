@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal
 
-from parity.jax_side.drawing import is_program
+from parity.jax_side.drawing import programs_in
 
 
 def lowered_before(program: ClosedJaxpr, names: Sequence[str]) -> list[str]:
@@ -40,10 +39,9 @@ def lowered_before(program: ClosedJaxpr, names: Sequence[str]) -> list[str]:
 def _avals(equation: Any) -> Iterator[Any]:
     """What an equation takes and gives, and so do those in its loops and branches."""
     yield from (variable.aval for variable in (*equation.invars, *equation.outvars))
-    for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=is_program):
-        if is_program(inner):
-            for one in inner.eqns:
-                yield from _avals(one)
+    for program in programs_in(equation):
+        for one in program.eqns:
+            yield from _avals(one)
 
 
 def _low(aval: Any) -> bool:

@@ -16,11 +16,11 @@ import numpy as np
 
 from parity.judging.difference import BIT_EXACT, is_gradient
 from parity.judging.flips import Rejudge
-from parity.judging.float32 import OTHER, Float32
+from parity.judging.float32 import Float32
 from parity.judging.float64 import NoiseOf, compare_float64, compare_one
 from parity.judging.judge import BEFORE_UPDATES, ON_CPU, Lockstep, taken
 from parity.judging.noise import Noise
-from parity.recording import Array, Framework, Key, Recording, keys_of
+from parity.recording import OTHER, Array, Framework, Key, Recording, keys_of
 from parity.verdict import Comparison
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from parity.judging.float32 import OTHER
-from parity.recording import Key, Recording, keys_of
+from parity.recording import OTHER, Key, Recording, keys_of
 from parity.verdict import Comparison, Excerpt
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ import numpy as np
 
 from parity.judging.difference import apart, is_gradient, largest, scaled
 from parity.judging.factors import FEW_EPS, FLOAT32_FACTOR, MOVED_ASIDE_ULPS, MOVES
-from parity.judging.float32 import OTHER, Float32
+from parity.judging.float32 import Float32
 from parity.judging.sentinels import without_sentinels
 from parity.live import LiveSide, Observation, parameters_moved
-from parity.recording import Arrays, Batch, Framework, Key
+from parity.recording import OTHER, Arrays, Batch, Framework, Key
 from parity.rounding import cast, moved
 from parity.verdict import EPS, Comparison
 

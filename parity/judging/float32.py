@@ -12,10 +12,8 @@ from parity.judging.limits import Float32Limit, capped, float32_limit, underflow
 from parity.judging.measured import distance_told
 from parity.judging.noise import Noise
 from parity.judging.sentinels import has_more, infinities_apart, may_hold_sentinels
-from parity.recording import Array, Dtype, Framework, Key, Recording, keys_of
+from parity.recording import OTHER, Array, Dtype, Framework, Key, Recording, keys_of
 from parity.verdict import Comparison, Outcome
-
-OTHER: Mapping[Framework, Framework] = {"torch": "jax", "jax": "torch"}
 
 
 @dataclass

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from parity.judging.difference import difference
 from parity.judging.factors import FLOAT64_CEILING
-from parity.judging.float32 import OTHER
-from parity.recording import Key, Recording
+from parity.recording import OTHER, Key, Recording
 
 if TYPE_CHECKING:
     from parity.findings import Findings

@@ -15,11 +15,10 @@ from typing import NamedTuple
 from parity.judging.counters import counters
 from parity.judging.difference import Scales, is_gradient
 from parity.judging.factors import FLOAT64_CEILING, FLOAT64_FACTOR
-from parity.judging.float32 import OTHER
 from parity.judging.float64 import NoiseOf, compare_float64
 from parity.judging.noise import Noise
 from parity.judging.whose import whose
-from parity.recording import Framework, Key, Recording, keys_of
+from parity.recording import OTHER, Framework, Key, Recording, keys_of
 from parity.verdict import Comparison
 
 ON_CPU = "{} on the CPU"

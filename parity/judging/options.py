@@ -33,17 +33,16 @@ def option_in_words(findings: Findings, first: Comparison) -> str:
         return ""
     if {name: side.provenance.framework for name, side in sides.items()} != {"torch": "torch", "jax": "jax"}:
         return ""
-    if found := _option(findings, key):
+    read = _read(findings)
+    if read is not None and (found := _option(findings, read, key)):
         return found
     if key.tensor == STEP and sides["jax"].get(key) is None:
         return UNCOUNTED
     # Where torch's own is not translated, what it remembers has names that say nothing.
-    return "" if _read(findings) is None else _memories(sides)
+    return "" if read is None else _memories(sides)
 
 
-def _option(findings: Findings, key: Key) -> str:
-    if (read := _read(findings)) is None:
-        return ""
+def _option(findings: Findings, read: Optimizer, key: Key) -> str:
     torch, jax = (findings.recordings["float64"][side] for side in FRAMEWORKS)
     begins = jax
     if key in findings.lockstep.keys and findings.lockstep.run is not None:
@@ -60,8 +59,7 @@ def _option(findings: Findings, key: Key) -> str:
 
 def _memories(sides: Mapping[Framework, Recording]) -> str:
     """What each optimizer remembers after its first step, where that is not the same; empty where it is."""
-    entries = {side: {name.partition(".")[0] for name in run.state_before(1).optimizer} for side, run in sides.items()}
-    torch, jax = (", ".join(sorted(entries[side] - {STEP})) or "nothing" for side in FRAMEWORKS)
+    torch, jax = (", ".join(sorted(sides[s].state_before(1).entries - {STEP})) or "nothing" for s in FRAMEWORKS)
     return "" if torch == jax else f"another optimizer: it remembers {jax} on the jax side, {torch} on the torch side"
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 from parity.judging.difference import difference, is_gradient, largest, scaled
 from parity.judging.flips import gradient_name, gradients_apart
-from parity.judging.float32 import OTHER, Float32
+from parity.judging.float32 import Float32
 from parity.judging.limits import float32_limit
 from parity.live import LiveSide, Observation
-from parity.recording import Array, Batch, Framework
+from parity.recording import OTHER, Array, Batch, Framework
 from parity.rounding import cast
 from parity.verdict import Comparison
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from parity.judging.casts import Casts, casts, hint, hint_of_dtype, on_sides, told
 from parity.judging.difference import difference
 from parity.judging.factors import FLOAT64_CEILING, FLOAT64_FLOOR
-from parity.judging.float32 import OTHER
 from parity.judging.hints.precision import OF_FLOAT32
 from parity.judging.starts import starts, wheres
-from parity.recording import FRAMEWORKS, PLACE, Arrays, Framework, Key
+from parity.recording import FRAMEWORKS, OTHER, PLACE, Arrays, Framework, Key
 from parity.runs import Progress
 from parity.verdict import Comparison
 

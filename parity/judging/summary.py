@@ -12,7 +12,6 @@ from parity.errors import listing
 from parity.judging.difference import BIT_EXACT
 from parity.judging.excerpt import kept
 from parity.judging.factors import MINIMUM_POWER
-from parity.judging.float32 import OTHER
 from parity.judging.hints.data import looks_like_another_batch, looks_like_data
 from parity.judging.hints.looks_like import looks_like
 from parity.judging.hints.mode import looks_like_training
@@ -21,7 +20,7 @@ from parity.judging.parting import in_float32
 from parity.judging.power import by_kind, multiplies_matrices, powerless, without_power, wrong_answers
 from parity.judging.score import score
 from parity.judging.still import offered
-from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, USUAL_DTYPES, Dtype, Framework, Key
+from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, OTHER, USUAL_DTYPES, Dtype, Framework, Key
 from parity.verdict import Comparison, Curves, FirstDifference, Score, StageVerdict, Verdict, worst
 
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ import torch
 
 from parity.batches import random_batches
 from parity.errors import MissingFramework, NotCheckable
-from parity.judging.float32 import OTHER
 from parity.live import LiveSide, live_side, parameters_moved
 from parity.pair import Pair
-from parity.recording import FRAMEWORKS, USUAL_DTYPES, Array, Arrays, Batch, Dtype, Framework, State
+from parity.recording import FRAMEWORKS, OTHER, USUAL_DTYPES, Array, Arrays, Batch, Dtype, Framework, State
 from parity.rounding import cast, rounded
 from parity_tests.parity.tiny import live, planted, same
 from parity_tests.parity.tiny_draws import EXAMPLES, batches, draw_parameters, scored

@@ -14,13 +14,12 @@ from safetensors.numpy import load_file, save
 
 from parity.command.app import main
 from parity.golden.file import METADATA, SCHEMA_VERSION
-from parity.recording import FRAMEWORKS, STAGES, Framework
+from parity.recording import FRAMEWORKS, OTHER, STAGES, Framework
 from parity_tests.imports import FRAMEWORKS as PACKAGES
 from parity_tests.test_isolation import python
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "docs" / "parity.schema.json").read_text(encoding="utf-8"))
-OTHER: dict[Framework, Framework] = {"torch": "jax", "jax": "torch"}
 NAMES = {"torch": "torch", "jax": "JAX"}
 Said = pytest.CaptureFixture[str]
 

@@ -18,10 +18,9 @@ from parity.errors import NotCheckable
 from parity.golden.check import check_against, write_golden
 from parity.golden.entries import ON_CPU
 from parity.golden.file import packed, unpacked
-from parity.judging.float32 import OTHER
 from parity.live import live_side
 from parity.pair import Pair
-from parity.recording import FRAMEWORKS, STAGES, Framework, Key
+from parity.recording import FRAMEWORKS, OTHER, STAGES, Framework, Key
 from parity.verdict import Verdict
 from parity_tests.parity import tiny_jax, tiny_torch
 from parity_tests.parity.tiny import loops, planted, tiny

@@ -14,9 +14,8 @@ import parity.golden.kept as kept_module
 import parity.golden.make as make
 from parity.check import check
 from parity.golden.check import check_against, write_golden
-from parity.judging.float32 import OTHER
 from parity.pair import Pair
-from parity.recording import FRAMEWORKS, Framework
+from parity.recording import FRAMEWORKS, OTHER, Framework
 from parity_tests.parity import tiny_jax
 from parity_tests.parity.golden.test_check import LONG, both_sides, place
 from parity_tests.parity.judging.test_flips import AT_THE_EDGE

@@ -10,7 +10,7 @@ import pytest
 
 from parity.errors import NotCheckable
 from parity.golden.check import check_against, write_golden
-from parity.recording import FRAMEWORKS, Framework, Key
+from parity.recording import FRAMEWORKS, OTHER, Framework, Key
 from parity_tests.imports import FRAMEWORKS as PACKAGES
 from parity_tests.parity import small_jax, small_torch
 from parity_tests.parity.small_jax import Small
@@ -21,7 +21,6 @@ from parity_tests.test_isolation import python
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
-OTHER: dict[Framework, Framework] = {"torch": "jax", "jax": "torch"}
 PAIR = """
 from parity import Pair, random_batches
 TORCH, JAX = "parity_tests.parity.small_torch", "parity_tests.parity.small_jax"
