@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+import numpy as np
+
 from parity.errors import NotCheckable, listing
 from parity.judging.difference import BIT_EXACT, is_gradient
 from parity.recording import PLACE, Key, Recording
@@ -83,9 +85,16 @@ def inside(patterns: Sequence[str], judge: Recording) -> Inside:
             there_are = f"the layers are {listing(layers, 8)}" if layers else "no layers were seen"
             raise NotCheckable(f"float32_inside: no layer is called {pattern!r}: {there_are}")
     places = {name for group in forwards for name in group if any(_within(name, layer) for layer in declared)}
-    trained = judge.of("backward", 0)
-    buffers = frozenset(name for name in judge.of("init", 0) if name not in trained)
+    buffers = frozenset(_changed(judge)) - judge.of("backward", 0).keys()
     return Inside(tuple(declared), frozenset(places), frozenset(_following(forwards, places)), buffers)
+
+
+def _changed(judge: Recording) -> Iterator[str]:
+    """What is not as it was at the start. A frozen parameter or a table would have no power to show anything."""
+    afterwards = [group for (stage, _), group in judge.groups.items() if stage in ("update", "trajectory")]
+    for name, start in judge.of("init", 0).items():
+        if any(name in group and not np.array_equal(group[name], start) for group in afterwards):
+            yield name
 
 
 def _following(forwards: Sequence[Collection[str]], places: Collection[str]) -> Iterator[str]:

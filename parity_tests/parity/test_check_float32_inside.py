@@ -224,6 +224,17 @@ def test_an_activation_that_flips_behind_such_a_layer_is_judged_again_and_a_mist
     assert {c.key.step for c in again} == ({0} if outcome == "agree" else set())
 
 
+def test_a_frozen_layer_does_not_take_the_power_from_the_updates_of_the_others() -> None:
+    def without_gradients() -> nn.Module:
+        model = Net()
+        model.inner.requires_grad_(False)
+        return model
+
+    made = pair({"model": without_gradients}, {"optimizer": None}, float32_inside=("norm",), frozen=("inner.*",))
+    verdict = check(made, dtypes=("float64",))
+    assert verdict.outcome == "agree", verdict.first_difference or [s.reason for s in verdict.stages]
+
+
 def test_a_declaration_that_is_not_needed_is_told() -> None:
     made = pair(TORCH["float64"], JAX["float64"], float32_inside=("norm", "out*"))
     verdict = check(made, dtypes=("float64",))

@@ -20,8 +20,10 @@ ONES = np.ones(3)
 
 def judge() -> Recording:
     groups = [("forward", step, dict.fromkeys(PASS, ONES)) for step in range(2)]
-    initial = ("init", 0, {"stem.weight": ONES, "stem.running_mean": ONES})
-    return recording(initial, *groups, ("backward", 0, {"stem.weight": ONES, "stem.input": ONES}))
+    initial = dict.fromkeys(("stem.weight", "stem.running_mean", "stem.table", "frozen.weight"), ONES)
+    after = initial | {"stem.weight": 2 * ONES, "stem.running_mean": 2 * ONES}
+    backward = {"stem.weight": ONES, "stem.input": ONES}
+    return recording(("init", 0, initial), *groups, ("backward", 0, backward), ("update", 0, after))
 
 
 def first_of(*patterns: str) -> str:
@@ -71,6 +73,8 @@ def test_a_later_call_of_a_layer_is_one_of_it() -> None:
         (("update", 0, "stem.weight"), False),
         (("update", 0, "exp_avg.stem.weight"), False),
         (("update", 0, "stem.running_mean"), True),
+        (("update", 0, "stem.table"), False),
+        (("update", 0, "frozen.weight"), False),
         (("trajectory", 3, "stem.weight"), False),
         (("trajectory", 3, "loss"), True),
         (("trajectory", 3, "gradient.stem.weight"), True),
