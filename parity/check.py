@@ -97,12 +97,14 @@ def compared(findings: Findings, loops: Sequence[str] | None, tell: Progress) ->
     _float64(findings, names, tell)
     curves = Curves({}, {})
     parting(findings, tell)
+    null = [] if findings.differs else _null(findings)
     if not findings.differs and "float32" in findings.dtypes:
         _float32(findings, names, tell)
         if trains and not findings.differs:
             tell("free-running float32 curves")
             shown = {framework: side.curve() for framework, side in findings.sides.items()}
             curves = Curves({fw: found.losses for fw, found in shown.items()}, {fw: c.band for fw, c in shown.items()})
+    findings.listed += null
     if not findings.differs and "bfloat16" in findings.dtypes:
         _bfloat16(findings)
     return summarised(findings, names, curves, time.monotonic() - started)
@@ -288,5 +290,8 @@ def _list(findings: Findings, float32: Float32, found: list[Comparison]) -> None
     ]
     tensors = dict.fromkeys(f"{key.stage} {key.tensor}" for key in sorted(float32.without_power, key=Key.flow))
     findings.listed += [f"float32: no power in {tensor}: judged without the cap" for tensor in tensors]
+
+
+def _null(findings: Findings) -> list[str]:
     null = sorted((stage, tensor) for stage, tensor in findings.scales.null if tensor not in findings.unshown.tensors)
-    findings.listed += [f"null gradient: {stage} {tensor}" for stage, tensor in null]
+    return [f"null gradient: {stage} {tensor}" for stage, tensor in null]
