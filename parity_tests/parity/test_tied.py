@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -66,7 +67,7 @@ class NetTwin(nnx.Module):
         self.embed = nnx.Embed(7, 4, rngs=rngs)
 
     def __call__(self, tokens: jax.Array) -> jax.Array:
-        found: jax.Array = self.embed.attend(jax.numpy.tanh(self.embed(tokens)))
+        found: jax.Array = self.embed.attend(jnp.tanh(self.embed(tokens)))
         return found
 
 
@@ -75,7 +76,7 @@ def loss(model: Any, batch: Any) -> Tensor:
 
 
 def loss_of_twin(model: Any, batch: Any) -> jax.Array:
-    return optax.softmax_cross_entropy_with_integer_labels(model(batch["tokens"]), batch["labels"]).mean()
+    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(model(batch["tokens"]), batch["labels"]))
 
 
 def pair(file: Path) -> Pair:
