@@ -1,12 +1,12 @@
-"""Numbers that were written in, such as the -1e9 of a mask, at other places than they should be."""
+"""Numbers that were written in, such as the -1e9 of a mask: at other places than they should be, or beside others."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from parity.judging.hints.evidence import Case, Hint
+from parity.judging.hints.evidence import Apart, Case, Hint
 from parity.judging.sentinels import may_hold_sentinels, sentinels
-from parity.recording import Array
+from parity.recording import Array, Key
 
 
 def of_a_mask(case: Case) -> Hint | None:
@@ -24,6 +24,19 @@ def of_a_mask(case: Case) -> Hint | None:
     parts = [f"masked at {_places(more, there)} where it is not {case.other}"] if more.any() else []
     parts += [f"not masked at {_places(fewer, here)} where it is {case.other}"] if fewer.any() else []
     return Hint(", and ".join(parts), None)
+
+
+def beside_a_mask(key: Key, here: Array, there: Array) -> Apart:
+    """How far two arrays are apart in what was computed; where that is the same, in what was written in, too.
+
+    Numbers as large as those would be all that an explanation had to explain.
+    """
+    whole = Apart.of(here, there)
+    if here.shape != there.shape or not may_hold_sentinels(key):
+        return whole
+    written = _written(here) & _written(there)
+    computed = Apart.of(np.where(written, 0, here), np.where(written, 0, there))
+    return computed if computed.far > computed.rounding else whole
 
 
 def _written(array: Array) -> Array:

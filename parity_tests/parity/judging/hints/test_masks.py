@@ -40,6 +40,21 @@ def test_at_the_same_places_the_other_hints_have_their_say() -> None:
     assert "255 times as large" in told(drawn(3, 5), 255 * drawn(3, 5))
 
 
+@pytest.mark.parametrize("number", [-1e9, -np.inf], ids=str)
+def test_what_was_computed_is_told_beside_what_was_written_in(number: float) -> None:
+    right = masked(KEPT, number)
+    assert told(right, 1.2 * right).startswith("on the jax side it is 1.2 times as large (explains it ")
+    # In a slice, the numbers of a mask would be all that an explanation had to explain.
+    column = np.where(np.arange(5) == 4, number, drawn(3, 5))
+    assert told(column, 1.2 * column).startswith("on the jax side it is 1.2 times as large (explains it ")
+
+
+def test_where_nothing_else_differs_another_number_of_the_mask_does() -> None:
+    column = np.where(np.arange(5) == 4, -1e9, drawn(3, 5))
+    other = np.where(column == -1e9, -1e6, column * (1 + 1e-16))
+    assert told(column, other).startswith("on the jax side it is different only at 4, the last of 5 entries of axis 1")
+
+
 def test_a_gradient_holds_none() -> None:
     key = Key("backward", 0, "w")
     assert "masked" not in told(masked(KEPT), drawn(3, 5), key)
