@@ -9,17 +9,14 @@ from functools import cache
 from parity.dtypes import dtypes_fault
 from parity.errors import NotCheckable
 from parity.findings import Findings
-from parity.judging.by_float32 import judged_by_float32, judged_with_cpu
-from parity.judging.counters import without_counters
-from parity.judging.difference import scales_of
-from parity.judging.flips import Rejudge
-from parity.judging.float32 import Float32
-from parity.judging.float64 import NoiseOf, compare_float64
-from parity.judging.frozen import compare_frozen, without_frozen
-from parity.judging.hidden import hidden
-from parity.judging.idle import idle_in_words
-from parity.judging.inside import inside
-from parity.judging.judge import (
+from parity.judging.distance.difference import scales_of
+from parity.judging.distance.noise import Noise
+from parity.judging.passes.by_float32 import judged_by_float32, judged_with_cpu
+from parity.judging.passes.flips import Rejudge
+from parity.judging.passes.float32 import Float32
+from parity.judging.passes.float64 import NoiseOf, compare_float64
+from parity.judging.passes.inside import inside
+from parity.judging.passes.judge import (
     Lockstep,
     compare_null_in_lockstep,
     compare_with_cpu,
@@ -27,13 +24,16 @@ from parity.judging.judge import (
     judged_beyond_noise,
     rests_on_null,
 )
-from parity.judging.layers import unshown
-from parity.judging.loops import chosen, compare_loops_float32, compare_loops_float64
-from parity.judging.noise import Noise
-from parity.judging.own_activations import AGAIN, AtOwnActivations
-from parity.judging.parting import parting
+from parity.judging.passes.loops import chosen, compare_loops_float32, compare_loops_float64
+from parity.judging.passes.own_activations import AGAIN, AtOwnActivations
 from parity.judging.score import compare_predictions, labelled
 from parity.judging.summary import summarised
+from parity.judging.unseen.counters import without_counters
+from parity.judging.unseen.frozen import compare_frozen, without_frozen
+from parity.judging.unseen.hidden import hidden
+from parity.judging.unseen.idle import idle_in_words
+from parity.judging.unseen.layers import unshown
+from parity.judging.where.parting import parting
 from parity.pair import Pair
 from parity.recording import (
     DTYPES,

@@ -7,11 +7,11 @@ from functools import cached_property, partial
 from typing import Any
 
 from parity.golden.kept import Kept
-from parity.judging.curves import curve
-from parity.judging.difference import Scales, sizes
-from parity.judging.float32 import coarse_distances
-from parity.judging.loops import ENGINE
-from parity.judging.noise import Noise
+from parity.judging.distance.difference import Scales, sizes
+from parity.judging.distance.noise import Noise
+from parity.judging.passes.curves import curve
+from parity.judging.passes.float32 import coarse_distances
+from parity.judging.passes.loops import ENGINE
 from parity.live import LiveSide, Move, live_side, parameters_moved
 from parity.pair import Pair
 from parity.recording import DTYPES, OBSERVED_STEPS, Device, Dtype, Framework, Key, Recording, State

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from parity.judging.difference import Scales
-from parity.judging.noise import Noise
+from parity.judging.distance.difference import Scales
+from parity.judging.distance.noise import Noise
 from parity.recording import Dtype, Key, Recording
 
 

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from parity.command.report import closing_line, figure, print_verdict, short
-from parity.judging.difference import Scales
-from parity.judging.float64 import compare_one
+from parity.judging.distance.difference import Scales
+from parity.judging.passes.float64 import compare_one
 from parity.recording import FRAMEWORKS, STAGES, Array, Key
 from parity.verdict import Against, Curves, Score, Verdict
 from parity_tests.parity.made_verdicts import agreeing, differing, inconclusive, pair, with_bfloat16
