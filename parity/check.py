@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 
 from parity.dtypes import dtypes_fault
@@ -149,15 +149,19 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
 def _shown_by_both(findings: Findings, free: dict[Framework, Recording]) -> None:
     """What only one side can show, what torch's side did not show, and what the weight map took for granted."""
     remarks: Sequence[str] = ()
-    idle = findings.sides["torch"].idle if findings.has_own_optimizer else ()  # asked before anything else runs
+    idle: Collection[str] = ()
     if not (findings.against and findings.against.names):
         # Two sides of one framework divide the network alike, and hold the same.
         jax = findings.sides["jax"]
+        idle = findings.sides["torch"].idle  # asked before anything else runs
         remarks, scheduled = jax.remarks, findings.pair.torch.scheduler is not None
         findings.unshown = without_counters(unshown(free, jax.unmatched, jax.apart), free, scheduled=scheduled)
     findings.unshown = without_frozen(findings.unshown, findings.frozen, free)
     # First, since a report shows only some lines: here the port may be wrong.
-    unseen = [*idle_in_words(idle, findings.pair.steps), *never_stirred(findings.judge, findings.pair.steps)]
+    unseen = [
+        *idle_in_words(idle, findings.pair.steps, optimizer=findings.has_own_optimizer),
+        *never_stirred(findings.judge, findings.pair.steps),
+    ]
     findings.listed += [*unseen, *findings.unshown.listed, *remarks]
 
 

@@ -43,7 +43,7 @@ class Shown(Protocol):
 
     @property
     def idle(self) -> frozenset[str]:
-        """Of `clip` and `scheduler` those that have changed nothing so far."""
+        """Of `clip` and `scheduler` those that have changed nothing so far, and such operations: `relu in fc1`."""
 
     def missing(self, loop: str) -> str:
         """Why a loop cannot be driven; empty where it can."""

@@ -1,8 +1,11 @@
-"""What stands around torch's optimizer and did nothing in the run, or not all: if JAX's has the same was not seen."""
+"""What of torch's side did nothing in the run, or not all of it: if JAX's has the same was not seen."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+
+from parity.errors import listing
+from parity.judging.unseen.layers import briefly
 
 LINES = {
     "clip": "torch's clip changed no gradient in {}: whether the jax side clips alike was not seen",
@@ -10,10 +13,21 @@ LINES = {
     "whether the jax side changes them alike was not seen",
     "turn": "torch's scheduler goes over to another rule only after {}: whether the jax side does so was not seen",
 }
+"""What stands around torch's optimizer; the others are operations of the model or the loss."""
+OPERATIONS = "in torch, these changed nothing in {}: {}: whether the jax side has them was not seen"
 
 
-def idle_in_words(idle: Collection[str], steps: int) -> list[str]:
-    """A line for each of these parts of the torch side that changed nothing in so many steps."""
+def idle_in_words(idle: Collection[str], steps: int, *, optimizer: bool = True) -> list[str]:
+    """A line for each of these parts of the torch side that changed nothing in so many steps.
+
+    Args:
+        idle: what `parity.shown.Shown.idle` has.
+        steps: of the run.
+        optimizer: whether the JAX side has an optimizer of its own.
+    """
+    count = "1 step" if steps == 1 else f"{steps} steps"
     # What has done nothing at all need not be told twice.
     told = [part for part in LINES if part in idle and not (part == "turn" and "scheduler" in idle)]
-    return [LINES[part].format("1 step" if steps == 1 else f"{steps} steps") for part in told]
+    lines = [LINES[part].format(count) for part in told if optimizer]
+    operations = briefly(sorted(set(idle) - LINES.keys()))
+    return [*lines, *([OPERATIONS.format(count, listing(operations))] if operations else [])]

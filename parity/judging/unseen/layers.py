@@ -80,7 +80,7 @@ def _unmatched(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unsho
     inside = {t: place.layer for t, place in torch.items() if place.layer in unmatched and place.what != TAP}
     if not inside:
         return Unshown()
-    names = ", ".join(_briefly(dict.fromkeys(inside.values())))
+    names = ", ".join(briefly(dict.fromkeys(inside.values())))
     line = f"layers of the torch side that no module of the jax side stands for: {names}"
     if all(place.what == TAP for place in jax.values()):
         line = f"layers were not seen on the jax side: of {names}, only parameters and gradients are compared"
@@ -88,7 +88,7 @@ def _unmatched(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unsho
     return Unshown(frozenset(inside), (line,))
 
 
-def _briefly(names: Iterable[str]) -> list[str]:
+def briefly(names: Iterable[str]) -> list[str]:
     """Names of layers, those that nothing parts but the first number in them as one: `blocks.{0..3}.norm`."""
     numbers: dict[tuple[str, ...], list[int]] = {}
     for name in names:

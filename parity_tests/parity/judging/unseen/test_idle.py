@@ -1,12 +1,14 @@
-"""A clip that never bites and a scheduler that never moves the rates are told, and others are not."""
+"""What never bites is told, a clip, a scheduler, a clamp or a mask, and what does is compared."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 import torch
@@ -14,6 +16,7 @@ import torch
 from parity import check
 from parity.golden.check import check_against, write_golden
 from parity.judging.unseen.idle import idle_in_words
+from parity_tests.parity import small_torch
 from parity_tests.parity.optimizers.cases import clip_norm
 from parity_tests.parity.test_check_modules import pair
 
@@ -99,3 +102,76 @@ def test_a_line_for_each_of_them() -> None:
     assert idle_in_words(("turn", "clip"), 3) == [CLIP, TURN]
     assert idle_in_words(("turn", "scheduler"), 3) == [SCHEDULER]
     assert "in 1 step:" in idle_in_words(("clip",), 1)[0]
+
+
+class Clamped(small_torch.Small):
+    """The small model, its numbers held below a bound that the JAX side knows nothing of."""
+
+    def __init__(self, bound: float) -> None:
+        super().__init__()
+        self.bound = bound
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return super().forward(inputs).clamp(max=self.bound)
+
+
+CLAMP = "in torch, these changed nothing in 3 steps: clamp in model: whether the jax side has them was not seen"
+
+
+def test_a_clamp_that_is_never_reached_is_told_and_one_that_is_reached_is_compared() -> None:
+    assert told({"model": lambda: Clamped(9.0)}, {}) == ("agree", [CLAMP])
+    assert told({"model": lambda: Clamped(0.5)}, {}) == ("differ", [])
+
+
+def test_a_recording_tells_of_the_clamp_too(tmp_path: Path) -> None:
+    file = tmp_path / "small.parity"
+    made = pair(torch={"model": lambda: Clamped(9.0)}, steps=3)
+    write_golden(made, "torch", file, loops=())
+    verdict = check_against(made, file, loops=())
+    assert (verdict.outcome, CLAMP in verdict.listed) == ("agree", True)
+
+
+class Padded(small_torch.Small):
+    """The small model; what is said to be padding counts as 0."""
+
+    def forward(self, inputs: torch.Tensor, padding: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return super().forward(inputs.masked_fill(padding, 0.0))
+
+
+TRAINING = ("data", "init", "forward", "loss", "backward", "update", "trajectory")
+
+
+def batches_with_padding(first: int, _: int, steps: int) -> list[dict[str, np.ndarray]]:
+    """From the step `first` on, one number of each batch is padding."""
+    rng = np.random.default_rng(0)
+    return [
+        {
+            "inputs": rng.normal(size=(8, 5)), "labels": rng.integers(0, 3, 8),
+            "padding": np.eye(8, 5, dtype=bool) if step >= first else np.zeros((8, 5), bool),
+        }
+        for step in range(steps)
+    ]  # fmt: skip
+
+
+def padded_loss(model: Padded, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(model(batch["inputs"], batch["padding"]), batch["labels"])
+
+
+@pytest.mark.parametrize(("first", "found"), [(2, "differ"), (3, "agree")])
+def test_padding_counts_as_seen_from_the_first_step_that_has_any(first: int, found: str) -> None:
+    """The JAX side forgets it."""
+    made = pair(
+        torch={"model": Padded, "loss": padded_loss}, jax={},
+        batches=partial(batches_with_padding, first), steps=3, stages=TRAINING,
+    )  # fmt: skip
+    verdict = check(made, dtypes=("float64",))
+    lines = [line for line in verdict.listed if "masked_fill in model" in line]
+    assert (verdict.outcome, len(lines)) == (found, int(found == "agree"))
+
+
+def test_operations_are_told_beside_an_optimizer_of_torchs_own_and_many_at_once_briefly() -> None:
+    operations = [f"relu in blocks.{index}" for index in range(5)]
+    line = (
+        "in torch, these changed nothing in 2 steps: relu in blocks.{0..4}: whether the jax side has them was not seen"
+    )
+    assert idle_in_words([*operations, "clip"], 2, optimizer=False) == [line]
