@@ -157,12 +157,9 @@ def _shown_by_both(findings: Findings, free: dict[Framework, Recording]) -> None
         remarks, scheduled = jax.remarks, findings.pair.torch.scheduler is not None
         findings.unshown = without_counters(unshown(free, jax.unmatched, jax.apart), free, scheduled=scheduled)
     findings.unshown = without_frozen(findings.unshown, findings.frozen, free)
-    # First, since a report shows only some lines: here the port may be wrong.
-    unseen = [
-        *idle_in_words(idle, findings.pair.steps, optimizer=findings.has_own_optimizer),
-        *never_stirred(findings.judge, findings.pair.steps),
-    ]
-    findings.listed += [*unseen, *findings.unshown.listed, *remarks]
+    findings.unseen += idle_in_words(idle, findings.pair.steps, optimizer=findings.has_own_optimizer)
+    findings.unseen += never_stirred(findings.judge, findings.pair.steps)
+    findings.listed += [*findings.unshown.listed, *remarks]
 
 
 def _let_go(findings: Findings) -> None:

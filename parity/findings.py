@@ -41,6 +41,7 @@ class Findings:
     comparisons: list[Comparison] = field(default_factory=list)
     coarse: dict[Dtype, dict[Key, float]] = field(default_factory=dict)
     listed: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
     unshown: Unshown = field(default_factory=Unshown)
     starts: list[Start] = field(default_factory=list)
     casts: Casts = field(default_factory=dict)

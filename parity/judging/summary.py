@@ -43,7 +43,8 @@ def summarised(findings: Findings, loops: dict[Framework, dict[str, str]], curve
     return Verdict(
         pair=findings.pair.name, outcome=outcome, stages=stages,
         first_difference=first, excerpt=kept(findings, first.comparison) if first else None,
-        listed=[*_by_order(findings), *findings.listed], scores=_scores(findings), curves=curves,
+        unseen=findings.unseen, listed=[*_by_order(findings), *findings.listed],
+        scores=_scores(findings), curves=curves,
         comparisons=comparisons,
         provenances=[recording.provenance for sides in findings.recordings.values() for recording in sides.values()],
         loops=loops, seed=findings.seed, steps=findings.pair.steps, device=findings.device, dtypes=findings.dtypes,

@@ -1,4 +1,4 @@
-"""What of torch's side did nothing in the run, or not all of it: if JAX's has the same was not seen."""
+"""What of torch's side did nothing in the run, or not all of it: whether JAX's has the same was not seen."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from parity.errors import listing
 from parity.judging.unseen.layers import briefly
 
 LINES = {
-    "clip": "torch's clip changed no gradient in {}: whether the jax side clips alike was not seen",
-    "scheduler": "torch's scheduler left the rates as they are in {}: "
-    "whether the jax side changes them alike was not seen",
-    "turn": "torch's scheduler goes over to another rule only after {}: whether the jax side does so was not seen",
+    "clip": "whether the jax side clips as torch's does: that changed no gradient in {}",
+    "scheduler": "whether the jax side's rates change as torch's scheduler has them: that left them alone in {}",
+    "turn": "whether the jax side goes over to another rule as torch's scheduler does: that is only after {}",
 }
 """What stands around torch's optimizer; the others are operations of the model or the loss."""
-OPERATIONS = "in torch, these changed nothing in {}: {}: whether the jax side has them was not seen"
+OPERATIONS = "whether the jax side has what changed nothing on the torch side in {}: {}"
 
 
 def idle_in_words(idle: Collection[str], steps: int, *, optimizer: bool = True) -> list[str]:

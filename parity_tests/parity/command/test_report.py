@@ -115,6 +115,13 @@ def test_loops_that_ran_and_those_that_could_not() -> None:
     assert not any(line.startswith("loops") for line in printed(replace(AGREE, loops={"torch": {}, "jax": {}})))
 
 
+def test_what_was_not_seen_is_printed_whole_and_before_what_is_listed() -> None:
+    unseen = [f"whether {number}" for number in range(5)]
+    lines = [line for line in printed(replace(AGREE, unseen=unseen)) if line.startswith(("not seen", "listed"))]
+    assert lines[:5] == [f"not seen: {line}" for line in unseen]
+    assert lines[5].startswith("listed")
+
+
 def test_few_listed_lines_are_printed_and_the_rest_counted() -> None:
     listed = [line for line in printed(AGREE) if line.startswith("listed")]
     assert len(listed) == 4
