@@ -12,14 +12,17 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode
 
 OF_ONE = (
-    "abs", "clamp", "clamp_max", "clamp_min", "elu", "hardtanh", "leaky_relu", "masked_fill", "masked_scatter",
-    "nan_to_num", "relu", "threshold", "tril", "triu",
+    "abs", "clamp", "clamp_max", "clamp_min", "elu", "embedding_renorm", "hardtanh", "leaky_relu", "masked_fill",
+    "masked_scatter", "nan_to_num", "relu", "threshold", "tril", "triu",
 )  # fmt: skip
 """They change nothing where what they give is what they were given."""
 OF_TWO = ("fmax", "fmin", "maximum", "minimum")
 """They change nothing where they give the one or the other of the two."""
 ATTENTION = "_scaled_dot_product"
 """What the names of attention in one operation begin with, which may add a mask, its fourth tensor."""
+LOSSES = ("nll_loss_forward", "nll_loss2d_forward")
+IGNORED = -100
+"""The label that torch's losses leave out where they are told none, and that few batches have."""
 OUTSIDE = "outside of its layers"
 
 
@@ -46,13 +49,17 @@ class Idle(TorchDispatchMode):
             self._told(name, changed=not torch.equal(before[0], found))
         elif name in OF_TWO:
             self._told(name, changed=not any(_everywhere(one, found) for one in args[:2]))
-        elif name == "where" and len(args) > 1:
-            self._told(name, changed=bool(args[0].any()) and not bool(args[0].all()))
         elif name in ("add", "mul"):
             nothing = name == "mul"
             self._told(name, changed=not (self._is_fixed(args[1]) and bool((args[1] == nothing).all())))
+        elif name == "where" and len(args) > 1:
+            self._told(name, changed=bool(args[0].any()) and not bool(args[0].all()))
         elif name.startswith(ATTENTION) and (mask := _mask(args, named)) is not None:
             self._told("attn_mask", changed=bool(mask.any()))
+        elif name == "embedding" and len(args) > 2 and args[2] >= 0:
+            self._told("padding_idx", changed=bool((args[1] == args[2]).any()))
+        elif name in LOSSES and args[4] != IGNORED:
+            self._told("ignore_index", changed=bool((args[1] == args[4]).any()))
         return found
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -136,6 +137,36 @@ def test_padding_that_no_example_has_is_idle_in_torchs_own_attention() -> None:
     assert not found()
     padding[1, 2] = True
     assert found()
+
+
+def looked_up(tokens: Tensor, **options: Any) -> dict[str, bool]:
+    return changed(nn.Embedding(4, 3, dtype=torch.float64, **options), tokens)
+
+
+def test_a_token_for_padding_that_no_batch_has() -> None:
+    assert looked_up(torch.tensor([1, 2]), padding_idx=3) == {"padding_idx in model": False}
+    assert looked_up(torch.tensor([1, 3]), padding_idx=-1) == {"padding_idx in model": True}
+    assert looked_up(torch.tensor([0, 1])) == {}
+
+
+def test_a_bound_of_the_norm_that_no_row_reaches() -> None:
+    assert looked_up(torch.tensor([1, 2]), max_norm=99.0) == {"embedding_renorm in model": False}
+    assert looked_up(torch.tensor([1, 2]), max_norm=1e-3) == {"embedding_renorm in model": True}
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 2)], ids=["examples", "sequences"])
+def test_a_label_to_leave_out_that_no_example_has(shape: tuple[int, ...]) -> None:
+    labels = torch.zeros(2, *shape[2:], dtype=torch.int64)
+
+    def found(ignored: int) -> dict[str, bool]:
+        idle = Idle(nn.Identity())
+        with idle.watching():
+            functional.cross_entropy(torch.zeros(shape), labels, ignore_index=ignored)
+        return idle.changed
+
+    assert found(2) == {"ignore_index outside of its layers": False}
+    assert found(0) == {"ignore_index outside of its layers": True}
+    assert found(-100) == {}
 
 
 def test_hooks_do_not_stay() -> None:
