@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from parity.torch_side.operations import Operations
 
 OF_ONE = (
     "abs", "clamp", "clamp_max", "clamp_min", "elu", "embedding_renorm", "hardtanh", "leaky_relu", "masked_fill",
@@ -26,11 +27,11 @@ IGNORED = -100
 OUTSIDE = "outside of its layers"
 
 
-class Idle(TorchDispatchMode):
+class Idle(Operations):  # type: ignore[no-untyped-call]
     """While it is open: each such operation by name and layer, and whether it changed anything in any of its calls."""
 
     def __init__(self, model: object) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         modules = dict(model.named_modules()) if isinstance(model, nn.Module) else {}
         self._names = {id(module): name or "model" for name, module in modules.items()}
         parameters = model.parameters() if isinstance(model, nn.Module) else ()
@@ -41,26 +42,32 @@ class Idle(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        named, name = kwargs or {}, func.overloadpacket.__name__.rstrip("_")
+        named, name = kwargs or {}, _name(func)
         # An operation in place leaves nothing of what it was given.
-        before = [args[0].clone()] if name in OF_ONE else []
+        given = [args[0].clone(), *args[1:]] if name in OF_ONE else args
         found = func(*args, **named)
-        if before:
-            self._told(name, changed=not torch.equal(before[0], found))
-        elif name in OF_TWO:
-            self._told(name, changed=not any(_everywhere(one, found) for one in args[:2]))
-        elif name in ("add", "mul"):
-            nothing = name == "mul"
-            self._told(name, changed=not (self._is_fixed(args[1]) and bool((args[1] == nothing).all())))
-        elif name == "where" and len(args) > 1:
-            self._told(name, changed=bool(args[0].any()) and not bool(args[0].all()))
-        elif name.startswith(ATTENTION) and (mask := _mask(args, named)) is not None:
-            self._told("attn_mask", changed=bool(mask.any()))
-        elif name == "embedding" and len(args) > 2 and args[2] >= 0:
-            self._told("padding_idx", changed=bool((args[1] == args[2]).any()))
-        elif name in LOSSES and args[4] != IGNORED:
-            self._told("ignore_index", changed=bool((args[1] == args[4]).any()))
+        gave = found[0] if isinstance(found, tuple) else found
+        if _is_plain(gave) and gave.numel():
+            for what, changed in self._asked(name, given, named, gave):
+                self._told(what, changed=changed)
         return found
+
+    def _asked(
+        self, name: str, given: Sequence[Any], named: Mapping[str, Any], gave: Tensor
+    ) -> Iterator[tuple[str, bool]]:
+        """What of an operation may change nothing, and whether it did; nothing of most operations."""
+        if name in OF_ONE or name in OF_TWO:
+            yield name, not any(_everywhere(one, gave) for one in given[: 1 if name in OF_ONE else 2])
+        elif name in ("add", "mul") and gave.is_floating_point():
+            yield name, not (self._is_fixed(given[1]) and bool((given[1] == (name == "mul")).all()))
+        elif name == "where" and len(given) > 1:
+            yield name, bool(given[0].any()) and not bool(given[0].all())
+        elif name.startswith(ATTENTION) and (mask := _mask(given, named)) is not None:
+            yield "attn_mask", bool(mask.any())
+        elif name == "embedding" and len(given) > 2 and given[2] >= 0:
+            yield "padding_idx", bool((given[1] == given[2]).any())
+        elif name in LOSSES and given[4] != IGNORED:
+            yield "ignore_index", bool((given[1] == given[4]).any())
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -70,7 +77,7 @@ class Idle(TorchDispatchMode):
             register_module_forward_hook(lambda *_: self._leave(), always_call=True),
         ]
         try:
-            with self:
+            with super().watching():
                 yield
         finally:
             for hook in hooks:
@@ -90,15 +97,25 @@ class Idle(TorchDispatchMode):
 
     def _is_fixed(self, operand: Any) -> bool:
         """Whether it comes from the data or a table, as a mask does: what parameters give changes with them."""
-        if not isinstance(operand, Tensor) or operand.layout is not torch.strided:
-            return False
-        if operand.ndim == 0 or operand.requires_grad:
+        if not _is_plain(operand) or operand.ndim == 0 or operand.requires_grad:
             return False
         return operand.untyped_storage().data_ptr() not in self._trained
 
 
-def _everywhere(one: Any, found: Tensor) -> bool:
-    return isinstance(one, Tensor) and one.dtype == found.dtype and torch.equal(one.expand_as(found), found)
+def _name(operation: Any) -> str:
+    """Without what tells its variants apart."""
+    named: str = getattr(operation, "overloadpacket", operation).__name__
+    return named.rstrip("_")
+
+
+def _is_plain(found: Any) -> bool:
+    """Whether all numbers of a tensor can be looked at: a sparse, nested or quantized one is left alone."""
+    return isinstance(found, Tensor) and found.layout is torch.strided and not (found.is_nested or found.is_quantized)
+
+
+def _everywhere(one: Any, gave: Tensor) -> bool:
+    """Whether an operation gave one of its operands, wherever that is spread to."""
+    return _is_plain(one) and one.dtype == gave.dtype and torch.equal(one.expand_as(gave), gave)
 
 
 def _mask(given: Sequence[Any], named: Mapping[str, Any]) -> Tensor | None:

@@ -113,7 +113,7 @@ class TorchSide:
         model = self._to_be_called(parameters)
         with self._pass(model, batch, None) as (layers, tensors):
             lowering = Lowering(layers)
-            with lowering:
+            with lowering.watching():
                 self._parts.calling(model, tensors)
         return lowering.places
 

@@ -169,6 +169,20 @@ def test_a_label_to_leave_out_that_no_example_has(shape: tuple[int, ...]) -> Non
     assert found(-100) == {}
 
 
+@pytest.mark.filterwarnings("ignore:.*prototype")
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+def test_nested_and_sparse_tensors_are_left_alone(layout: torch.layout) -> None:
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=layout)
+    assert changed(Block(torch.relu), nested) == {}
+    assert changed(Block(torch.relu), X.to_sparse()) == {}
+
+
+def test_whole_numbers_and_nothing_at_all_are_no_masks() -> None:
+    assert changed(Block(lambda x: x + torch.zeros(3, dtype=torch.int64)), torch.arange(3)) == {}
+    assert changed(Block(torch.relu), X[:, :0]) == {}
+    assert changed(Block(torch.abs), torch.complex(X, X)) == {"abs in model": True}
+
+
 def test_hooks_do_not_stay() -> None:
     idle = Idle(nn.ReLU())
     with pytest.raises(ZeroDivisionError), idle.watching():
