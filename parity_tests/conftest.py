@@ -70,7 +70,7 @@ SLOW = (
     "parity/golden/test_float32_inside.py",
     "parity/golden/test_modules.py",
     "parity/judging/hints/test_on_ports.py",
-    "parity/judging/test_own_activations.py",
+    "parity/judging/passes/test_own_activations.py",
     "parity/pytest_plugin/test_docs.py",
     "parity/test_check_bfloat16.py",
     "parity/test_check_casts.py",
