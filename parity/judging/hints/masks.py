@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from parity.judging.distance.sentinels import may_hold_sentinels, sentinels
 from parity.judging.hints.evidence import Apart, Case, Hint
-from parity.judging.sentinels import may_hold_sentinels, sentinels
 from parity.recording import Array, Key
 
 
