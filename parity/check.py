@@ -121,7 +121,7 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
 
     _shown_by_both(findings, free)
     free[judging] = judge = completed(findings.judge, free[other], findings.unshown.tensors)
-    findings.inside = inside(findings.pair.float32_inside, judge)
+    findings.inside = inside(findings.pair.float32_inside, free["torch"], findings.unshown.tensors)
     findings.listed += findings.inside.listed
     keys = [key for key in keys_of(*free.values()) if key.tensor not in findings.unshown.tensors]
     findings.comparisons += compare_frozen(free, findings.frozen, "float64")

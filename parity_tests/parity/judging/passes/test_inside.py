@@ -99,6 +99,17 @@ def test_where_no_layers_were_seen_that_is_said() -> None:
         inside(("a",), recording(("forward", 0, {"output": ONES})))
 
 
+@pytest.mark.parametrize(
+    ("hidden", "arrives"), [("blocks.0.norm", "blocks.0.attn.q.input"), ("blocks", "head.input"), ("none", None)]
+)
+def test_what_a_layer_does_that_one_side_does_not_show_arrives_at_the_next_shown_place(
+    hidden: str, arrives: str | None
+) -> None:
+    shown = inside(("*.norm",), judge()).places
+    unshown = {name for name in PASS if name.startswith(hidden)}
+    assert inside(("*.norm",), judge(), unshown).places - shown == ({arrives} if arrives else set())
+
+
 def test_each_declared_layer_has_its_places() -> None:
     found = inside(("*.norm", "*.attn"), judge())
     places = ["blocks.0.attn.q.input", "blocks.0.attn.q.output", "blocks.0.attn.out.input", "blocks.0.attn.out.output"]
