@@ -69,7 +69,7 @@ class Inside:
 
 
 def inside(patterns: Sequence[str], run: Recording, unshown: Collection[str] = ()) -> Inside:
-    """What the patterns of a pair's `float32_inside` mean in a run of torch's side, which shows all layers by its names.
+    """What the patterns of a pair's `float32_inside` mean in a run of torch's side, which has names for all layers.
 
     What is `unshown` the other side does not show.
 
