@@ -148,3 +148,14 @@ print(callable(check), callable(record), callable(parity.check))
     assert (done.stdout.splitlines(), done.stderr) == (["[]", "True True", "True True True"], "")
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         parity.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("missing", [{"torch"}, {"jax"}, {"torch", "jax"}])
+def test_help_is_there_where_a_framework_is_not(missing: set[str]) -> None:
+    """So is all that can be had, by a star."""
+    done = python("from parity import *\nimport parity\nhelp(parity)\nprint(Pair is parity.Pair)", missing, [])
+    assert done.stderr == ""
+    assert "class Pair" in done.stdout
+    assert done.stdout.endswith("True\n")
+    told = {"torch": "read_torch_optimizer(", "jax": "to_optax("}
+    assert {framework for framework, name in told.items() if name not in done.stdout} == missing
