@@ -5,6 +5,8 @@
 # torch and torchvision stay as they are there, and only what is missing is added.
 
 VENV ?= .venv
+# What make makes cannot have a space in its name, and where VENV is empty (an unset $VIRTUAL_ENV, say), pip would be the system's.
+$(if $(filter-out 1,$(words $(VENV))),$(error VENV is '$(VENV)': expected one path, without spaces; the checkout's own may have them))
 bin := $(VENV)/bin
 # Two processes are what two cores and 8 GB can do. What one file tests stays in one of them.
 pytest := $(bin)/pytest -n 2 --dist loadfile
