@@ -135,6 +135,20 @@ def test_a_reader_of_stdout_that_leaves_is_no_difference(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (2, "")
 
 
+def test_a_name_that_stdout_cannot_write_loses_no_verdict(folder: Path) -> None:
+    scores = "made_seeds.normal(0.971)"
+    (folder / "made.py").write_text(
+        "from dataclasses import replace\nfrom parity_tests.parity import made_seeds\n"
+        f"pair = replace(made_seeds.pair({scores}, {scores}), name='gr\\u00f6\\u00dfe')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "parity", "made.py", "--seeds", "16"], cwd=folder, capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"equivalent scores in PyTorch and in JAX: gr\xf6\xdfe" in done.stdout
+
+
 def test_importing_parity_is_light_and_gives_all_names() -> None:
     code = """
 import parity
