@@ -124,8 +124,8 @@ class Session:
                 self.store.put(best(process.ask("ceilings"), before), *place(case, framework))
             except VariantFailed as failure:
                 self.teller.warn(f"{case.name}: what {framework} can make the machine do is not known: {failure}")
-            finally:
-                process.close()
+            # Not where somebody interrupts: what is at work would be waited for, and `time` ends it.
+            process.close()
 
     def _ceilings_anew(self, group: Group, entries: Sequence[Entry]) -> None:
         """The same once more where a run was faster than that allows: other work may have slowed the measurement."""

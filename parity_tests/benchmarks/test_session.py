@@ -144,7 +144,7 @@ def test_a_stopped_benchmark_goes_on_where_it_was(tmp_path: Path, monkeypatch: p
     assert case_entry(GROUP, again.store, 3, {}) == case_entry(GROUP, one.store, 3, {})
 
 
-@pytest.mark.parametrize("task", ["start", "run", "check"])
+@pytest.mark.parametrize("task", ["ceilings", "start", "run", "check"])
 def test_whoever_interrupts_leaves_no_process_behind(
     task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +155,8 @@ def test_whoever_interrupts_leaves_no_process_behind(
     for name in NAMES:
         assert asked.count((name, "begins")) == asked.count((name, "ends"))
     assert ("jax stepped", "killed") in asked
+    # What it is at may take it long, and who ends it without that waits for it.
+    assert ("jax stepped", "ends") not in asked[asked.index(("jax stepped", task)) : asked.index(("jax stepped", "killed"))]
 
 
 def test_more_rounds_are_added_to_those_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
