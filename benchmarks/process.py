@@ -81,7 +81,7 @@ class Process:
 
 @contextlib.contextmanager
 def _deaf() -> Iterator[None]:
-    """Inside, what starts is deaf to Ctrl-C, which a terminal sends to all: it is the benchmark's, which hears it later."""
+    """Inside, what starts is deaf to Ctrl-C. A terminal sends it to all, and the benchmark hears it after."""
     if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover -- Windows
         yield
         return

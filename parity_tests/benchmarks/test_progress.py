@@ -67,3 +67,14 @@ def test_a_terminal_has_a_bar_that_goes_away() -> None:
         teller.done(5.0)
         teller.tell("half of it")
     assert "half of it" in out.getvalue()
+
+
+def test_a_narrow_terminal_shows_the_time_left(clock: Clock) -> None:
+    out = StringIO()
+    teller = Teller(Console(file=out, force_terminal=True, width=80), 100.0)
+    with teller.showing():
+        teller.done(20.0)
+        clock.now = 10.0
+        teller.tell("mnist-float32-gpu-s1024: torch-many_seeds_padded: right or not counted, and that at length")
+    assert "about 60 s left" in out.getvalue()
+    assert "mnist-float32-gpu-s1024: torch" in out.getvalue()

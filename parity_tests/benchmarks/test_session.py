@@ -156,7 +156,8 @@ def test_whoever_interrupts_leaves_no_process_behind(
         assert asked.count((name, "begins")) == asked.count((name, "ends"))
     assert ("jax stepped", "killed") in asked
     # What it is at may take it long, and who ends it without that waits for it.
-    assert ("jax stepped", "ends") not in asked[asked.index(("jax stepped", task)) : asked.index(("jax stepped", "killed"))]
+    at, killed = (asked.index(("jax stepped", what)) for what in (task, "killed"))
+    assert ("jax stepped", "ends") not in asked[at:killed]
 
 
 def test_more_rounds_are_added_to_those_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
