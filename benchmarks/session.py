@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +63,7 @@ class Session:
     failures: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     running: list[Process] = dataclasses.field(default_factory=list)
     stopped: bool = False
+    _gpu: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
     def weight(self, group: Group) -> float:
         """About how many seconds a group takes."""
@@ -167,12 +170,18 @@ class Session:
         process = self._process(group, entry, entry.name)
 
         def start() -> None:
-            found = process.ask("start")
+            process.ask("load")
+            with self._trying(group):
+                found = process.ask("start")
             known = found | {"process_s": time.monotonic() - begun} if self._starts_cold(group) else {}
             self.store.put(known, group.case.name, entry.name, part)
 
         self._try(group, entry, process, start)
         return process
+
+    def _trying(self, group: Group) -> contextlib.AbstractContextManager[Any]:
+        """Inside, a program is compiled; on a GPU one at a time: compilers try kernels out there, and keep the best."""
+        return self._gpu if group.case.device == "gpu" else contextlib.nullcontext()
 
     def _start(self, group: Group, entries: Sequence[Entry], processes: dict[Entry, Process]) -> None:
         def start(entry: Entry) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -279,6 +280,35 @@ def test_a_process_starts_with_its_variants_variables_behind_what_is_there(
     found = started_with(tmp_path, monkeypatch, name)
     # For the ceilings, the judge, a cold start, and to be timed.
     assert [environment.get("XLA_FLAGS") for environment in found] == [expected] * 4
+
+
+class Starting(MadeProcess):
+    """Takes a while to start. Counts how many do so at once, at most, and what they had loaded before."""
+
+    now = most = 0
+
+    def _usual(self, task: str, *arguments: Any) -> Any:
+        if task == "start":
+            assert self._asked.count((self._name, "load")) > self._asked.count((self._name, "start")) - 1
+            type(self).now += 1
+            type(self).most = max(self.most, self.now)
+            time.sleep(0.02)
+            type(self).now -= 1
+        return super()._usual(task, *arguments)
+
+
+@pytest.mark.parametrize(("device", "at_once"), [("cpu", {2, 3, 4, 5}), ("gpu", {1})])
+def test_quick_starts_side_by_side_but_on_a_gpu_kernels_are_tried_out_by_one_alone(
+    device: str, at_once: set[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside others, a compiler takes the wrong kernel for the fastest, and keeps it."""
+    asked: Asked = []
+    monkeypatch.setattr(Starting, "most", 0)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr(benchmarks.session, "Process", lambda case, name, _, __: Starting(asked, {}, case, name))
+    session(tmp_path, quick=True).time(Group(Case("mlp", device=device), ENTRIES, ()))
+    assert Starting.most in at_once
+    assert asked.count(("jax stepped", "load")) == asked.count(("jax stepped", "start")) == 1
 
 
 class WithCaches(MadeProcess):
