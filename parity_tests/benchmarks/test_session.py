@@ -130,6 +130,14 @@ def test_the_parts_add_up_to_what_the_time_left_is_told_from(
     assert one.teller.left() == "about 0 s left"
 
 
+def test_a_crowd_of_seeds_takes_long_to_place_and_to_check(tmp_path: Path) -> None:
+    """On a GPU its runs do not."""
+    entries = tuple(Entry(by_full_name(name)) for name in ("torch many_seeds_padded", "jax many_seeds"))
+    few, crowd = (Group(Case("mnist", device="gpu", seeds=seeds), entries, ()) for seeds in (4, 1024))
+    one = session(tmp_path, quick=True)
+    assert one.weight(crowd) > one.weight(few) + 60 * len(entries)
+
+
 def test_a_stopped_benchmark_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt):
         timed(tmp_path, monkeypatch, {("jax stepped", "check"): KeyboardInterrupt()})
