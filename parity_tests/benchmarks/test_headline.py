@@ -16,7 +16,6 @@ from benchmarks.reading import read
 from parity_tests.benchmarks.made import MACHINE
 from parity_tests.benchmarks.made_results import result
 
-
 VERSIONS = {"torch": "2.14", "jax": "0.10", "flax": "0.12"}
 
 
