@@ -12,8 +12,8 @@ from rich.table import Column
 
 QUIET_S = 10
 """Where stderr is no terminal, a line is printed no more often than this."""
-BAR = 10
-"""Columns of the bar."""
+WIDE = 120
+"""Columns of a terminal that has room for a bar beside what is told."""
 TRUSTED_S = 20
 """Weights are about seconds: they count as much as so many seconds that were measured. The first parts to be over are
 short, or stand side by side with others, or were there already, and alone would tell too much or nothing."""
@@ -33,10 +33,11 @@ class Teller:
         if not self._console.is_terminal:
             yield
             return
-        # In a narrow terminal what is going on is cut off, and not the time left.
+        # In a narrow terminal there is no bar, and what is going on is cut off before the time left is.
         doing = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
         left = TextColumn("{task.fields[left]}", markup=False)
-        columns = SpinnerColumn(), doing, BarColumn(BAR), TaskProgressColumn(), TimeElapsedColumn(), left
+        bar = (BarColumn(),) if self._console.width >= WIDE else ()
+        columns = SpinnerColumn(), doing, *bar, TaskProgressColumn(), TimeElapsedColumn(), left
         with Progress(*columns, console=self._console, transient=True, expand=True) as self._bar:
             self._task = self._bar.add_task("", total=self._total, left="")
             yield
