@@ -18,6 +18,7 @@ from parity.judging.hints import options
 from parity.judging.hints.evidence import Hint
 from parity.judging.hints.ran import Ran
 from parity.judging.passes.judge import Lockstep
+from parity.judging.unseen.layers import Unshown
 from parity.recording import Key, Recording
 from parity.verdict import Comparison
 from parity_tests.parity.optimizers.cases import CASES
@@ -49,7 +50,7 @@ def findings(**others: Any) -> Any:
     }
     given = {
         "recordings": {"float64": sides}, "lockstep": Lockstep([]), "judging": "torch", "judge": sides["torch"],
-        "frozen": frozenset(), "pair": tiny(), "scales": Scales({}, frozenset()),
+        "frozen": frozenset(), "pair": tiny(), "scales": Scales({}, frozenset()), "unshown": Unshown(),
     }  # fmt: skip
     return SimpleNamespace(**(given | others))
 
