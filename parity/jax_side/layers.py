@@ -159,6 +159,15 @@ class Layers:
         finally:
             self.aside = before
 
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """What is called belongs to this trace meanwhile."""
+        before, self._trace = self._trace, _trace()
+        try:
+            yield
+        finally:
+            self._trace = before
+
     def here(self) -> bool:
         """Whether what is called now belongs to the trace that is watched."""
         return bool(_trace() == self._trace)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from parity.jax_side.place import Place
-from parity.recording import Arrays
+from parity.recording import Array, Arrays
 from parity.weight_map.entry import Entry
 from parity.weight_map.outline import Shape
 from parity.weight_map.stacked import in_stack
@@ -93,19 +93,33 @@ class Stacked:
         )
 
 
-def numbers(digits: Iterable[Any]) -> list[int]:
+def numbers(digits: Sequence[Any]) -> list[int]:
     """The numbers that stand in arrays, from the smallest and the largest of each digit; -1: not one throughout."""
-    found: list[int] = []
-    for power, ends in enumerate(digits):
-        low, high = np.asarray(ends, np.float64).reshape(-1, 2).T
-        one = (low == high) & (low >= 0) & (low < BASE) & (low == np.floor(low))
-        found = found or [0] * len(one)
-        digit = np.where(one, low, -1)
-        found = [
-            number + int(own) * BASE**power if number >= 0 and own >= 0 else -1
-            for number, own in zip(found, digit, strict=True)
-        ]
-    return found
+    low, high = _ends(digits)
+    one = _are_digits(low) & (low == high).all(axis=0)
+    return [int(number) for number in np.where(one, _together(low), -1)]
+
+
+def are_numbers(digits: Sequence[Any]) -> bool:
+    """Whether nothing but numbers of stacked arrays can stand in arrays, be it several in each."""
+    low, high = _ends(digits)
+    return bool(np.all(_are_digits(low) & _are_digits(high) & (_together(high) > 0)))
+
+
+def _ends(digits: Sequence[Any]) -> tuple[Array, Array]:
+    """The smallest and the largest of each digit, a row for each digit and a column for each array."""
+    low, high = np.moveaxis(np.asarray(digits, np.float64).reshape(len(digits), -1, 2), -1, 0)
+    return low, high
+
+
+def _are_digits(found: Array) -> Array:
+    whole: Array = ((found >= 0) & (found < BASE) & (found == np.floor(found))).all(axis=0)
+    return whole
+
+
+def _together(digits: Array) -> Array:
+    total: Array = sum(row * BASE**power for power, row in enumerate(np.nan_to_num(digits)))
+    return total
 
 
 def _slices(entry: Entry) -> Iterator[Shape]:

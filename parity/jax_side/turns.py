@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
@@ -15,7 +16,7 @@ import numpy as np
 from flax.core import axes_scan
 
 from parity.jax_side.place import Place
-from parity.jax_side.stacked import Stacked, numbers
+from parity.jax_side.stacked import Stacked, are_numbers, numbers
 
 if TYPE_CHECKING:
     from parity.jax_side.layers import Layers
@@ -31,10 +32,24 @@ Token = tuple[int, ...]
 
 
 class Marks(NamedTuple):
-    """The smallest and the largest number in what is called: of the arrays of each layer, and of those of each turn."""
+    """The smallest and the largest number in what is called: of the arrays of each layer, and of those of each turn.
 
-    layers: dict[Token, dict[str, jax.Array]]
-    loops: dict[Token, list[jax.Array]]
+    `turns` has what is called in the turns of a loop, of all turns together.
+    """
+
+    layers: dict[Token, dict[str, Any]]
+    loops: dict[Token, list[Any]]
+    turns: dict[Token, Marks]
+
+    def flat(self) -> Marks:
+        """With what is called in each turn by itself."""
+        found = Marks({**self.layers}, {**self.loops}, {})
+        for token, inside in self.turns.items():
+            for turn in range(len(self.loops[token][0])):
+                one = jax.tree.map(lambda ends, turn=turn: ends[turn], inside).flat()
+                found.layers.update({(*token, turn, *inner): held for inner, held in one.layers.items()})
+                found.loops.update({(*token, turn, *inner): ends for inner, ends in one.loops.items()})
+        return found
 
 
 class Known(NamedTuple):
@@ -50,19 +65,19 @@ class Turns:
     Args:
         stacked: the layers that loops may be over.
         known: what a pass of the same code that was filled with numbers has told; None: this is such a pass.
+
+    Attributes:
+        marks: what this pass tells, if it is such a one.
+        inside: whether this is in a turn.
     """
 
     def __init__(self, stacked: Stacked, known: Known | None) -> None:
         self.stacked, self.known = stacked, known
-        self.marks = Marks({}, {})
+        self.marks = Marks({}, {}, {})
+        self.inside = False
         self._at: Token = ()
         self._around = 1
         self._count: Counter[Token] = Counter()
-
-    @property
-    def inside(self) -> bool:
-        """Whether this is in a turn."""
-        return bool(self._at)
 
     def place(self, held: dict[str, jax.Array]) -> Place | None:
         """The layer that is called now and holds these arrays, by their names in it."""
@@ -88,12 +103,24 @@ class Turns:
     @contextmanager
     def turn(self, token: Token, turns: int, index: int) -> Iterator[None]:
         """A turn of a loop."""
-        before = self._at, self._around
-        self._at, self._around = (*token, index), self._around * turns
+        before = self.inside, self._at, self._around
+        self.inside, self._at, self._around = True, (*token, index), self._around * turns
         try:
             yield
         finally:
-            self._at, self._around = before
+            self.inside, self._at, self._around = before
+
+    @contextmanager
+    def all_turns(self, turns: int) -> Iterator[Marks]:
+        """All turns of a loop at once, in a pass that is filled with numbers, and what they tell."""
+        before = self.marks, self._count
+        self.marks, self._count = Marks({}, {}, {}), Counter()
+        try:
+            with self.turn((), turns, 0):
+                self._at = ()
+                yield self.marks
+        finally:
+            self.marks, self._count = before
 
     def _next(self) -> Token:
         self._count[self._at] += 1
@@ -102,27 +129,77 @@ class Turns:
 
 @contextmanager
 def opened(layers: Layers) -> Iterator[None]:
-    """Meanwhile loops over layers that are stacked are taken turn by turn."""
-    turns, real = layers.turns, jax.lax.scan
+    """Meanwhile loops over layers that are stacked are taken turn by turn, and what is in one is computed once.
+
+    `jax.checkpoint`, which would compute it again on the way back, has a trace of its own.
+    """
+    turns, real, checkpoint = layers.turns, jax.lax.scan, jax.checkpoint
     if turns is None:
         yield
         return
 
     def scan(
         f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = None, reverse: bool = False,
-        *others: Any, **named: Any,
+        unroll: int | bool = 1, **named: Any,
     ) -> Any:  # fmt: skip
-        given = f, init, xs, length, reverse
+        whole: Callable[..., Any] = partial(real, length=length, reverse=reverse, unroll=unroll, **named)
         loop = turns.loop(xs, length) if layers.here() and not layers.aside else None
         if loop is None:
-            return real(*given, *others, **named)
+            return whole(f, init, xs)
+        if turns.known is None:
+            return _marked(layers, turns, loop, f, init, xs, whole)
         with layers.set_aside():
             # What does not fit together is told by the loop itself.
-            jax.eval_shape(lambda init, xs: real(f, init, xs, length, reverse, *others, **named), init, xs)
+            jax.eval_shape(lambda init, xs: whole(f, init, xs), init, xs)
         return _taken(turns, loop, f, init, xs, reverse=reverse)
 
-    with patch.object(jax.lax, "scan", scan), patch.object(axes_scan, "pe", _Aside(layers)):
+    def kept(f: Callable[..., Any], *given: Any, **named: Any) -> Callable[..., Any]:
+        again = checkpoint(f, *given, **named)
+
+        @wraps(f)
+        def called(*given: Any, **named: Any) -> Any:
+            once = layers.in_turn() and layers.here() and not layers.aside
+            return (f if once else again)(*given, **named)
+
+        return called
+
+    aside = patch.object(axes_scan, "pe", _Aside(layers))
+    with (
+        patch.object(jax.lax, "scan", scan),
+        patch.object(jax, "checkpoint", kept),
+        patch.object(jax, "remat", kept),
+        aside,
+    ):
         yield
+
+
+def _marked(
+    layers: Layers, turns: Turns, loop: tuple[Token, int], f: Callable[..., Any], init: Any, xs: Any,
+    whole: Callable[..., Any],
+) -> Any:  # fmt: skip
+    """What `jax.lax.scan` gives, and what the layers in it hold is told, unless Python would make each turn another."""
+    token, length = loop
+    with layers.set_aside():
+        if _program(f, init, xs) != _program(f, init, xs):
+            del turns.marks.loops[token]
+            return whole(f, init, xs)
+
+    def turn(carry: Any, x: Any) -> tuple[Any, Any]:
+        with layers.entered(), turns.all_turns(length) as marks:
+            carry, y = f(carry, x)
+        return carry, (y, marks)
+
+    carry, (ys, turns.marks.turns[token]) = whole(turn, init, xs)
+    return carry, ys
+
+
+def _program(f: Callable[..., Any], init: Any, xs: Any) -> tuple[str, list[bytes]]:
+    """A turn as JAX traces it, and the numbers that are written out in it."""
+    x = jax.tree.map(lambda leaf: jax.lax.index_in_dim(leaf, 0, keepdims=False), xs)
+    # Another function each time: JAX keeps what it has traced.
+    program = jax.make_jaxpr(lambda carry, x: f(carry, x))(init, x)
+    written = [np.asarray(array).tobytes() for array in program.consts if not isinstance(array, jax.core.Tracer)]
+    return re.sub(r" at 0x[0-9a-f]+", "", str(program.jaxpr)), written
 
 
 def _taken(
@@ -132,8 +209,11 @@ def _taken(
     token, length = loop
     carry, structure = jax.tree.map(_as_array, init), jax.tree.structure(init)
     given: list[Any] = [None] * length
+    leaves, of_xs = jax.tree.flatten(xs)
+    # Taken apart at once, which is quicker to compile on the way back.
+    apart = [jax.lax.split(leaf, [1] * length) for leaf in leaves]
     for index in reversed(range(length)) if reverse else range(length):
-        x = jax.tree.map(lambda leaf, index=index: jax.lax.index_in_dim(leaf, index, keepdims=False), xs)
+        x = jax.tree.unflatten(of_xs, [jax.lax.squeeze(parts[index], [0]) for parts in apart])
         with turns.turn(token, length, index):
             # Flax's own containers come out with more in them than went in.
             carry, given[index] = f(jax.tree.unflatten(structure, jax.tree.leaves(carry)), x)
@@ -198,18 +278,20 @@ class Calls:
         return turns.marks
 
 
-def _known(stacked: Stacked, digits: list[Marks]) -> Known:
-    first = digits[0]
+def _known(stacked: Stacked, told: list[Marks]) -> Known:
+    digits = [marks.flat() for marks in told]
     places = {
-        token: stacked.place({own: numbers(marks.layers[token][own] for marks in digits)[0] for own in held})
-        for token, held in first.layers.items()
+        token: stacked.place({own: numbers([marks.layers[token][own] for marks in digits])[0] for own in held})
+        for token, held in digits[0].layers.items()
     }
-    loops = {
-        token
-        for token, leaves in first.loops.items()
-        for index in range(len(leaves))
-        if all(map(stacked.is_one, numbers(marks.loops[token][index] for marks in digits)))
-    }
+    # What is in turns of turns comes first.
+    loops: set[Token] = set()
+    for token, leaves in sorted(digits[0].loops.items(), key=lambda item: -len(item[0])):
+        around = any(inner[: len(token)] == token for inner in loops)
+        for index in range(len(leaves)):
+            found = [marks.loops[token][index] for marks in digits]
+            if all(map(stacked.is_one, numbers(found))) or (around and are_numbers(found)):
+                loops.add(token)
     return Known(places, frozenset(loops))
 
 
