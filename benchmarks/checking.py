@@ -12,9 +12,9 @@ from benchmarks.case import BETAS, EPSILON
 from benchmarks.judge import Judge, place
 from benchmarks.prepared import Outcome
 from benchmarks.probe import MANTISSA_BITS
-from parity.judging.difference import difference, exact, fault
-from parity.judging.factors import MINIMUM_POWER
-from parity.judging.limits import float32_limit
+from parity.judging.distance.difference import difference, exact, fault
+from parity.judging.distance.factors import MINIMUM_POWER
+from parity.judging.distance.limits import float32_limit
 from parity.recording import OTHER, Array, Arrays, Dtype, Framework, Key, State
 from parity.rounding import BFLOAT16_BITS, rounded
 

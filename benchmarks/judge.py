@@ -21,10 +21,10 @@ from safetensors.numpy import load_file, save_file
 from benchmarks.case import NETS, Case
 from benchmarks.probe import MANTISSA_BITS
 from parity.errors import NotCheckable
-from parity.judging.difference import Scales, difference, exact, scales
-from parity.judging.limits import float64_limit
-from parity.judging.loops import FLOAT32_STARTS
-from parity.judging.noise import Noise
+from parity.judging.distance.difference import Scales, difference, exact, scales
+from parity.judging.distance.limits import float64_limit
+from parity.judging.distance.noise import Noise
+from parity.judging.passes.loops import FLOAT32_STARTS
 from parity.live import LiveSide, live_side
 from parity.pair import Side
 from parity.recording import FRAMEWORKS, Array, Arrays, Dtype, Framework, Key, Recording, State

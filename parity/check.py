@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 
 from parity.dtypes import dtypes_fault
 from parity.errors import NotCheckable
 from parity.findings import Findings
-from parity.judging.by_float32 import judged_by_float32, judged_with_cpu
-from parity.judging.counters import without_counters
-from parity.judging.difference import scales_of
-from parity.judging.flips import Rejudge
-from parity.judging.float32 import Float32
-from parity.judging.float64 import NoiseOf, compare_float64
-from parity.judging.frozen import compare_frozen, without_frozen
-from parity.judging.hidden import hidden
-from parity.judging.idle import idle_in_words
-from parity.judging.inside import inside
-from parity.judging.judge import (
+from parity.judging.distance.difference import scales_of
+from parity.judging.distance.noise import Noise
+from parity.judging.passes.by_float32 import judged_by_float32, judged_with_cpu
+from parity.judging.passes.flips import Rejudge
+from parity.judging.passes.float32 import Float32
+from parity.judging.passes.float64 import NoiseOf, compare_float64
+from parity.judging.passes.inside import inside
+from parity.judging.passes.judge import (
     Lockstep,
     compare_null_in_lockstep,
     compare_with_cpu,
@@ -27,13 +24,16 @@ from parity.judging.judge import (
     judged_beyond_noise,
     rests_on_null,
 )
-from parity.judging.layers import unshown
-from parity.judging.loops import chosen, compare_loops_float32, compare_loops_float64
-from parity.judging.noise import Noise
-from parity.judging.own_activations import AGAIN, AtOwnActivations
-from parity.judging.parting import parting
+from parity.judging.passes.loops import chosen, compare_loops_float32, compare_loops_float64
+from parity.judging.passes.own_activations import AGAIN, AtOwnActivations
 from parity.judging.score import compare_predictions, labelled
 from parity.judging.summary import summarised
+from parity.judging.unseen.counters import without_counters
+from parity.judging.unseen.frozen import compare_frozen, without_frozen
+from parity.judging.unseen.hidden import hidden
+from parity.judging.unseen.idle import idle_in_words
+from parity.judging.unseen.layers import unshown
+from parity.judging.where.parting import parting
 from parity.pair import Pair
 from parity.recording import (
     DTYPES,
@@ -149,16 +149,17 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
 def _shown_by_both(findings: Findings, free: dict[Framework, Recording]) -> None:
     """What only one side can show, what torch's side did not show, and what the weight map took for granted."""
     remarks: Sequence[str] = ()
-    idle = findings.sides["torch"].idle if findings.has_own_optimizer else ()  # asked before anything else runs
+    idle: Collection[str] = ()
     if not (findings.against and findings.against.names):
         # Two sides of one framework divide the network alike, and hold the same.
         jax = findings.sides["jax"]
+        idle = findings.sides["torch"].idle  # asked before anything else runs
         remarks, scheduled = jax.remarks, findings.pair.torch.scheduler is not None
         findings.unshown = without_counters(unshown(free, jax.unmatched, jax.apart), free, scheduled=scheduled)
     findings.unshown = without_frozen(findings.unshown, findings.frozen, free)
-    # First, since a report shows only some lines: here the port may be wrong.
-    unseen = [*idle_in_words(idle, findings.pair.steps), *never_stirred(findings.judge, findings.pair.steps)]
-    findings.listed += [*unseen, *findings.unshown.listed, *remarks]
+    findings.unseen += idle_in_words(idle, findings.pair.steps, optimizer=findings.has_own_optimizer)
+    findings.unseen += never_stirred(findings.judge, findings.pair.steps)
+    findings.listed += [*findings.unshown.listed, *remarks]
 
 
 def _let_go(findings: Findings) -> None:

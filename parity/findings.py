@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from parity.judging.casts import Casts
-from parity.judging.difference import Scales
-from parity.judging.inside import Inside
-from parity.judging.judge import Lockstep
-from parity.judging.layers import Unshown
+from parity.judging.distance.difference import Scales
+from parity.judging.passes.inside import Inside
+from parity.judging.passes.judge import Lockstep
 from parity.judging.score import Labelled
+from parity.judging.unseen.layers import Unshown
+from parity.judging.where.casts import Casts
 from parity.pair import Pair
 from parity.recording import USUAL_DTYPES, Device, Dtype, Framework, Key, Recording
 from parity.running import Running
@@ -41,6 +41,7 @@ class Findings:
     comparisons: list[Comparison] = field(default_factory=list)
     coarse: dict[Dtype, dict[Key, float]] = field(default_factory=dict)
     listed: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
     unshown: Unshown = field(default_factory=Unshown)
     starts: list[Start] = field(default_factory=list)
     casts: Casts = field(default_factory=dict)

@@ -131,6 +131,9 @@ class LiveSide(Protocol):
     def lowered(self, parameters: Arrays, batch: Batch) -> list[str]:
         """The places of a float64 pass, then its `output` and `loss`, before which there are numbers in fewer bits."""
 
+    def operations(self, parameters: Arrays, batch: Batch) -> dict[str, bool]:
+        """The operations of a pass that may change nothing, as a clamp, and whether they did; JAX tells of none."""
+
     def observe(
         self, parameters: Arrays, batch: Batch, bits: int | None = None, taught: Arrays | None = None
     ) -> Observation:

@@ -7,16 +7,16 @@ from functools import cached_property, partial
 from typing import Any
 
 from parity.golden.kept import Kept
-from parity.judging.curves import curve
-from parity.judging.difference import Scales, sizes
-from parity.judging.float32 import coarse_distances
-from parity.judging.loops import ENGINE
-from parity.judging.noise import Noise
+from parity.judging.distance.difference import Scales, sizes
+from parity.judging.distance.noise import Noise
+from parity.judging.passes.curves import curve
+from parity.judging.passes.float32 import coarse_distances
+from parity.judging.passes.loops import ENGINE
 from parity.live import LiveSide, Move, live_side, parameters_moved
 from parity.pair import Pair
 from parity.recording import DTYPES, OBSERVED_STEPS, Device, Dtype, Framework, Key, Recording, State
 from parity.rounding import COARSE_BITS, cast
-from parity.runs import Progress, engine_step, free_run, lockstep, loop_run
+from parity.runs import Progress, engine_step, free_run, idle_operations, lockstep, loop_run
 from parity.shown import Curve
 
 
@@ -84,7 +84,7 @@ class Running:
 
     @property
     def idle(self) -> frozenset[str]:
-        return self.float64.idle
+        return self.float64.idle | idle_operations(self.float64, self.whole, self._seed, self._pair.steps)
 
     def missing(self, loop: str) -> str:
         return self.float64.missing(loop)

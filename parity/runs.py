@@ -114,6 +114,18 @@ def begin(live: LiveSide, recording: Recording, initial: Arrays, *, stirs: bool)
         recording.add("init", 1, cast(moved, live.dtype))
 
 
+def idle_operations(live: LiveSide, run: Recording, seed: int, steps: int) -> frozenset[str]:
+    """Operations that changed nothing in any step of a free run; one more pass a step, as long as there are any."""
+    changed: dict[str, bool] = {}
+    batches = live.batches(seed, steps)
+    for step in range(steps):
+        found = live.operations(run.state_before(step).parameters, batches[step])
+        changed |= {place: changed.get(place, False) or did for place, did in found.items()}
+        if all(changed.values()):
+            break
+    return frozenset(place for place, did in changed.items() if not did)
+
+
 def judge_gradients(judge: Recording, step: int) -> Arrays:
     """The judge's gradient of every parameter at a step."""
     found = judge.of("trajectory", step)

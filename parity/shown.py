@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from parity.judging.difference import Scales
-from parity.judging.noise import Noise
+from parity.judging.distance.difference import Scales
+from parity.judging.distance.noise import Noise
 from parity.recording import Dtype, Key, Recording
 
 
@@ -43,7 +43,7 @@ class Shown(Protocol):
 
     @property
     def idle(self) -> frozenset[str]:
-        """Of `clip` and `scheduler` those that have changed nothing so far."""
+        """Of `clip` and `scheduler` those that have changed nothing so far, and such operations: `relu in fc1`."""
 
     def missing(self, loop: str) -> str:
         """Why a loop cannot be driven; empty where it can."""

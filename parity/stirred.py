@@ -40,8 +40,8 @@ def _moved(name: str, array: Array) -> Array:
 
 
 def never_stirred(run: Recording, steps: int) -> list[str]:
-    """What is told of a run that trains nothing and was shown these parameters as they are alone."""
+    """What was not seen in a run that trains nothing and was shown these parameters as they are alone."""
     names = sorted(run.of("init", 1))
     if not names or steps > 1 or "score" in run.stages:
         return []
-    return [f"seen only as they begin, all 0 or all 1: {listing(names)}: two steps or more show what is done with them"]
+    return [f"what is done with these, which begin as all 0 or all 1: {listing(names)}: two steps or more show it"]

@@ -194,6 +194,7 @@ class Verdict:
         stages: one for each stage that the pair declares, in the order of the flow.
         first_difference: None where nothing differs.
         starts: where differences start, in the order of the flow, if the first one shows in the forward stage.
+        unseen: what no step of the run tried, a line each, so that the other side may have it wrong and agree.
         listed: what passed under a special rule, one line each: flips, null gradients,
             tensors without power in float32 or bfloat16.
         scores: of each scored batch with labels.
@@ -210,6 +211,7 @@ class Verdict:
     outcome: Outcome
     stages: list[StageVerdict]
     first_difference: FirstDifference | None
+    unseen: list[str]
     listed: list[str]
     scores: list[Score]
     curves: Curves

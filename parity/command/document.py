@@ -85,6 +85,7 @@ def pair_entry(pair: Pair, file: Path, verdict: Verdict) -> dict[str, Any]:
         "not_asked": verdict.not_asked,
         "float64_figures": float64_figures(verdict.comparisons),
         "scores": [_score(pair, score.name, score.total, score.right) for score in verdict.scores],
+        "unseen": verdict.unseen,
         "listed": verdict.listed,
         "curves": {"losses": verdict.curves.losses, "band": verdict.curves.band},
         "loops": verdict.loops,

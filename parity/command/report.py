@@ -145,7 +145,7 @@ def _reasons(verdict: Verdict) -> list[Text]:
 
 
 def lines(pair: Pair, verdict: Verdict) -> list[Text]:
-    """What stands below the table, a line each: what is wrong first, then scores, curves, loops and what was listed."""
+    """What stands below the table, a line each: what is wrong first, and in the end what was not seen and listed."""
     found = _reasons(verdict)
     if verdict.first_difference:
         found.insert(0, Text(f"first difference: {verdict.first_difference}", style=STYLES["differ"]))
@@ -155,6 +155,7 @@ def lines(pair: Pair, verdict: Verdict) -> list[Text]:
         found.insert(1, Text(f"differences start {', '.join(shown)}{f', and at {more} more places' if more else ''}"))
     found += [Text(_score(pair, score, _names(verdict))) for score in verdict.scores]
     found += [Text(line) for line in (_kept(verdict), _curves(verdict), _loops(verdict)) if line]
+    found += [Text(f"not seen: {line}", style=STYLES["inconclusive"]) for line in verdict.unseen]
     found += [Text(f"listed: {line}") for line in verdict.listed[:LISTED]]
     if len(verdict.listed) > LISTED:
         found.append(Text(f"listed: {len(verdict.listed) - LISTED} more; --json writes them all"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from parity.judging.loops import FLOAT32_STARTS
+from parity.judging.passes.loops import FLOAT32_STARTS
 from parity.recording import OBSERVED_STEPS, Batch, Recording
 from parity.rounding import cast
 

@@ -2,7 +2,7 @@
 
 The framework is needed once, here; what the other side's check will ask later must be in the file. So noise is drawn in
 full, whether or not it will be needed, and told in absolute values, since the scale of a tensor is known only when both
-sides are. Of the float32 runs, the distances from the judge are kept (`parity.judging.measured`).
+sides are. Of the float32 runs, the distances from the judge are kept (`parity.judging.distance.measured`).
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from parity.golden.entries import (
 from parity.golden.file import Content, Figures
 from parity.golden.heading import Heading
 from parity.golden.kept import Kept, kept_of
-from parity.judging.difference import Scales, is_gradient, sizes
-from parity.judging.factors import NOISE_DRAWS
-from parity.judging.flips import Rejudge, gradient_name
-from parity.judging.float32 import Float32
-from parity.judging.loops import ENGINE, FLOAT32_STARTS, chosen
-from parity.judging.measured import measured
-from parity.judging.noise import RecordedNoise, Rerun, aside
+from parity.judging.distance.difference import Scales, is_gradient, sizes
+from parity.judging.distance.factors import NOISE_DRAWS
+from parity.judging.distance.measured import measured
+from parity.judging.distance.noise import RecordedNoise, Rerun, aside
+from parity.judging.passes.flips import Rejudge, gradient_name
+from parity.judging.passes.float32 import Float32
+from parity.judging.passes.loops import ENGINE, FLOAT32_STARTS, chosen
 from parity.optimizers import Optimizer
 from parity.pair import Pair
 from parity.parts import Parts

@@ -29,6 +29,7 @@ def renamed(verdict: Verdict) -> Verdict:
         and replace(
             first, comparison=_comparison(first.comparison, say), looks_like=say(first.looks_like), names=called
         ),
+        unseen=[say(line) for line in verdict.unseen],
         listed=[say(line) for line in verdict.listed],
         comparisons=[_comparison(comparison, say) for comparison in verdict.comparisons],
     )

@@ -19,9 +19,9 @@ from parity.golden.entries import (
 )
 from parity.golden.file import AGAIN, Content, Figures
 from parity.golden.heading import Heading
-from parity.judging.difference import Scales, scaled
-from parity.judging.measured import Measured
-from parity.judging.noise import Noise, RecordedNoise
+from parity.judging.distance.difference import Scales, scaled
+from parity.judging.distance.measured import Measured
+from parity.judging.distance.noise import Noise, RecordedNoise
 from parity.recording import Batch, Dtype, Key, Recording
 from parity.shown import Curve
 

@@ -156,6 +156,9 @@ class JaxSide:
             program, found = jax.make_jaxpr(self._lowered, return_shape=True)(*given)
         return lowered_before(program, list(found))
 
+    def operations(self, parameters: Arrays, batch: Batch) -> dict[str, bool]:
+        return {}
+
     def observe(
         self, parameters: Arrays, batch: Batch, bits: int | None = None, taught: Arrays | None = None
     ) -> Observation:

@@ -1,1 +1,6 @@
-"""From recordings to a verdict: differences and their limits, what the limits are worth, and what is said of it."""
+"""From recordings to a verdict.
+
+`distance` says how far two arrays are apart and how far is too far, `passes` judges each run of a check by that,
+`where` finds where a difference starts, `hints` what it looks like, `unseen` what was not compared; `summary` makes
+the verdict of all. `score` compares predictions, and `seeds` many trainings.
+"""

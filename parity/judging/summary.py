@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parity.errors import listing
-from parity.judging.difference import BIT_EXACT
-from parity.judging.excerpt import kept
-from parity.judging.factors import MINIMUM_POWER
+from parity.judging.distance.difference import BIT_EXACT
+from parity.judging.distance.factors import MINIMUM_POWER
+from parity.judging.distance.power import by_kind, multiplies_matrices, powerless, without_power, wrong_answers
 from parity.judging.hints.data import looks_like_another_batch, looks_like_data
 from parity.judging.hints.looks_like import looks_like
 from parity.judging.hints.mode import looks_like_training
-from parity.judging.options import option_in_words
-from parity.judging.parting import in_float32
-from parity.judging.power import by_kind, multiplies_matrices, powerless, without_power, wrong_answers
+from parity.judging.hints.options import option_in_words
 from parity.judging.score import score
-from parity.judging.still import offered
+from parity.judging.unseen.still import offered
+from parity.judging.where.excerpt import kept
+from parity.judging.where.parting import in_float32
 from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, OTHER, USUAL_DTYPES, Dtype, Framework, Key
 from parity.verdict import Comparison, Curves, FirstDifference, Score, StageVerdict, Verdict, worst
 
@@ -43,7 +43,8 @@ def summarised(findings: Findings, loops: dict[Framework, dict[str, str]], curve
     return Verdict(
         pair=findings.pair.name, outcome=outcome, stages=stages,
         first_difference=first, excerpt=kept(findings, first.comparison) if first else None,
-        listed=[*_by_order(findings), *findings.listed], scores=_scores(findings), curves=curves,
+        unseen=findings.unseen, listed=[*_by_order(findings), *findings.listed],
+        scores=_scores(findings), curves=curves,
         comparisons=comparisons,
         provenances=[recording.provenance for sides in findings.recordings.values() for recording in sides.values()],
         loops=loops, seed=findings.seed, steps=findings.pair.steps, device=findings.device, dtypes=findings.dtypes,

@@ -18,6 +18,7 @@ from parity.pytest_plugin.annotation import PROPERTY
 from parity.pytest_plugin.asked import Asked
 from parity.pytest_plugin.bundle import bundle
 from parity.pytest_plugin.failure import headline, table
+from parity.pytest_plugin.unseen import PROPERTY as UNSEEN
 from parity.recording import Device, Dtype
 from parity.verdict import Verdict
 
@@ -59,6 +60,7 @@ class ParityCheck:
             raise self._failure(f"{named}: {error}") from None
         if verdict.outcome != "agree":
             raise self._failure(f"{verdict.pair}: {headline(verdict)}", self._text(asked, verdict))
+        self.item.user_properties += [(UNSEEN, line) for line in verdict.unseen]
         return verdict
 
     def _asked(self, pair: str | Path | Pair, overrides: Conditions) -> Asked:

@@ -1,4 +1,4 @@
-"""What pytest loads: an option, a marker, the fixture `parity_check`, and annotations where GitHub runs the tests.
+"""What pytest loads: an option, a marker, the fixture `parity_check`, and what stands below the results of a run.
 
 Loaded by every pytest of the environment, whether it checks a pair or not: whatever else is needed, NumPy and the
 frameworks included, is imported when the fixture is asked for.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from parity.pytest_plugin.annotation import error_lines
+from parity.pytest_plugin.unseen import unseen_lines
 
 if TYPE_CHECKING:
     from parity.pytest_plugin.checking import ParityCheck
@@ -49,7 +50,11 @@ def parity_check(request: pytest.FixtureRequest) -> ParityCheck:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Where GitHub runs the tests, an annotation for each test that failed at a check."""
+    """What green checks did not see; where GitHub runs the tests, an annotation for each test that failed at one."""
+    if lines := unseen_lines(terminalreporter.getreports("passed")):
+        terminalreporter.section("not seen by checks that agree")
+        for line in lines:
+            terminalreporter.write_line(line)
     if os.environ.get("GITHUB_ACTIONS"):
         workspace = os.environ.get("GITHUB_WORKSPACE", "")
         failed = [*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")]

@@ -20,6 +20,7 @@ from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Pro
 from parity.rounding import cast
 from parity.tap import tapped
 from parity.torch_side.dropout import injected
+from parity.torch_side.idle import Idle
 from parity.torch_side.layers import Layers, watch
 from parity.torch_side.lowering import Lowering
 from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, in_dtype, to_numpy, trained
@@ -112,9 +113,16 @@ class TorchSide:
         model = self._to_be_called(parameters)
         with self._pass(model, batch, None) as (layers, tensors):
             lowering = Lowering(layers)
-            with lowering:
+            with lowering.watching():
                 self._parts.calling(model, tensors)
         return lowering.places
+
+    def operations(self, parameters: Arrays, batch: Batch) -> dict[str, bool]:
+        model = self._to_be_called(parameters)
+        idle = Idle(model)
+        with self._pass(model, batch, None, layers=False) as (_, tensors), idle.watching():
+            self._parts.calling(model, tensors)
+        return idle.changed
 
     def observe(
         self, parameters: Arrays, batch: Batch, bits: int | None = None, taught: Arrays | None = None

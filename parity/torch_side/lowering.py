@@ -7,17 +7,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from parity.torch_side.layers import Layers
+from parity.torch_side.operations import Operations
 
 
-class Lowering(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Lowering(Operations):  # type: ignore[no-untyped-call]
     """While it is open: before which recorded places of a pass an operation gives numbers in fewer bits."""
 
     def __init__(self, layers: Layers) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._layers = layers
         self._seen: dict[tuple[int, bool], None] = {}
 

@@ -13,7 +13,7 @@ import torchnet.mnist
 from benchmarks import judge
 from benchmarks.case import Case
 from benchmarks.judge import COARSE, Judge, place
-from parity.judging.factors import FLOAT64_CEILING, FLOAT64_FLOOR
+from parity.judging.distance.factors import FLOAT64_CEILING, FLOAT64_FLOOR
 
 MLP = Case("mlp", steps=12)
 WIDE = Case("mnist", steps=2, width=30, batch_size=40)

@@ -76,7 +76,7 @@ def loss(model: Any, batch: dict[str, jax.Array]) -> jax.Array:
     losses = optax.softmax_cross_entropy_with_integer_labels(
         model(batch["tokens"]), jnp.roll(batch["tokens"], -1, axis=1)
     )
-    return losses.mean()
+    return jnp.mean(losses)
 
 
 def optimizer() -> optax.GradientTransformation:

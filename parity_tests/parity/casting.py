@@ -14,7 +14,7 @@ from flax import nnx
 from torch import Tensor, nn
 
 from parity import Pair, random_batches
-from parity.judging.factors import FEW_EPS, FLOAT32_FACTOR
+from parity.judging.distance.factors import FEW_EPS, FLOAT32_FACTOR
 from parity.recording import Arrays, Key
 from parity.verdict import EPS, Comparison, Verdict
 

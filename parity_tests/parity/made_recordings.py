@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from parity.judging.difference import scales
-from parity.judging.noise import Noise
+from parity.judging.distance.difference import scales
+from parity.judging.distance.noise import Noise
 from parity.recording import Array, Arrays, Dtype, Provenance, Recording
 
 

@@ -73,6 +73,7 @@ def comparisons() -> list[Comparison]:
 def agreeing(name: str = "made") -> Verdict:
     return Verdict(
         pair=name, outcome="agree", stages=[stage_verdict(stage) for stage in STAGES], first_difference=None,
+        unseen=[],
         listed=[f"null gradient: backward layer{index}.bias" for index in range(5)],
         scores=[Score("seen", 1000, {(s, d): 970 for s in FRAMEWORKS for d in ("float64", "float32")})],
         curves=Curves(

@@ -12,7 +12,7 @@ import torch
 
 from parity import Pair, random_batches
 from parity.importing import load_pair
-from parity.judging.factors import NULL
+from parity.judging.distance.factors import NULL
 from parity.live import LiveSide, live_side
 from parity.recording import FRAMEWORKS, Arrays, Batch, Framework, State
 from parity_tests.parity import small_torch

@@ -14,8 +14,8 @@ import torch
 from flax import nnx
 
 from parity import Pair, check
-from parity.judging.difference import scales
-from parity.judging.own_activations import AGAIN
+from parity.judging.distance.difference import scales
+from parity.judging.passes.own_activations import AGAIN
 from parity.recording import FRAMEWORKS, Framework, Key
 from parity.running import Running
 from parity.verdict import EPS, Verdict

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from parity import check
 from parity.errors import NotCheckable
-from parity.judging.factors import CAP, FLOAT64_CEILING, FLOAT64_FLOOR
+from parity.judging.distance.factors import CAP, FLOAT64_CEILING, FLOAT64_FLOOR
 from parity.live import live_side
 from parity.recording import FRAMEWORKS, Arrays, Key
 from parity.verdict import Verdict

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from parity import running
-from parity.judging.loops import ENGINE
+from parity.judging.passes.loops import ENGINE
 from parity.recording import Arrays, State
 from parity.running import Running
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from parity.judging.limits import capped
+from parity.judging.distance.limits import capped
 from parity.recording import USUAL_DTYPES
 from parity.verdict import Comparison, Verdict
 from parity_tests.ports.functions import FUNCTIONS

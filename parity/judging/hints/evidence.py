@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parity.judging.difference import largest
+from parity.judging.distance.difference import largest
 from parity.judging.hints.constants import Run
 from parity.recording import Array, Framework, Key, Recording, State
 from parity.verdict import EPS

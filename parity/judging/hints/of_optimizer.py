@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from parity.judging.difference import largest
+from parity.judging.distance.difference import largest
 from parity.judging.hints.constants import RATE_IN_FLOAT32, is_of_float32
 from parity.judging.hints.evidence import AT_MOST, BLURRED, DIGITS, UNEXPLAINED, Apart, Hint, to_digits
 from parity.judging.hints.guesses import Otherwise, otherwise

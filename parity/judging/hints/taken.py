@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from parity.judging.difference import largest
+from parity.judging.distance.difference import largest
 from parity.judging.hints.evidence import Apart, Case
 from parity.recording import Array, Arrays, Recording, named_after
 from parity.verdict import EPS

@@ -141,7 +141,7 @@ def test_the_schema_refuses_what_it_does_not_name(path: tuple[str | int, ...]) -
 
 
 def test_a_pair_is_written_with_all_of_its_figures() -> None:
-    (found,) = document(VERDICTS["differ"])["pairs"]
+    (found,) = document(replace(VERDICTS["differ"], unseen=["whether it clips"]))["pairs"]
     assert (found["pair"], found["file"]) == ("made", "pairs/made.py")
     assert found["settings"] == {"seed": 7, "steps": 3, "device": "cpu"}
     assert [stage["stage"] for stage in found["stages"]] == list(STAGES)
@@ -157,6 +157,7 @@ def test_a_pair_is_written_with_all_of_its_figures() -> None:
     assert score["right"] == {side: {"float64": 970, "float32": 970} for side in ("torch", "jax")}
     assert (score["scored_on"], score["published"], score["total"]) == ("the images that were seen", 0.9, 1000)
     assert len(found["listed"]) == 5
+    assert found["unseen"] == ["whether it clips"]
     assert found["loops"]["torch"] == {"stepped": "", "whole_run": "needs CUDA"}
     assert {(p["framework"], p["dtype"]) for p in found["provenances"]} == {
         (side, dtype) for side in ("torch", "jax") for dtype in ("float64", "float32")

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from parity.command.report import closing_line, figure, print_verdict, short
-from parity.judging.difference import Scales
-from parity.judging.float64 import compare_one
+from parity.judging.distance.difference import Scales
+from parity.judging.passes.float64 import compare_one
 from parity.recording import FRAMEWORKS, STAGES, Array, Key
 from parity.verdict import Against, Curves, Score, Verdict
 from parity_tests.parity.made_verdicts import agreeing, differing, inconclusive, pair, with_bfloat16
@@ -113,6 +113,13 @@ def test_curves_are_shown_and_not_judged() -> None:
 def test_loops_that_ran_and_those_that_could_not() -> None:
     assert "loops: torch stepped; JAX stepped, whole_run; not torch whole_run (needs CUDA)" in printed(AGREE)
     assert not any(line.startswith("loops") for line in printed(replace(AGREE, loops={"torch": {}, "jax": {}})))
+
+
+def test_what_was_not_seen_is_printed_whole_and_before_what_is_listed() -> None:
+    unseen = [f"whether {number}" for number in range(5)]
+    lines = [line for line in printed(replace(AGREE, unseen=unseen)) if line.startswith(("not seen", "listed"))]
+    assert lines[:5] == [f"not seen: {line}" for line in unseen]
+    assert lines[5].startswith("listed")
 
 
 def test_few_listed_lines_are_printed_and_the_rest_counted() -> None:

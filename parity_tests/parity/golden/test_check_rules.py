@@ -18,8 +18,8 @@ from parity.pair import Pair
 from parity.recording import FRAMEWORKS, OTHER, Framework
 from parity_tests.parity import tiny_jax
 from parity_tests.parity.golden.test_check import LONG, both_sides, place
-from parity_tests.parity.judging.test_flips import AT_THE_EDGE
-from parity_tests.parity.judging.test_judge import PAIR as SHIFTED
+from parity_tests.parity.judging.passes.test_flips import AT_THE_EDGE
+from parity_tests.parity.judging.passes.test_judge import PAIR as SHIFTED
 from parity_tests.parity.tiny import tiny
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

@@ -28,11 +28,13 @@ def test_sides_of_one_are_called_by_what_they_are(framework: Framework) -> None:
     verdict = replace(
         differing(), against=against(framework, framework),
         first_difference=FirstDifference(at, "on the jax side zero"), comparisons=[at],
+        unseen=["whether the jax side clips as torch's does"],
         listed=["float32, jax, backward, step 0, jax.torch.weight: 1 activation flipped at zero"],
     )  # fmt: skip
     found = renamed(verdict)
     (comparison,) = found.comparisons
     assert (comparison.note, comparison.loop) == (f"NaN on the {first} side", f"{first} stepped")
+    assert found.unseen == [f"whether the {second} side clips as {first}'s does"]
     assert found.listed == [f"float32, {second}, backward, step 0, jax.torch.weight: 1 activation flipped at zero"]
     assert str(found.first_difference) == (
         f"forward, step 0, tensor torch.weight, float64, {second} side, loop {first} stepped: "

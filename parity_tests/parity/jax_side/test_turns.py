@@ -216,7 +216,7 @@ def by_index(blocks: Any, x: jax.Array) -> jax.Array:
 def compiled(blocks: Any, x: jax.Array) -> jax.Array:
     @nnx.jit
     @nnx.scan(in_axes=(nnx.Carry, 0), out_axes=nnx.Carry)
-    def turn(x: jax.Array, block: Any) -> jax.Array:
+    def turn(x: jax.Array, block: Any) -> Any:
         return block(x)
 
     found: jax.Array = turn(x, blocks)

@@ -17,7 +17,7 @@ BLOCKS = [(language, content) for language, content in BLOCK.findall(TEXT)]
 FILES = {
     content.partition("\n")[0].removeprefix("# "): content for kind, content in BLOCKS if kind in ("python", "toml")
 }
-FAILURE, ANNOTATION = (content for kind, content in BLOCKS if kind == "text")
+NOT_SEEN, FAILURE, ANNOTATION = (content for kind, content in BLOCKS if kind == "text")
 TESTS = [file for file in FILES if file.startswith("tests/") and "conditions" not in file]
 
 
@@ -40,12 +40,18 @@ def masked(text: str) -> str:
 def test_every_block_of_code_names_its_file() -> None:
     assert list(FILES) == [
         "pairs/mlp.py", "tests/test_port.py", "tests/test_all_stages.py", "pyproject.toml", "tests/test_conditions.py",
-        "pairs/too_fast.py",
+        "pairs/clipped.py", "pairs/too_fast.py",
     ]  # fmt: skip
 
 
 def test_its_tests_are_green(documented: Project) -> None:
     documented.run(*TESTS, "tests/test_conditions.py::test_in_float64_alone").assert_outcomes(passed=3)
+
+
+def test_what_was_not_seen_is_what_it_prints(documented: Project) -> None:
+    documented.write("tests/test_port.py", FILES["tests/test_port.py"].replace("mlp.py", "clipped.py"))
+    lines = documented.run("tests/test_port.py").outlines
+    assert [line for line in lines if line.startswith("tests/test_port.py::")] == [NOT_SEEN.strip()]
 
 
 def test_where_there_is_no_gpu_the_test_that_asks_for_one_is_red(

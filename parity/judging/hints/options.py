@@ -1,0 +1,76 @@
+"""Which option of the optimizer is otherwise, where updates differ and the JAX side has an optimizer of its own."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from parity.errors import NotCheckable
+from parity.judging.distance.difference import is_gradient
+from parity.judging.hints.of_optimizer import of_optimizer
+from parity.judging.hints.ran import Ran
+from parity.optimizers import STEP, Optimizer
+from parity.parts import Parts
+from parity.recording import FRAMEWORKS, Framework, Key, Recording
+from parity.verdict import Comparison
+
+if TYPE_CHECKING:
+    from parity.findings import Findings
+
+UNCOUNTED = "torch's scheduler goes by it: without a count of steps the rates of the jax side never change"
+
+
+def option_in_words(findings: Findings, first: Comparison) -> str:
+    """The option with both values, and how well that explains the steps; empty where none does or none is known.
+
+    Only a float64 difference in what an optimizer does is asked for: everything else agrees before it.
+    """
+    key, sides = first.key, findings.recordings.get("float64", {})
+    asked = first.dtype == "float64" and first.loop is None and findings.pair.jax.optimizer is not None
+    if not asked or key.stage not in ("update", "trajectory") or is_gradient(key) or key.tensor == "loss":
+        return ""
+    if {name: side.provenance.framework for name, side in sides.items()} != {"torch": "torch", "jax": "jax"}:
+        return ""
+    read = _read(findings)
+    if read is not None and (found := _option(findings, read, key)):
+        return found
+    if key.tensor == STEP and sides["jax"].get(key) is None:
+        return UNCOUNTED
+    # Where torch's own is not translated, what it remembers has names that say nothing.
+    return "" if read is None else _memories(sides)
+
+
+def _option(findings: Findings, read: Optimizer, key: Key) -> str:
+    torch, jax = (findings.recordings["float64"][side] for side in FRAMEWORKS)
+    begins = jax
+    if key in findings.lockstep.keys and findings.lockstep.run is not None:
+        # The side that is not the judge took each step from the judge's state.
+        begins = findings.judge
+        jax = findings.judge if findings.judging == "jax" else findings.lockstep.run
+    try:
+        optax = importlib.import_module("parity.jax_side.steps")
+    except ModuleNotFoundError:
+        return ""
+    hint = of_optimizer(Ran(read, jax, torch, begins, key.step, optax), findings.pair.steps)
+    return "" if hint is None else str(hint)
+
+
+def _memories(sides: Mapping[Framework, Recording]) -> str:
+    """What each optimizer remembers after its first step, where that is not the same; empty where it is."""
+    torch, jax = (", ".join(sorted(sides[s].state_before(1).entries - {STEP})) or "nothing" for s in FRAMEWORKS)
+    return "" if torch == jax else f"another optimizer: it remembers {jax} on the jax side, {torch} on the torch side"
+
+
+def _read(findings: Findings) -> Optimizer | None:
+    """Torch's optimizer over what is not frozen; None where it is not translated."""
+    try:
+        read = Parts(findings.pair.side("torch"), "torch").torch_optimizer
+    except NotCheckable:
+        return None
+    if read is None:
+        return None
+    moving = {name: shape for name, shape in read.shapes.items() if name not in findings.frozen}
+    groups = (group._replace(parameters=tuple(n for n in group.parameters if n in moving)) for group in read.groups)
+    return replace(read, shapes=moving, groups=tuple(groups))
