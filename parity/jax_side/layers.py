@@ -257,22 +257,19 @@ def watch(
     """Watch the modules that stand in `places` by their identity while the model runs, and what the model gives.
 
     A layer is called through its class, so the classes' `__call__` are wrapped while this context is open. A model that
-    is no `nnx.Module` has no layers. Modules in `stacks` hold several layers, and each of these is a module of its own
-    where it is called.
+    is no `nnx.Module` has no layers. Those in `stacks` are several layers, one in each turn of a loop.
     """
     layers = Layers(bits, probes, taught, {place.name for place in places.values()})
     modules = [module for _, module in nnx.iter_modules(model)] if isinstance(model, nnx.Module) else []
-    seen = {*places, *stacks}
-    classes = {type(m): type(m).__call__ for m in modules if id(m) in seen or (m is model and callable(m))}
+    called = [m for m in modules if id(m) in places or id(m) in stacks or (m is model and callable(m))]
+    classes = {type(module): type(module).__call__ for module in called}
     own = {kind: "__call__" in vars(kind) for kind in classes}
 
     def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
         def watched(layer: nnx.Module, *given: Any, **named: Any) -> Any:
-            place = places.get(id(layer))
-            if place is None and layer is not model:
-                place = layers.place_of(lambda: _held_by(layer))
-            called = partial(function, layer)
-            output = called(*given, **named) if place is None else layers.call(place, called, *given, **named)
+            place = places.get(id(layer)) or (None if layer is model else layers.place_of(partial(_held_by, layer)))
+            call = partial(function, layer)
+            output = call(*given, **named) if place is None else layers.call(place, call, *given, **named)
             if layer is model:
                 layers.gave(output)
             elif type(layer) is type(model) and not (layers.aside or layers.here()):
