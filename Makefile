@@ -5,6 +5,8 @@
 # torch and torchvision stay as they are there, and only what is missing is added.
 
 VENV ?= .venv
+# What make makes cannot have a space in its name, and where VENV is empty (an unset $VIRTUAL_ENV, say), pip would be the system's.
+$(if $(filter-out 1,$(words $(VENV))),$(error VENV is '$(VENV)': expected one path, without spaces; the checkout's own may have them))
 bin := $(VENV)/bin
 # Two processes are what two cores and 8 GB can do. What one file tests stays in one of them.
 pytest := $(bin)/pytest -n 2 --dist loadfile
@@ -76,9 +78,15 @@ $(dev_stamp): pyproject.toml | $(bin)/pip
 	$(call install,dev)
 	@touch $(test_stamp) $@
 
-# PYTHON=... names another interpreter; otherwise the first one that is in range.
+# PYTHON=... names another interpreter; otherwise the first one that is in range. An environment that is there stays as it is
+# and gets pip, which uv's have not: making it anew would say in its pyvenv.cfg that it is another Python's.
 $(bin)/pip:
-	@for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+	@if [ -x $(bin)/python ]; then \
+		echo "Adding pip to $(VENV)."; \
+		$(bin)/python -m ensurepip --default-pip && exit 0; \
+		echo "$(VENV) has no pip, and Python could not add it: install it there (uv pip install pip)." >&2; exit 1; \
+	fi; \
+	for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
 		if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then \
 			echo "Making the virtual environment $(VENV) with $$($$python --version)."; \
 			$$python -m venv $(VENV) && exit 0; \

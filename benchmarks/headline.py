@@ -30,7 +30,9 @@ def headline(folder: Path = RESULTS) -> str:
 def _result(name: str, document: Found) -> str:
     machine = document["machine"]
     gpus = "".join(f", {gpu['name']}" for gpu in machine["gpus"])
-    versions = ", ".join(f"{package} {machine['versions'][package]}" for package in ("torch", "jax", "flax"))
+    # One framework alone may have been timed.
+    known = [package for package in ("torch", "jax", "flax") if package in machine["versions"]]
+    versions = ", ".join(f"{package} {machine['versions'][package]}" for package in known)
     lines = ["| MNIST | variant | us a step | times the notebook's speed |", "| --- | --- | --- | --- |"]
     for entry in document["cases"]:
         if entry["case"]["problem"] == "mnist" and entry["case"]["seeds"] == 1 and not is_swept(entry["case"]):

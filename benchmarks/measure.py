@@ -57,11 +57,12 @@ def measured(request: Request, folder: Path, command: Sequence[str], out: Consol
         document = _document(request, command, session, found, this)
         with writing(folder / "result.json"):
             write(document, folder / "result.json")
-        show(out, document)
         with writing(folder):
             files = plots(document, folder)
         with writing(folder / "README.md"):
             (folder / "README.md").write_text(page(document, files), encoding="utf-8")
+        # Last: who reads no more than the first lines, as `head` does, ends the process.
+        show(out, document)
     written = f"written to {folder}: result.json, README.md and {len(files)} plots"
     out.print(*filter(None, (earlier, written)), sep="\n", markup=False, soft_wrap=True)
     verdicts = {variant["verdict"] for entry in document["cases"] for variant in entry["variants"]}

@@ -86,9 +86,15 @@ def groups(request: Request) -> list[Group]:
     found = [_group(case, asked, usual) for case in _cases(request)]
     found = [group for group in found if group.entries]
     if not found:
-        why = next((reason for case in _cases(request) for variant in asked if (reason := variant.why_not(case))), "")
-        raise NotCheckable(f"nothing that was asked for runs on this machine: {why}")
+        raise NotCheckable(f"nothing that was asked for runs on this machine: {_nearest(_cases(request), asked)}")
     return found
+
+
+def _nearest(cases: Sequence[Case], asked: Sequence[Variant]) -> str:
+    """Why a variant is not timed, of a problem that it is written for where there is one."""
+    both = [(variant, case) for case in cases for variant in asked]
+    both.sort(key=lambda one: one[1].problem not in one[0].problems)
+    return next((reason for variant, case in both if (reason := variant.why_not(case))), "")
 
 
 def _group(case: Case, asked: Sequence[Variant], usual: bool) -> Group:

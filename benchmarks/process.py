@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import multiprocessing.resource_tracker
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,8 @@ class Process:
         self._process = context.Process(
             target=_serve, args=(there, case, variant, dict(environment), str(log)), daemon=False
         )
-        self._process.start()
+        with _deaf():
+            self._process.start()
         there.close()
 
     def ask(self, task: str, *arguments: Any) -> Any:
@@ -76,10 +79,28 @@ class Process:
             self._process.join(FAREWELL_S)
 
 
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Inside, what starts is deaf to Ctrl-C. A terminal sends it to all, and the benchmark hears it after."""
+    if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover -- Windows
+        yield
+        return
+    # Where Python begins this process of its own, it lets signals in again.
+    multiprocessing.resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(connection: Connection, case: Case, variant: str, environment: dict[str, str], log: str) -> None:
     """Runs in the new process. Frameworks are imported only after the environment is set."""
     # Whoever interrupts the benchmark ends this process by closing the connection.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        # What this one starts, a compiler say, is not to inherit that.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     clear()
     os.environ.update(environment)
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -8,9 +8,12 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 QUIET_S = 10
 """Where stderr is no terminal, a line is printed no more often than this."""
+WIDE = 120
+"""Columns of a terminal that has room for a bar beside what is told."""
 TRUSTED_S = 20
 """Weights are about seconds: they count as much as so many seconds that were measured. The first parts to be over are
 short, or stand side by side with others, or were there already, and alone would tell too much or nothing."""
@@ -30,20 +33,23 @@ class Teller:
         if not self._console.is_terminal:
             yield
             return
-        columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn()
-        with Progress(*columns, TimeElapsedColumn(), console=self._console, transient=True) as self._bar:
-            self._task = self._bar.add_task("", total=self._total)
+        # In a narrow terminal there is no bar, and what is going on is cut off before the time left is.
+        doing = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
+        left = TextColumn("{task.fields[left]}", markup=False)
+        bar = (BarColumn(),) if self._console.width >= WIDE else ()
+        columns = SpinnerColumn(), doing, *bar, TaskProgressColumn(), TimeElapsedColumn(), left
+        with Progress(*columns, console=self._console, transient=True, expand=True) as self._bar:
+            self._task = self._bar.add_task("", total=self._total, left="")
             yield
         self._bar = None
 
     def tell(self, phrase: str) -> None:
         """What is going on now."""
-        line = f"{phrase}; {self.left()}"
         if self._bar is not None:
-            self._bar.update(self._task, description=line, completed=self._done)
+            self._bar.update(self._task, description=phrase, completed=self._done, left=self.left())
         elif time.monotonic() - self._told >= QUIET_S:
             self._told = time.monotonic()
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(f"{phrase}; {self.left()}", markup=False, highlight=False, soft_wrap=True)
 
     def warn(self, line: str) -> None:
         """What is not to be overlooked."""

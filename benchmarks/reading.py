@@ -60,7 +60,9 @@ def read(file: Path) -> dict[str, Any]:
         raise NotCheckable(f"{file}: is no JSON ({error}): name a result.json") from error
     version = found.get("schema_version") if isinstance(found, dict) else None
     if version != SCHEMA_VERSION:
-        raise NotCheckable(f"{file}: has schema version {version}, expected {SCHEMA_VERSION}: measure anew")
+        later = type(version) is int and version > SCHEMA_VERSION
+        mend = "compare by the later code that wrote it" if later else "measure anew"
+        raise NotCheckable(f"{file}: has schema version {version}, expected {SCHEMA_VERSION}: {mend}")
     if fault := _fault(found, _SHAPE, "it") or _untimed(found):
         raise NotCheckable(f"{file}: is no result: {fault}")
     return dict(found)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
 import shutil
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ JUDGE_S, RUN_S = 8.0, {"line_fit": 0.05, "mlp": 0.05, "mnist": 0.4}
 COLD_S, START_S, AFTER_S = {False: 2.0, True: 12.0}, {False: 2.0, True: 4.0}, {False: 2.0, True: 8.0}
 """About how many seconds each part takes on two cores, for the estimate of the time left. A run has 100 steps of one
 seed. Starting, and what comes after the rounds, takes longer where torch.compile is at work: True."""
+SEED_S, DRIVES = 0.01, 6
+"""And where several seeds go together, of each: to draw and place it, once to start and so many times to be checked."""
 
 
 def run_name(index: int) -> str:
@@ -61,13 +65,13 @@ class Session:
     failures: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     running: list[Process] = dataclasses.field(default_factory=list)
     stopped: bool = False
+    _gpu: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
     def weight(self, group: Group) -> float:
         """About how many seconds a group takes."""
         runs = len(group.entries) * (WARM_UPS + self.rounds) * _run_s(group)
-        compiles = [entry.variant.compiles for entry in group.entries]
-        cold = sum(COLD_S[slow] for slow in compiles) if self._starts_cold(group) else 0.0
-        return JUDGE_S + runs + cold + sum(START_S[slow] + AFTER_S[slow] for slow in compiles)
+        cold = sum(_start_s(group, entry, COLD_S) for entry in group.entries) if self._starts_cold(group) else 0.0
+        return JUDGE_S + runs + cold + sum(_start_s(group, entry) + _after_s(group, entry) for entry in group.entries)
 
     def time(self, group: Group) -> None:
         """All of a group that is not finished yet.
@@ -124,8 +128,8 @@ class Session:
                 self.store.put(best(process.ask("ceilings"), before), *place(case, framework))
             except VariantFailed as failure:
                 self.teller.warn(f"{case.name}: what {framework} can make the machine do is not known: {failure}")
-            finally:
-                process.close()
+            # Not where somebody interrupts: what is at work would be waited for, and `time` ends it.
+            process.close()
 
     def _ceilings_anew(self, group: Group, entries: Sequence[Entry]) -> None:
         """The same once more where a run was faster than that allows: other work may have slowed the measurement."""
@@ -159,7 +163,7 @@ class Session:
             self.teller.tell(f"{group.case.name}: {entry.name}: starting with empty caches")
             shutil.rmtree(self._caches(group, entry), ignore_errors=True)
             self._started(group, entry, "cold").close()
-        self.teller.done(COLD_S[entry.variant.compiles])
+        self.teller.done(_start_s(group, entry, COLD_S))
 
     def _started(self, group: Group, entry: Entry, part: str) -> Process:
         """A process that has taken its first run, and how long that took, where starting is timed."""
@@ -167,12 +171,18 @@ class Session:
         process = self._process(group, entry, entry.name)
 
         def start() -> None:
-            found = process.ask("start")
+            process.ask("load")
+            with self._trying(group):
+                found = process.ask("start")
             known = found | {"process_s": time.monotonic() - begun} if self._starts_cold(group) else {}
             self.store.put(known, group.case.name, entry.name, part)
 
         self._try(group, entry, process, start)
         return process
+
+    def _trying(self, group: Group) -> contextlib.AbstractContextManager[Any]:
+        """Inside, a program is compiled; on a GPU one at a time: compilers try kernels out there, and keep the best."""
+        return self._gpu if group.case.device == "gpu" else contextlib.nullcontext()
 
     def _start(self, group: Group, entries: Sequence[Entry], processes: dict[Entry, Process]) -> None:
         def start(entry: Entry) -> None:
@@ -180,7 +190,7 @@ class Session:
             processes[entry] = self._started(group, entry, "start")
             if self.quick and self._alive(group, entry):
                 remember(user_folder(), group.case, entry.variant)
-            self.teller.done(START_S[entry.variant.compiles])
+            self.teller.done(_start_s(group, entry))
 
         judge = functools.partial(self._judge, group)
         self._all([judge, *(functools.partial(start, entry) for entry in entries)], side_by_side=self.quick)
@@ -231,7 +241,7 @@ class Session:
 
             self._try(group, entry, process, keep)
             process.close()
-            self.teller.done(AFTER_S[entry.variant.compiles])
+            self.teller.done(_after_s(group, entry))
 
         alive = [functools.partial(after, *item) for item in processes.items() if self._alive(group, item[0])]
         # A crowd of seeds is checked in as many: the next check needs the memory of the one before.
@@ -286,6 +296,16 @@ def _run_s(group: Group) -> float:
     case = group.case
     # A GPU takes many seeds in hardly more than the time of one.
     return RUN_S[case.problem] * (case.seeds if case.device == "cpu" else 1) * case.steps / STEPS
+
+
+def _start_s(group: Group, entry: Entry, of_one: Mapping[bool, float] = START_S) -> float:
+    """About how many seconds a process takes to start."""
+    return of_one[entry.variant.compiles] + SEED_S * group.case.seeds
+
+
+def _after_s(group: Group, entry: Entry) -> float:
+    """About how many seconds a process takes to be described and checked."""
+    return AFTER_S[entry.variant.compiles] + DRIVES * SEED_S * group.case.seeds
 
 
 def _run_often(process: Process, times: int) -> None:

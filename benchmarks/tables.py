@@ -17,6 +17,8 @@ from benchmarks.noise import brackets, is_interval, is_swept, noise_at, other_wo
 from benchmarks.rows import full_name, timed_once
 from parity.recording import FRAMEWORKS
 
+GAP = 2
+"""Columns of the terminal between two of a table."""
 STYLES = {"right": "green", "wrong": "bold red", "inconclusive": "bold yellow", "failed": "bold red", "not run": "dim"}
 
 
@@ -221,12 +223,8 @@ def _goals(wanted: Sequence[Goal], bracketed: str) -> Rows:
 def show(console: Console, document: Mapping[str, Any]) -> None:
     """Print all tables, and at the end what throws doubt on them."""
     for table in tables(document):
-        shown = Table(title=Text(table.title), title_justify="left", box=None, pad_edge=False, header_style="bold")
-        for place, column in enumerate(table.columns):
-            shown.add_column(column, justify="left" if place < 2 or place == len(table.columns) - 1 else "right")
-        for row in table.rows:
-            shown.add_row(*(Text(cell) for cell in row[:-1]), Text(row[-1], style=STYLES.get(row[-1], "")))
-        console.print(shown)
+        rows = [[*map(Text, row[:-1]), Text(row[-1], style=STYLES.get(row[-1], ""))] for row in table.rows]
+        _print(console, table.columns, rows, Text(table.title))
         for note in table.notes:
             console.print(Text(f"  {note}", style="dim"), soft_wrap=not console.is_terminal)
         console.print()
@@ -236,17 +234,39 @@ def show(console: Console, document: Mapping[str, Any]) -> None:
 
 def show_changes(console: Console, found: Comparison) -> None:
     """Print what became of each variant; below, why some have no time, and what both results were measured under."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for place, column in enumerate(("case", "variant", "old, us", "new, us", "new / old", "over drift", "says")):
-        shown.add_column(column, justify="left" if place in (0, 1, 6) else "right")
+    rows = []
     for change in found.changes:
         figures = map(figure, (change.old_us, change.new_us, change.ratio, change.beside))
         style = "bold red" if change.says in WORSE else ""
-        shown.add_row(*map(Text, (change.case, change.variant, *figures)), Text(change.says, style=style))
-    console.print(shown)
+        rows.append([*map(Text, (change.case, change.variant, *figures)), Text(change.says, style=style)])
+    _print(console, ("case", "variant", "old, us", "new, us", "new / old", "over drift", "says"), rows)
     reasons = [f"{change.case}, {change.variant}: {change.why}" for change in found.changes if change.why]
     for note in (*reasons, *found.notes):
         console.print(Text(f"  {note}", style="dim"), soft_wrap=not console.is_terminal)
+
+
+def _print(console: Console, columns: Sequence[str], rows: Sequence[Sequence[Text]], title: Text | None = None) -> None:
+    """Print a table as wide as the terminal, or wider where a name or a figure would be cut off."""
+    gaps, room = GAP * (len(columns) - 1), console.width
+    cells = [[column, *(row[place].plain for row in rows)] for place, column in enumerate(columns)]
+    widths = _widths(cells, room - gaps)
+    shown = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for place, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        left = place < 2 or place == len(columns) - 1
+        shown.add_column(column, justify="left" if left else "right", width=width)
+    for row in rows:
+        shown.add_row(*row)
+    console.width = max(room, sum(widths) + gaps)
+    console.print(shown)
+    console.width = room
+
+
+def _widths(cells: Sequence[Sequence[str]], room: int) -> list[int]:
+    """The width of each column: of its longest word, and, as far as there is room, of its longest cell."""
+    widths = [max(len(word) for cell in column for word in cell.split()) for column in cells]
+    for place, column in enumerate(cells):
+        widths[place] += min(max(map(len, column)) - widths[place], max(room - sum(widths), 0))
+    return widths
 
 
 def markdown(table: Rows) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from benchmarks.case import NETS, PRECISIONS, PROBLEMS, Case
 from benchmarks.machine import no_compiler
@@ -12,6 +13,8 @@ from parity.recording import Framework
 
 OF_FLOAT32 = ("float32", "tf32")
 """The precisions of a variant that writes its products out: it does not take the problem's loss, which rounds them."""
+PACKAGES: dict[Framework, tuple[str, ...]] = {"torch": ("torch",), "jax": ("jax", "flax", "optax")}
+"""What a variant of a framework imports, whatever its problem."""
 GRAPHS = "captures a CUDA graph and needs a GPU"
 PADDED = "sizes padded to suit matrix units, biases inside the weights"
 ONEDNN = "chooses between MKL and oneDNN, which torch has for an x86 CPU"
@@ -65,7 +68,10 @@ class Variant:
         if case.precision not in self.precisions:
             return f"{self.name} writes its products out, in float32"
         if self.seeds != (case.seeds > 1):
-            return f"{self.name} trains {'several seeds together' if self.seeds else 'one seed'}"
+            trains = "several seeds together: say how many by --seeds" if self.seeds else "one seed: leave --seeds out"
+            return f"{self.name} trains {trains}"
+        if missing := [package for package in PACKAGES[self.framework] if find_spec(package) is None]:
+            return f"{self.name} needs {missing[0]}, which is not installed: install the extra {self.framework}"
         if self.needs_x86 and (case.device == "gpu" or platform.machine().lower() not in X86):
             return f"{self.name} {self.needs_x86}"
         lacks = case.device == "cpu" and (self.needs_gpu or (self.compiles and no_compiler()))

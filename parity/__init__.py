@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,13 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'parity' has no attribute {name!r}")
     return getattr(importlib.import_module(f"parity.{_WHERE[name]}"), name)
+
+
+_MISSING = tuple(f"{name}_side." for name in ("torch", "jax") if not (sys.modules.get(name) or find_spec(name)))
+"""Parts of parity whose framework is not installed."""
+if not TYPE_CHECKING:
+    # help(parity) and `from parity import *` import all that is listed. By its name everything can be asked for.
+    __all__ = [name for name in __all__ if not _WHERE[name].startswith(_MISSING)]
 
 
 def __dir__() -> list[str]:

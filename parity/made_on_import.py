@@ -39,8 +39,10 @@ def _constants(traceback: TracebackType | None, dtype: str) -> Iterator[str]:
     while traceback is not None:
         module = traceback.tb_frame.f_globals
         for name, value in module.items():
-            framework = type(value).__module__.partition(".")[0]
-            kept = str(getattr(value, "dtype", "")).removeprefix("torch.") == dtype
-            if kept and framework in ("torch", "jax", "jaxlib"):
-                yield f"{module['__name__']}.{name}"
+            # A dtype is asked of tensors alone: what else a module holds may do anything when it is asked.
+            if type(value).__module__.partition(".")[0] not in ("torch", "jax", "jaxlib"):
+                continue
+            if str(getattr(value, "dtype", "")).removeprefix("torch.") == dtype:
+                # Code that was made by exec is in no module.
+                yield f"{module['__name__']}.{name}" if "__name__" in module else name
         traceback = traceback.tb_next

@@ -19,6 +19,7 @@ from benchmarks.prepared import Outcome, Prepared
 from jaxnet.arrays import Moments, Run, moments_from_state, moments_to_arrays
 from jaxnet.loops import begin, end, one_step, scan, scan_together, take_step
 from jaxnet.problem import Feed, Problem, stack_feeds
+from jaxnet.settings import device_of
 from parity.recording import State
 
 UNROLL = 10
@@ -166,7 +167,8 @@ def _many_seeds(setup: Setup) -> Prepared:
         return scan_together(problem, len(how.indices), placed, feed, how.start, how.learning_rate)
 
     def read(done: Any) -> list[Outcome]:
-        stacked, table = done
+        # All of it at once: to bring each seed's arrays from a GPU by themselves takes seconds for a thousand.
+        stacked, table = jax.device_put(done, device_of("cpu"))
         runs = [jax.tree.map(lambda leaf, seed=seed: leaf[seed], stacked) for seed in range(len(setup.states))]
         return [
             outcome(end(problem, model, memory, losses)) for (model, memory), losses in zip(runs, table, strict=True)

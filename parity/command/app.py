@@ -8,6 +8,7 @@ import traceback as tracebacks
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from importlib import metadata
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -196,6 +197,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Read when torch is loaded, which comes later. Where other work shares the cores, torch's threads would spin while
     # they wait for each other: beside two busy processes, steps take a quarter of the time with this, alone no more.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        # As stderr has it: what took minutes to find is not lost to a letter of a name that stdout's encoding lacks.
+        sys.stdout.reconfigure(errors="backslashreplace")
     command = typer.main.get_command(app)
     named = line if line and line[0] in (*command.commands, "--help") else [DEFAULT, *line]  # type: ignore[attr-defined]
     try:

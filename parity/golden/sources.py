@@ -11,11 +11,14 @@ from dataclasses import fields
 from importlib.machinery import ModuleSpec
 from importlib.util import resolve_name
 from pathlib import Path
+from pkgutil import get_importer
 
 from parity.pair import Side
 
 ENGINE = __name__.partition(".")[0]
 """What the engine itself is called: it is no part of a side, whichever of its parts that imports."""
+INSTALLED = {"site-packages", "dist-packages"}
+"""Folders of what is installed: sysconfig knows neither a user's own nor those of the Python around an environment."""
 
 
 def sources(side: Side) -> dict[str, str]:
@@ -49,18 +52,30 @@ def _digest(file: Path) -> str:
 
 def _spec(name: str) -> ModuleSpec | None:
     """Where a module is. Unlike `importlib.util.find_spec`, this does not import the packages that it is in."""
-    path = None
-    found = None
-    for end in range(1, name.count(".") + 2):
-        part = ".".join(name.split(".")[:end])
-        finders = (finder.find_spec(part, path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
-        found = next((spec for spec in finders if spec is not None), None)
-        if found is None:
+    first, *inner = name.split(".")
+    finders = (finder.find_spec(first, None) for finder in sys.meta_path if hasattr(finder, "find_spec"))
+    found = next((spec for spec in finders if spec is not None), None)
+    for end in range(2, len(inner) + 2):
+        if found is None or found.submodule_search_locations is None:
             return None
-        path = found.submodule_search_locations
-        if path is None and part != name:
-            return None
+        found = _inside(list(found.submodule_search_locations), ".".join(name.split(".")[:end]))
     return found
+
+
+def _inside(folders: list[str], name: str) -> ModuleSpec | None:
+    """A module of a package that lies in these folders.
+
+    Python's own way through them asks for the package among the modules that are imported, where `name` is a folder
+    without an `__init__.py`.
+    """
+    finders = [finder for folder in folders if (finder := get_importer(folder))]
+    specs = [spec for finder in finders if (spec := finder.find_spec(name))]
+    whole = next((spec for spec in specs if spec.loader), None)
+    if whole or not specs:
+        return whole
+    spread = ModuleSpec(name, None, is_package=True)
+    spread.submodule_search_locations = [place for spec in specs for place in spec.submodule_search_locations or ()]
+    return spread
 
 
 def _own_file(spec: ModuleSpec) -> Path | None:
@@ -69,7 +84,7 @@ def _own_file(spec: ModuleSpec) -> Path | None:
         return None
     paths = sysconfig.get_paths()
     others = {Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return None if others & set(file.parents) else file
+    return None if others & set(file.parents) or INSTALLED & set(file.parts) else file
 
 
 def _imported(file: Path, package: str) -> Iterator[str]:

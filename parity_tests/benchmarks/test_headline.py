@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from benchmarks.reading import read
 from parity_tests.benchmarks.made import MACHINE
 from parity_tests.benchmarks.made_results import result
 
+VERSIONS = {"torch": "2.14", "jax": "0.10", "flax": "0.12"}
 
-def kept(folder: Path, name: str) -> None:
+
+def kept(folder: Path, name: str, versions: Mapping[str, str] = VERSIONS) -> None:
     (folder / name).mkdir()
-    versions = {"torch": "2.14", "jax": "0.10", "flax": "0.12"}
-    document = result() | {"machine": MACHINE | {"versions": versions}}
+    document = result() | {"machine": MACHINE | {"versions": dict(versions)}}
     (folder / name / "result.json").write_text(json.dumps(document))
 
 
@@ -69,3 +71,8 @@ def test_run_twice_no_matched_pair_changes_sides_beyond_the_noise() -> None:
         both = first.keys() & again.keys()
         assert len(both) >= 10
         assert {pair: first[pair] for pair in both} == {pair: again[pair] for pair in both}
+
+
+def test_a_result_of_one_framework_alone_has_a_headline(tmp_path: Path) -> None:
+    kept(tmp_path, "cpu", {"torch": "2.14"})
+    assert "a processor; torch 2.14; 3 rounds" in headline(tmp_path).splitlines()[-1]

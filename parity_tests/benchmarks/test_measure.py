@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,23 @@ def test_a_full_disk_is_one_line_that_names_the_file(
 ) -> None:
     monkeypatch.setattr(benchmarks.measure, what, _full)
     assert f"benchmarks: {named}: cannot be written (No space left on device)" in refused(LINE, capsys)
+
+
+@pytest.mark.usefixtures("asked")
+def test_who_reads_no_further_has_all_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m benchmarks | head` closes the pipe that tables go to."""
+    Path("out", "README.md").unlink()
+
+    def closed(*_: Any) -> None:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    monkeypatch.setattr(benchmarks.measure, "show", closed)
+    # Typer puts others in their place.
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, getattr(sys, stream))
+    with contextlib.suppress(SystemExit):
+        main(LINE)
+    assert Path("out", "README.md").exists()
 
 
 @pytest.mark.usefixtures("asked")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,21 @@ def test_a_process_that_does_not_answer_is_ended(tmp_path: Path, monkeypatch: py
         process.ask("start")
     process.close()
     assert not process._process.is_alive()
+
+
+def test_ctrl_c_is_for_the_benchmark_and_not_for_a_process_that_begins(tmp_path: Path) -> None:
+    """A terminal sends it to both."""
+    process = Process(MLP, "jax stepped", {}, tmp_path / "jax.log")
+    try:
+        os.kill(process._process.pid or 0, signal.SIGINT)
+        with pytest.raises(VariantFailed, match="stepped is not started"):
+            process.ask("run")
+        os.kill(process._process.pid or 0, signal.SIGINT)
+        with pytest.raises(VariantFailed, match="stepped is not started"):
+            process.ask("run")
+    finally:
+        process.close()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
 
 
 def test_a_log_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 import benchmarks.progress
-from benchmarks.progress import QUIET_S, Teller
+from benchmarks.progress import QUIET_S, WIDE, Teller
 
 
 class Clock:
@@ -62,8 +62,25 @@ def test_where_there_is_no_terminal_lines_come_now_and_then(clock: Clock) -> Non
 
 def test_a_terminal_has_a_bar_that_goes_away() -> None:
     out = StringIO()
-    teller = Teller(Console(file=out, force_terminal=True), 10.0)
+    teller = Teller(Console(file=out, force_terminal=True, width=WIDE), 10.0)
     with teller.showing():
         teller.done(5.0)
         teller.tell("half of it")
     assert "half of it" in out.getvalue()
+    assert "\N{BOX DRAWINGS HEAVY HORIZONTAL}" in out.getvalue()
+
+
+def test_a_narrow_terminal_shows_the_time_left(clock: Clock) -> None:
+    out = StringIO()
+    teller = Teller(Console(file=out, force_terminal=True, width=80), 100.0)
+    with teller.showing():
+        teller.done(20.0)
+        clock.now = 10.0
+        teller.tell("mnist-float32-cpu: torch-stepped-twin: starting")
+        assert teller._bar is not None
+        teller._bar.refresh()
+        teller.tell("mnist-float32-gpu-s1024: torch-many_seeds_padded: right or not counted")
+    told = out.getvalue()
+    assert "mnist-float32-cpu: torch-stepped-twin: starting" in told
+    assert "mnist-float32-gpu-s1024: torch-many_seeds_pad" in told
+    assert told.count("about 60 s left") == 2

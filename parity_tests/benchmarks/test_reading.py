@@ -23,6 +23,8 @@ OLD = result()
         ("{", "is no JSON"),
         ("[]", "has schema version None, expected 2"),
         ('{"schema_version": 0}', "has schema version 0, expected 2: measure anew"),
+        ('{"schema_version": 3}', "has schema version 3, expected 2: compare by the later code that wrote it"),
+        ('{"schema_version": "2"}', "has schema version 2, expected 2: measure anew"),
         ('{"schema_version": 2}', "is no result: it has no machine, condition, request, cases"),
         ('{"schema_version": 2, "cases": NaN}', "is no JSON .NaN is no number"),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from benchmarks.progress import Teller
 from benchmarks.session import Session, in_order
 from benchmarks.store import Store
 from benchmarks.variants import VARIANTS, by_full_name
-from parity_tests.benchmarks.made import DESCRIBED, FAILED, RIGHT, MadeProcess, processes, quiet
+from parity_tests.benchmarks.made import DESCRIBED, FAILED, RIGHT, processes, quiet
 
 NAMES = ("torch notebook", "torch stepped", "jax stepped", "jax whole_run")
 ENTRIES = (*(Entry(by_full_name(name)) for name in NAMES), Entry(by_full_name("jax whole_run"), twin=True))
@@ -129,6 +128,14 @@ def test_the_parts_add_up_to_what_the_time_left_is_told_from(
     assert one.teller.left() == "about 0 s left"
 
 
+def test_a_crowd_of_seeds_takes_long_to_place_and_to_check(tmp_path: Path) -> None:
+    """On a GPU its runs do not."""
+    entries = tuple(Entry(by_full_name(name)) for name in ("torch many_seeds_padded", "jax many_seeds"))
+    few, crowd = (Group(Case("mnist", device="gpu", seeds=seeds), entries, ()) for seeds in (4, 1024))
+    one = session(tmp_path, quick=True)
+    assert one.weight(crowd) > one.weight(few) + 60 * len(entries)
+
+
 def test_a_stopped_benchmark_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt):
         timed(tmp_path, monkeypatch, {("jax stepped", "check"): KeyboardInterrupt()})
@@ -144,7 +151,7 @@ def test_a_stopped_benchmark_goes_on_where_it_was(tmp_path: Path, monkeypatch: p
     assert case_entry(GROUP, again.store, 3, {}) == case_entry(GROUP, one.store, 3, {})
 
 
-@pytest.mark.parametrize("task", ["start", "run", "check"])
+@pytest.mark.parametrize("task", ["ceilings", "start", "run", "check"])
 def test_whoever_interrupts_leaves_no_process_behind(
     task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +162,9 @@ def test_whoever_interrupts_leaves_no_process_behind(
     for name in NAMES:
         assert asked.count((name, "begins")) == asked.count((name, "ends"))
     assert ("jax stepped", "killed") in asked
+    # What it is at may take it long, and who ends it without that waits for it.
+    at, killed = (asked.index(("jax stepped", what)) for what in (task, "killed"))
+    assert ("jax stepped", "ends") not in asked[at:killed]
 
 
 def test_more_rounds_are_added_to_those_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,77 +248,3 @@ def test_partners_and_twins_stand_together_and_the_order_changes_from_round_to_r
 def test_no_two_variants_have_one_name() -> None:
     names = [variant.full_name for variant in VARIANTS]
     assert all(one != other for one, other in itertools.combinations(names, 2))
-
-
-def started_with(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> list[Mapping[str, str]]:
-    """The environments that the processes of a variant's session start with."""
-    found: list[Mapping[str, str]] = []
-    make = processes([])
-
-    def process(case: Case, variant: str, environment: Mapping[str, str], log: Path) -> MadeProcess:
-        found.append(environment)
-        return make(case, variant, environment, log)
-
-    monkeypatch.setattr(benchmarks.session, "Process", process)
-    session(folder).time(Group(Case("mlp", device="gpu"), (Entry(by_full_name(name)),), ()))
-    return found
-
-
-@pytest.mark.parametrize(
-    ("name", "given", "expected"),
-    [
-        ("jax whole_run_while_command_buffer", None, "--xla_gpu_enable_command_buffer=+while"),
-        ("jax whole_run_no_command_buffer", None, "--xla_gpu_enable_command_buffer="),
-        (
-            "jax whole_run_while_command_buffer",
-            "--xla_dump_to=x",
-            "--xla_dump_to=x --xla_gpu_enable_command_buffer=+while",
-        ),
-        ("jax whole_run", "--xla_dump_to=x", None),
-    ],
-)
-def test_a_process_starts_with_its_variants_variables_behind_what_is_there(
-    name: str, given: str | None, expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("XLA_FLAGS", raising=False)
-    if given:
-        monkeypatch.setenv("XLA_FLAGS", given)
-    found = started_with(tmp_path, monkeypatch, name)
-    # For the ceilings, the judge, a cold start, and to be timed.
-    assert [environment.get("XLA_FLAGS") for environment in found] == [expected] * 4
-
-
-class WithCaches(MadeProcess):
-    """Compiles as a framework does: what is not in its cache is written there. Tells as data_s how much there was."""
-
-    def __init__(self, environment: Mapping[str, str], *given: Any) -> None:
-        super().__init__([], {}, *given)
-        self._folder = Path(environment["JAX_COMPILATION_CACHE_DIR"])
-
-    def _usual(self, task: str, *arguments: Any) -> Any:
-        found = super()._usual(task, *arguments)
-        if task != "start":
-            return found
-        self._folder.mkdir(parents=True, exist_ok=True)
-        there = len(list(self._folder.iterdir()))
-        (self._folder / "program").touch()
-        return found | {"data_s": float(there)}
-
-
-def test_a_cold_start_finds_nothing_in_the_cache_and_a_warm_one_what_it_has_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        benchmarks.session, "Process", lambda case, name, environment, log: WithCaches(environment, case, name)
-    )
-    # As a benchmark leaves it that is stopped while it starts cold.
-    left = tmp_path / "caches" / "mlp-float32-cpu" / "jax-whole_run" / "jax" / "of an earlier process"
-    left.parent.mkdir(parents=True)
-    left.touch()
-    one = session(tmp_path)
-    one.time(GROUP)
-    variants = case_entry(GROUP, one.store, 3, {})["variants"]
-    starts = [variant["startup"] for variant in variants]
-    assert [start["cold"] and start["cold"]["data_s"] for start in starts] == [0.0] * len(NAMES) + [None]
-    # The twin finds what its variant has left.
-    assert [start["warm"]["data_s"] for start in starts] == [1.0] * len(ENTRIES)

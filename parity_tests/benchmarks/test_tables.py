@@ -144,6 +144,20 @@ def test_changes_are_printed_a_line_each_and_then_what_is_to_be_said_of_them() -
     assert lines[-1].startswith("  new: other work was running: a load of 1.70 on 2 cores when this was begun")
 
 
+@pytest.mark.parametrize("width", [20, 80])
+def test_in_a_narrow_terminal_no_name_and_no_figure_is_cut_off(width: int) -> None:
+    """Of three rows called whole_... nobody knows which is which."""
+    out = StringIO()
+    console = Console(file=out, width=width)
+    show(console, RESULT)
+    show_changes(console, compare(result(), RESULT))
+    told = out.getvalue()
+    assert "\N{HORIZONTAL ELLIPSIS}" not in told
+    assert told.count("compiled_reduce_overhead") > 1
+    assert "mnist-float32-cpu-w25-t20" in told
+    assert console.width == width
+
+
 def test_few_rounds_bear_no_interval() -> None:
     several = RESULT | {"rounds": 10}
     for number in (0, 1):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+import benchmarks.variants
 from benchmarks.case import Case
 from benchmarks.plan import Request, groups
 from benchmarks.process import Process
@@ -66,6 +68,21 @@ def test_without_a_compiler_what_compiles_is_not_run_on_a_cpu(monkeypatch: pytes
     assert by_full_name("torch stepped").why_not(Case()) == ""
     with pytest.raises(NotCheckable, match="nothing that was asked for runs on this machine: compiled needs a C"):
         groups(Request(quick=True, variants=("torch compiled",)))
+
+
+@pytest.mark.parametrize("missing", ["torch", "jax", "optax"])
+def test_the_variants_of_a_framework_that_is_not_installed_are_not_run(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmarks.variants, "find_spec", lambda name: None if name == missing else find_spec(name))
+    lacking, other = ("torch", "jax") if missing == "torch" else ("jax", "torch")
+    (group,) = groups(Request(quick=True))
+    assert {entry.variant.framework for entry in group.entries} == {other}
+    told = {variant.full_name: why for variant, why in group.left_out}
+    why = f"stepped needs {missing}, which is not installed: install the extra {lacking}"
+    assert told[f"{lacking} stepped"] == why
+    with pytest.raises(NotCheckable, match=why):
+        groups(Request(quick=True, variants=(f"{lacking} stepped",)))
 
 
 @pytest.mark.compiled

@@ -36,6 +36,21 @@ def test_a_module_variable_of_the_other_dtype_is_named(ones: Any, dtype: Dtype) 
     assert hint(raised(RIGHT=right, WRONG=wrong), dtype) == f"; net.WRONG is {other}: {KEEPS}"
 
 
+def test_code_that_is_in_no_module_and_what_cannot_be_asked_are_no_fault() -> None:
+    class Lazy:
+        @property
+        def dtype(self) -> str:
+            raise RuntimeError("asked")
+
+    error = raised(LAZY=Lazy(), WRONG=torch.ones(2, dtype=torch.float64))
+    assert hint(error, "float32") == f"; net.WRONG is float64: {KEEPS}"
+    module: dict[str, Any] = {"WRONG": torch.ones(2, dtype=torch.float64)}
+    exec(f"def loss():\n    raise RuntimeError({MISMATCH!r})", module)
+    with pytest.raises(RuntimeError) as caught:
+        module["loss"]()
+    assert hint(caught.value, "float32") == f"; WRONG is float64: {KEEPS}"
+
+
 def test_without_such_a_variable_it_is_likely_only_after_the_other_run() -> None:
     assert KEEPS in hint(raised("mat1 and mat2 must have the same dtype, but got Double and Float"), "float32")
     assert KEEPS not in hint(raised(), "float64")

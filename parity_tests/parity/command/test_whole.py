@@ -135,6 +135,20 @@ def test_a_reader_of_stdout_that_leaves_is_no_difference(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (2, "")
 
 
+def test_a_name_that_stdout_cannot_write_loses_no_verdict(folder: Path) -> None:
+    scores = "made_seeds.normal(0.971)"
+    (folder / "made.py").write_text(
+        "from dataclasses import replace\nfrom parity_tests.parity import made_seeds\n"
+        f"pair = replace(made_seeds.pair({scores}, {scores}), name='gr\\u00f6\\u00dfe')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "parity", "made.py", "--seeds", "16"], cwd=folder, capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"equivalent scores in PyTorch and in JAX: gr\xf6\xdfe" in done.stdout
+
+
 def test_importing_parity_is_light_and_gives_all_names() -> None:
     code = """
 import parity
@@ -148,3 +162,14 @@ print(callable(check), callable(record), callable(parity.check))
     assert (done.stdout.splitlines(), done.stderr) == (["[]", "True True", "True True True"], "")
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         parity.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("missing", [{"torch"}, {"jax"}, {"torch", "jax"}])
+def test_help_is_there_where_a_framework_is_not(missing: set[str]) -> None:
+    """So is all that can be had, by a star."""
+    done = python("from parity import *\nimport parity\nhelp(parity)\nprint(Pair is parity.Pair)", missing, [])
+    assert done.stderr == ""
+    assert "class Pair" in done.stdout
+    assert done.stdout.endswith("True\n")
+    told = {"torch": "read_torch_optimizer(", "jax": "to_optax("}
+    assert {framework for framework, name in told.items() if name not in done.stdout} == missing

@@ -56,6 +56,36 @@ def test_a_change_in_any_of_them_is_told(project: Path, name: str, module: str) 
     assert changed_since(found) == [module]
 
 
+def test_a_folder_without_an_init_file_inside_a_package_counts(project: Path) -> None:
+    """Python itself looks such a package up among the modules that are imported, which this must not ask for."""
+    for name in ("ported/bare/deep.py", "bare/deeper/deep.py"):
+        (project / name).parent.mkdir(parents=True)
+        (project / name).write_text("import alone\n")
+    invalidate_caches()
+    found = sources(
+        Side(model="ported.bare.deep:Net", loss="bare.deeper.deep:loss", predict="ported.bare.missing:none")
+    )
+    assert found.keys() == {"alone", "ported.bare.deep", "bare.deeper.deep"}
+    assert changed_since(found) == []
+    (project / "ported/bare/deep.py").write_text("RATE = 0.2\n")
+    assert changed_since(found) == ["ported.bare.deep"]
+    assert not {"ported", "bare"} & sys.modules.keys()
+
+
+@pytest.mark.parametrize("folder", ["lib/python3/dist-packages", ".local/lib/python3.11/site-packages"])
+def test_what_is_installed_outside_this_environment_is_no_part_of_a_side(
+    project: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """As by `pip install --user`, or around an environment with `--system-site-packages`."""
+    installed = project / folder / "framework"
+    installed.mkdir(parents=True)
+    (installed / "__init__.py").write_text("")
+    (project / "alone.py").write_text("import framework\n")
+    monkeypatch.syspath_prepend(installed.parent)
+    invalidate_caches()
+    assert sources(Side(model="alone:Net")).keys() == {"alone"}
+
+
 def elsewhere(project: Path) -> None:
     for name in FILES:
         (project / name).unlink()
