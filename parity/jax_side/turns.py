@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 MOST = 64
 """So many turns, those of loops in it counted in each, a loop may have that is taken turn by turn, as each is compiled.
 
-Measured on two CPU cores, a transformer of NNX: a pass with its gradients takes 2 s with 12 or 48 blocks in the loop as it
-is, 8 s with 12 turns and 29 s with 48. The check of 12 blocks takes 33 s, without a scan 25 s."""
+Measured on two CPU cores, a transformer of NNX: a pass with its gradients takes 2 s with 12 or 48 blocks in the loop as
+it is, 8 s with 12 turns and 29 s with 48. The check of 12 blocks takes 33 s, without a scan 25 s.
+"""
 
 Token = tuple[int, ...]
 """The how manieth loop or layer it is of a pass or, with the numbers of the loops and turns before it, of a turn."""
