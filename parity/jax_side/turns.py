@@ -273,8 +273,8 @@ class Calls:
         key = getattr(part, "__wrapped__", part), training, shapes
         if key not in self._known:
             marked = jax.jit(partial(self._marked, stacked, part, training))
-            # Within a pass that is traced this is run.
-            with jax.ensure_compile_time_eval():
+            # Within a pass that is traced this is run. What is not stacked is filled with NaN.
+            with jax.ensure_compile_time_eval(), jax.debug_nans(False):
                 empty = {name: np.zeros(array.shape, array.dtype) for name, array in batch.items()}
                 digits = [marked(self._models.numbered(digit), empty) for digit in range(stacked.digits)]
                 self._known[key] = _known(stacked, jax.device_get(digits))

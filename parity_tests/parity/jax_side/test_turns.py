@@ -345,3 +345,12 @@ def test_the_layers_are_told_in_every_precision_however_many_arrays_there_are(
     side = live_side(asked.jax, "jax", dtype, "cpu")
     found = side.forward(live_side(asked.torch, "torch", dtype, "cpu").initial(0), side.batches(0, 1)[0])
     assert {name.rpartition(".")[0] for name in found if "." in name} == {"embed", "head"} | ALL
+
+
+def test_numbers_in_place_of_weights_are_no_fault_of_the_side() -> None:
+    asked = pair(through(over_time))
+    arrays = live_side(asked.torch, "torch", "float64", "cpu").initial(0)
+    with jax.debug_nans(True):
+        side = live_side(asked.jax, "jax", "float64", "cpu")
+        found = side.forward(arrays, side.batches(0, 1)[0])
+    assert "blocks.2.mix.output" in found
