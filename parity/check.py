@@ -97,12 +97,14 @@ def compared(findings: Findings, loops: Sequence[str] | None, tell: Progress) ->
     _float64(findings, names, tell)
     curves = Curves({}, {})
     parting(findings, tell)
+    null = [] if findings.differs else _null(findings)
     if not findings.differs and "float32" in findings.dtypes:
         _float32(findings, names, tell)
         if trains and not findings.differs:
             tell("free-running float32 curves")
             shown = {framework: side.curve() for framework, side in findings.sides.items()}
             curves = Curves({fw: found.losses for fw, found in shown.items()}, {fw: c.band for fw, c in shown.items()})
+    findings.listed += null
     if not findings.differs and "bfloat16" in findings.dtypes:
         _bfloat16(findings)
     return summarised(findings, names, curves, time.monotonic() - started)
@@ -119,7 +121,7 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
 
     _shown_by_both(findings, free)
     free[judging] = judge = completed(findings.judge, free[other], findings.unshown.tensors)
-    findings.inside = inside(findings.pair.float32_inside, judge)
+    findings.inside = inside(findings.pair.float32_inside, free["torch"], findings.unshown.tensors)
     findings.listed += findings.inside.listed
     keys = [key for key in keys_of(*free.values()) if key.tensor not in findings.unshown.tensors]
     findings.comparisons += compare_frozen(free, findings.frozen, "float64")
@@ -289,5 +291,8 @@ def _list(findings: Findings, float32: Float32, found: list[Comparison]) -> None
     ]
     tensors = dict.fromkeys(f"{key.stage} {key.tensor}" for key in sorted(float32.without_power, key=Key.flow))
     findings.listed += [f"float32: no power in {tensor}: judged without the cap" for tensor in tensors]
+
+
+def _null(findings: Findings) -> list[str]:
     null = sorted((stage, tensor) for stage, tensor in findings.scales.null if tensor not in findings.unshown.tensors)
-    findings.listed += [f"null gradient: {stage} {tensor}" for stage, tensor in null]
+    return [f"null gradient: {stage} {tensor}" for stage, tensor in null]

@@ -20,6 +20,7 @@ from parity.made_on_import import hint
 from parity.optimizers import STEP, Optimizer
 from parity.pair import Side
 from parity.recording import Array, Arrays, Batch, Dtype, Framework
+from parity.tied import under_first_names
 from parity.tree import leaves
 from parity.weight_map.find import find
 from parity.weight_map.given import fitting
@@ -169,10 +170,12 @@ class Parts:
 
         Raises:
             MissingFramework: torch would draw them and is not installed.
-            NotCheckable: one is complex.
+            NotCheckable: one is complex, or tied to another that holds other numbers.
         """
         if self.side.parameters is not None:
             drawn: Arrays = self.parameters(seed)
+            if self.side.arrays is None and self._torch.side.arrays is None:
+                drawn = under_first_names(drawn, self.torch_outline.tied)
         else:
             drawn = self._of_torch("models", "draw the initial parameters").drawn(self._torch, seed)
         if found := [name for name, array in drawn.items() if np.iscomplexobj(array)]:

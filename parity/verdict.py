@@ -15,6 +15,10 @@ EPS: dict[str, float] = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2
 behind the point."""
 
 
+REMARKS = ("null gradient", "no power in ")
+"""How notes begin that say by which rule a tensor was judged, and not why it differs."""
+
+
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
     """`differ` before `inconclusive` before `agree`; nothing at all is inconclusive."""
     found = set(outcomes)
@@ -97,8 +101,10 @@ class FirstDifference:
             where += f", {self.names.get(at.side, at.side)} side"
         if at.loop:
             where += f", loop {at.loop}"
-        how_far = f"difference {at.difference:.2g}, limit {at.limit:.2g}"
-        return f"{where}: {at.note or how_far}" + (f"; {self.looks_like}" if self.looks_like else "")
+        found = f"difference {at.difference:.2g}, limit {at.limit:.2g}"
+        if at.note:
+            found = f"{found} ({at.note})" if at.note.startswith(REMARKS) else at.note
+        return f"{where}: {found}" + (f"; {self.looks_like}" if self.looks_like else "")
 
 
 @dataclass(frozen=True)

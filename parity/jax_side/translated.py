@@ -211,7 +211,7 @@ def _groups_of_leaves(optimizer: Optimizer, weight_map: WeightMap | None) -> dic
             if found.setdefault(entry.jax.name, group) != group:
                 raise NotCheckable(
                     f"{entry.jax.name} holds torch parameters of two groups: put {entry.torch.name} and what is beside "
-                    "it into one"
+                    "it into one, or name the optimizer on the JAX side, too"
                 )
     return found
 

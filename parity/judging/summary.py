@@ -17,6 +17,7 @@ from parity.judging.hints.looks_like import looks_like
 from parity.judging.hints.mode import looks_like_training
 from parity.judging.hints.options import option_in_words
 from parity.judging.score import score
+from parity.judging.unseen.frozen import stands_still
 from parity.judging.unseen.still import offered
 from parity.judging.where.excerpt import kept
 from parity.judging.where.parting import in_float32
@@ -74,7 +75,7 @@ def _powers(findings: Findings) -> tuple[Kinds, list[Comparison]]:
             if comparison.dtype != dtype or not comparison.limit or not shown:
                 continue
             comparisons[index] = replace(comparison, power=min(shown.values()) / comparison.limit)
-            if comparison.loop is None:
+            if comparison.loop is None and not stands_still(comparison.key, findings.frozen):
                 limits[comparison.key] = max(limits.get(comparison.key, 0.0), comparison.limit)
         kinds[dtype] = by_kind(answers, findings.inside.remaining(limits) if dtype == "float64" else limits)
         if dtype == "bfloat16":

@@ -12,6 +12,7 @@ import optax
 import pytest
 import torch
 from flax import nnx
+from torch import nn
 
 from parity import Pair, check
 from parity.judging.distance.difference import scales
@@ -22,6 +23,7 @@ from parity.verdict import EPS, Verdict
 from parity_tests.parity.bfloat16 import (
     BATCHES,
     RATE,
+    TorchNet,
     bfloat16_pair,
     jax_loss,
     jax_net,
@@ -153,6 +155,19 @@ def test_where_nothing_has_power_it_is_said_and_not_green() -> None:
     assert (verdict.outcome, forward.outcome) == ("inconclusive", "inconclusive")
     assert forward.reason.startswith("bfloat16: nothing had power at forward")
     assert any(line.startswith("bfloat16: no power in forward inner.input") for line in verdict.listed)
+
+
+def test_what_is_frozen_is_not_asked_for_power() -> None:
+    class StandingStill(TorchNet):
+        def __init__(self) -> None:
+            super().__init__()
+            nn.init.zeros_(self.inner.bias)
+            self.inner.requires_grad_(False)
+
+    made = bfloat16_pair({"model": StandingStill}, {"optimizer": None}, frozen=("inner.*",))
+    verdict = check(made, dtypes=("float64", "bfloat16"))
+    assert verdict.outcome == "agree", [stage.reason for stage in verdict.stages]
+    assert not any("no power in" in line for line in verdict.listed)
 
 
 def test_a_rate_that_bfloat16_rounds_away_leaves_the_update_without_power() -> None:

@@ -14,6 +14,7 @@ from parity.errors import NotCheckable
 from parity.recording import STAGES, Dtype
 from parity.verdict import Verdict
 from parity_tests.parity import tiny_torch
+from parity_tests.parity.test_check_modules import pair
 from parity_tests.parity.tiny import planted, tiny
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -32,6 +33,12 @@ def test_float64_alone_is_green_in_every_stage_and_says_that_float32_was_not_ask
     assert [found.dtype for found in right().provenances] == ["float64", "float64"]
     assert right().not_asked == ["float32"]
     assert "tiny as far as asked" in str(closing_line([right()], 0))
+
+
+def test_a_null_gradient_is_told_in_float64_alone_too() -> None:
+    verdict = check(pair(), dtypes=("float64",))
+    assert verdict.outcome == "agree"
+    assert "null gradient: backward inner.bias" in verdict.listed
 
 
 def test_a_mistake_in_float64_is_caught_there() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from parity import check
 from parity.errors import NotCheckable
+from parity.golden.check import check_against, write_golden
 from parity.judging.distance.factors import CAP, FLOAT64_CEILING, FLOAT64_FLOOR
 from parity.live import live_side
 from parity.recording import FRAMEWORKS, Arrays, Key
@@ -222,6 +224,51 @@ def test_an_activation_that_flips_behind_such_a_layer_is_judged_again_and_a_mist
     assert verdict.outcome == outcome, verdict.first_difference
     again = [c for c in verdict.comparisons if "flipped at zero: judged again" in c.note]
     assert {c.key.step for c in again} == ({0} if outcome == "agree" else set())
+
+
+def test_a_frozen_layer_does_not_take_the_power_from_the_updates_of_the_others() -> None:
+    def without_gradients() -> nn.Module:
+        model = Net()
+        model.inner.requires_grad_(False)
+        return model
+
+    made = pair({"model": without_gradients}, {"optimizer": None}, float32_inside=("norm",), frozen=("inner.*",))
+    verdict = check(made, dtypes=("float64",))
+    assert verdict.outcome == "agree", verdict.first_difference or [s.reason for s in verdict.stages]
+
+
+class Inline(nnx.Module):
+    """The norm written out where no module shows it, as in a scan."""
+
+    def __init__(self, rngs: nnx.Rngs, epsilon: float = casting.EPSILON) -> None:
+        twin = NetTwin(rngs)
+        self.inner, self.outer, self.scale, self.epsilon = twin.inner, twin.outer, nnx.Param(jnp.ones(HIDDEN)), epsilon
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        hidden = self.inner(x)
+        wide = hidden.astype(jnp.float32)
+        normed = wide * jax.lax.rsqrt(jnp.mean(wide**2, axis=-1, keepdims=True) + self.epsilon)
+        return self.outer(nnx.gelu(self.scale[...] * normed.astype(x.dtype), approximate=False))
+
+
+@pytest.mark.parametrize(("epsilon", "outcome"), [(casting.EPSILON, "agree"), (1.01 * casting.EPSILON, "differ")])
+def test_a_declared_layer_that_one_side_does_not_show_is_declared_all_the_same(epsilon: float, outcome: str) -> None:
+    made = pair(
+        jax_side={"model": partial(Inline, epsilon=epsilon)}, float32_inside=("norm",),
+        weight_map={"norm.weight": "scale"},
+    )  # fmt: skip
+    verdict = check(made, dtypes=("float64",))
+    assert verdict.outcome == outcome, verdict.first_difference or [s.reason for s in verdict.stages]
+    if outcome == "differ":
+        assert first(verdict).key == Key("forward", 0, "outer.input")
+
+
+def test_what_a_recorded_side_does_not_show_is_declared_by_the_name_that_torch_has_for_it(tmp_path: Path) -> None:
+    made = pair(
+        jax_side={"model": Inline}, float32_inside=("norm",), weight_map={"norm.weight": "scale"}, steps=1,
+    )  # fmt: skip
+    write_golden(made, "jax", tmp_path / "jax.parity")
+    assert check_against(made, tmp_path / "jax.parity").outcome == "agree"
 
 
 def test_a_declaration_that_is_not_needed_is_told() -> None:

@@ -150,7 +150,9 @@ def test_scores_in_training_mode_are_told() -> None:
 
     verdict = check(pair({"model": torch_without_dropout}, {"model": without_dropout}), dtypes=("float64",))
     assert first_of(verdict) == Key("score", 0, "held out.output")
-    assert "; on the jax side it is as in training mode (explains it " in str(verdict.first_difference)
+    assert "; on the jax side it is as in training mode on the torch side (explains it " in str(
+        verdict.first_difference
+    )
 
 
 def test_dropout_masks_are_those_of_the_step_and_the_seed() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -102,6 +103,30 @@ def test_an_optimizer_that_remembers_something_else_differs(
     assert verdict.first_difference is not None
     memory = "nothing" if in_torch is torch.optim.SGD else "square_avg"
     assert "on the jax side, " + memory + " on the torch side" in verdict.first_difference.looks_like
+
+
+class Cubes(NamedTuple):
+    """What an optimizer that nobody knows remembers."""
+
+    cube: Any
+    seen: jax.Array
+
+
+def cubed() -> optax.GradientTransformation:
+    def update(gradients: Any, state: Any, _: Any = None) -> tuple[Any, Cubes]:
+        cubes = jax.tree.map(lambda g: g**3, gradients)
+        return cubes, Cubes(cubes, state.seen + 1)
+
+    init = lambda parameters: Cubes(jax.tree.map(jnp.zeros_like, parameters), jnp.zeros((), int))  # noqa: E731
+    return optax.GradientTransformation(init, update)
+
+
+def test_counters_of_one_side_are_not_what_the_other_remembers() -> None:
+    made = pair(torch={"optimizer": partial(torch.optim.Adam, lr=0.1)}, jax={"optimizer": cubed}, steps=1)
+    verdict = check(made, dtypes=("float64",))
+    assert verdict.first_difference is not None
+    told = "another optimizer: it remembers cube on the jax side, exp_avg, exp_avg_sq on the torch side"
+    assert verdict.first_difference.looks_like == told
 
 
 def by_hand(_: list[torch.Tensor]) -> None:

@@ -158,7 +158,9 @@ class Case:
     def run(self) -> Run:
         """What of the run has constants."""
         output = self.expected.of("forward", self.key.step).get("output")
-        return Run(() if output is None else output.shape, self.key.tensor == "loss")
+        # What dropout scales shows before any step is taken.
+        dropout = self.key.stage not in ("update", "trajectory")
+        return Run(() if output is None else output.shape, self.key.tensor == "loss", dropout)
 
     @property
     def other(self) -> str:

@@ -12,6 +12,7 @@ from parity.judging.hints.adam import of_adam
 from parity.judging.hints.clipped import of_a_clipped_norm
 from parity.judging.hints.evidence import Apart, Case, Hint
 from parity.judging.hints.linear import of_a_weight
+from parity.judging.hints.masks import beside_a_mask, of_a_mask
 from parity.judging.hints.norms import of_a_norm
 from parity.judging.hints.order import mixed, reordered, shifted, transposed
 from parity.judging.hints.precision import lower_precision
@@ -28,12 +29,15 @@ def looks_like(key: Key, expected: Recording, found: Recording, side: Framework)
     here, there = expected.get(key), found.get(key)
     if here is None or there is None or not (here.dtype.kind == there.dtype.kind == "f"):
         return ""
-    apart = Apart.of(here, there)
+    apart = beside_a_mask(key, here, there)
+    case = Case(key, expected, found, side, apart)
+    if masked := of_a_mask(case):
+        return f"on the {side} side it is {masked}"
     if not apart.finite or apart.far == 0:
         return ""
     # What overflows on the way explains nothing.
     with np.errstate(all="ignore"):
-        hint = next(_hints(Case(key, expected, found, side, apart)), None)
+        hint = next(_hints(case), None)
     return f"on the {side} side it is {hint}" if hint else ""
 
 

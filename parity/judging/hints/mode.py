@@ -26,7 +26,8 @@ def looks_like_training(
             if other == framework or trained is None or here is None or there is None:
                 continue
             if (left := Apart.of(here, there).left(trained)) is not None:
-                return f"on the {other} side it is {Hint('as in training mode', left)}"
+                # That other side need not know modes: the fault may as well be in this one's evaluation mode.
+                return f"on the {other} side it is {Hint(f'as in training mode on the {framework} side', left)}"
     return ""
 
 

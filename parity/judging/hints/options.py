@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ def option_in_words(findings: Findings, first: Comparison) -> str:
     if key.tensor == STEP and sides["jax"].get(key) is None:
         return UNCOUNTED
     # Where torch's own is not translated, what it remembers has names that say nothing.
-    return "" if read is None else _memories(sides)
+    return "" if read is None else _memories(sides, {STEP, *findings.unshown.tensors})
 
 
 def _option(findings: Findings, read: Optimizer, key: Key) -> str:
@@ -57,9 +57,12 @@ def _option(findings: Findings, read: Optimizer, key: Key) -> str:
     return "" if hint is None else str(hint)
 
 
-def _memories(sides: Mapping[Framework, Recording]) -> str:
-    """What each optimizer remembers after its first step, where that is not the same; empty where it is."""
-    torch, jax = (", ".join(sorted(sides[s].state_before(1).entries - {STEP})) or "nothing" for s in FRAMEWORKS)
+def _memories(sides: Mapping[Framework, Recording], counters: Collection[str]) -> str:
+    """What each optimizer remembers after its first step beside its counters; empty where that is the same.
+
+    The judge is given the counters of the other side.
+    """
+    torch, jax = (", ".join(sorted(sides[s].state_before(1).entries - set(counters))) or "nothing" for s in FRAMEWORKS)
     return "" if torch == jax else f"another optimizer: it remembers {jax} on the jax side, {torch} on the torch side"
 
 

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+import numpy as np
+
 from parity.errors import NotCheckable, listing
 from parity.judging.distance.difference import BIT_EXACT, is_gradient
 from parity.recording import PLACE, Key, Recording
@@ -66,15 +68,17 @@ class Inside:
         return [said] if self.layers else []
 
 
-def inside(patterns: Sequence[str], judge: Recording) -> Inside:
-    """What the patterns of a pair's `float32_inside` mean in a run.
+def inside(patterns: Sequence[str], run: Recording, unshown: Collection[str] = ()) -> Inside:
+    """What the patterns of a pair's `float32_inside` mean in a run of torch's side, which has names for all layers.
+
+    What is `unshown` the other side does not show.
 
     Raises:
         NotCheckable: one of them names no layer.
     """
     if not patterns:
         return Inside()
-    forwards = [group for (stage, _), group in judge.groups.items() if stage == "forward"]
+    forwards = [group for (stage, _), group in run.groups.items() if stage == "forward"]
     known = dict.fromkeys(layer for group in forwards for name in group for layer in _modules(name))
     declared = [layer for layer in known if any(_named(layer, pattern) for pattern in patterns)]
     for pattern in patterns:
@@ -83,9 +87,31 @@ def inside(patterns: Sequence[str], judge: Recording) -> Inside:
             there_are = f"the layers are {listing(layers, 8)}" if layers else "no layers were seen"
             raise NotCheckable(f"float32_inside: no layer is called {pattern!r}: {there_are}")
     places = {name for group in forwards for name in group if any(_within(name, layer) for layer in declared)}
-    trained = judge.of("backward", 0)
-    buffers = frozenset(name for name in judge.of("init", 0) if name not in trained)
+    places |= {*_shown_behind(forwards, places, unshown)}
+    buffers = frozenset(_changed(run)) - run.of("backward", 0).keys()
     return Inside(tuple(declared), frozenset(places), frozenset(_following(forwards, places)), buffers)
+
+
+def _shown_behind(
+    forwards: Sequence[Collection[str]], places: Collection[str], unshown: Collection[str]
+) -> Iterator[str]:
+    """The first shown places behind declared ones that one side does not show, as in a scan: there it arrives."""
+    for names in forwards:
+        hidden = False
+        for name in names:
+            if name in unshown:
+                hidden = hidden or name in places
+            elif hidden:
+                yield name
+                hidden = False
+
+
+def _changed(run: Recording) -> Iterator[str]:
+    """What is not as it was at the start. A frozen parameter or a table would have no power to show anything."""
+    afterwards = [group for (stage, _), group in run.groups.items() if stage in ("update", "trajectory")]
+    for name, start in run.of("init", 0).items():
+        if any(name in group and not np.array_equal(group[name], start) for group in afterwards):
+            yield name
 
 
 def _following(forwards: Sequence[Collection[str]], places: Collection[str]) -> Iterator[str]:

@@ -130,6 +130,13 @@ def test_few_listed_lines_are_printed_and_the_rest_counted() -> None:
     assert [line for line in printed(three) if line.startswith("listed")] == listed[:3]
 
 
+@pytest.mark.parametrize("note", ["null gradient", "no power in float32: judged without the cap"])
+def test_a_first_difference_judged_by_another_rule_is_told_by_how_much_all_the_same(note: str) -> None:
+    assert DIFFER.first_difference is not None
+    first = replace(DIFFER.first_difference, comparison=replace(DIFFER.first_difference.comparison, note=note))
+    assert f"float64: difference 1, limit 1e-12 ({note}); jax is twice as large" in str(first)
+
+
 def test_the_first_difference_stands_first_and_says_where_how_far_and_what_it_looks_like() -> None:
     lines = printed(DIFFER)
     after = lines[lines.index(next(line for line in lines if line.startswith("score"))) + 1 :]

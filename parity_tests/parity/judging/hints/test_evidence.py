@@ -69,6 +69,12 @@ def test_where_the_expected_array_comes_from_is_told() -> None:
     assert case(key, (torch, torch)).run.output == (10, 10)
 
 
+@pytest.mark.parametrize(("stage", "dropout"), [("forward", True), ("backward", True), ("update", False)])
+def test_dropout_scales_nothing_that_an_optimizer_makes(stage: str, dropout: bool) -> None:
+    sides = [recording((stage, 0, {"w": array})) for array in (HERE, 2 * HERE)]
+    assert case(Key(stage, 0, "w"), sides).run.dropout == dropout
+
+
 def test_a_constant_is_tried_with_few_digits_first() -> None:
     assert list(with_digits(1.0000004e-5)) == [1e-5]
     assert list(with_digits(1.01234e-5)) == [1e-5, 1.01e-5, 1.01234e-5]

@@ -51,8 +51,12 @@ def told(torch: Array, jax: Array, key: Key = KEY, live: dict[str, Live] | None 
 
 
 def test_the_side_that_scored_in_training_mode_is_named() -> None:
-    assert told(EVALUATED, TRAINED) == "on the jax side it is as in training mode (explains it exactly)"
-    assert told(TRAINED, EVALUATED) == "on the torch side it is as in training mode (explains it exactly)"
+    assert (
+        told(EVALUATED, TRAINED) == "on the jax side it is as in training mode on the torch side (explains it exactly)"
+    )
+    assert (
+        told(TRAINED, EVALUATED) == "on the torch side it is as in training mode on the jax side (explains it exactly)"
+    )
 
 
 def test_against_a_recorded_side_the_other_one_tells() -> None:

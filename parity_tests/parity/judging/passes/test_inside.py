@@ -20,8 +20,10 @@ ONES = np.ones(3)
 
 def judge() -> Recording:
     groups = [("forward", step, dict.fromkeys(PASS, ONES)) for step in range(2)]
-    initial = ("init", 0, {"stem.weight": ONES, "stem.running_mean": ONES})
-    return recording(initial, *groups, ("backward", 0, {"stem.weight": ONES, "stem.input": ONES}))
+    initial = dict.fromkeys(("stem.weight", "stem.running_mean", "stem.table", "frozen.weight"), ONES)
+    after = initial | {"stem.weight": 2 * ONES, "stem.running_mean": 2 * ONES}
+    backward = {"stem.weight": ONES, "stem.input": ONES}
+    return recording(("init", 0, initial), *groups, ("backward", 0, backward), ("update", 0, after))
 
 
 def first_of(*patterns: str) -> str:
@@ -71,6 +73,8 @@ def test_a_later_call_of_a_layer_is_one_of_it() -> None:
         (("update", 0, "stem.weight"), False),
         (("update", 0, "exp_avg.stem.weight"), False),
         (("update", 0, "stem.running_mean"), True),
+        (("update", 0, "stem.table"), False),
+        (("update", 0, "frozen.weight"), False),
         (("trajectory", 3, "stem.weight"), False),
         (("trajectory", 3, "loss"), True),
         (("trajectory", 3, "gradient.stem.weight"), True),
@@ -93,6 +97,17 @@ def test_a_pattern_that_names_no_layer_is_named(patterns: tuple[str, ...], layer
 def test_where_no_layers_were_seen_that_is_said() -> None:
     with pytest.raises(NotCheckable, match="no layer is called 'a': no layers were seen"):
         inside(("a",), recording(("forward", 0, {"output": ONES})))
+
+
+@pytest.mark.parametrize(
+    ("hidden", "arrives"), [("blocks.0.norm", "blocks.0.attn.q.input"), ("blocks", "head.input"), ("none", None)]
+)
+def test_what_a_layer_does_that_one_side_does_not_show_arrives_at_the_next_shown_place(
+    hidden: str, arrives: str | None
+) -> None:
+    shown = inside(("*.norm",), judge()).places
+    unshown = {name for name in PASS if name.startswith(hidden)}
+    assert inside(("*.norm",), judge(), unshown).places - shown == ({arrives} if arrives else set())
 
 
 def test_each_declared_layer_has_its_places() -> None:
