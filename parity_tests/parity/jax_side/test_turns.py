@@ -23,6 +23,7 @@ from parity.recording import Dtype
 from parity_tests.parity import scanned_jax, scanned_torch
 from parity_tests.parity.scanned_jax import LinenBlock, LinenNet, NnxBlock, NnxNet
 from parity_tests.parity.scanned_torch import BLOCKS, CLASSES, FEATURES, WIDTH
+from parity_tests.parity.test_check_scanned import DroppingNet
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -300,18 +301,9 @@ def test_experts_that_are_called_together_are_hidden_and_the_rest_of_their_block
 
 def test_a_dropout_in_a_turn_is_refused_where_every_turn_is_taken_alone_too() -> None:
     asked = pair(NnxNet)
-    side = live_side(pair(type("Net", (NnxNet,), {"block": DroppingBlock})).jax, "jax", "float64", "cpu")
+    side = live_side(pair(DroppingNet).jax, "jax", "float64", "cpu")
     with pytest.raises(NotCheckable, match="a dropout inside a loop, such as a scan over layers"):
         side.observe(live_side(asked.torch, "torch", "float64", "cpu").initial(0), side.batches(0, 1)[0])
-
-
-class DroppingBlock(NnxBlock):
-    def __init__(self, rngs: nnx.Rngs) -> None:
-        super().__init__(rngs)
-        self.dropout = nnx.Dropout(0.5, rngs=rngs)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return super().__call__(self.dropout(x))
 
 
 @pytest.mark.parametrize("reverse", [False, True])
