@@ -64,10 +64,15 @@ def draws(program: ClosedJaxpr | Jaxpr) -> bool:
 def repeats(program: ClosedJaxpr | Jaxpr, *, inside: bool = False) -> bool:
     """Whether a traced program has the mask of a dropout in a loop, or `inside` of one."""
     return any(
-        (inside and isinstance(getattr(equation.params.get("callback"), "callback_func", None), Mask))
+        ((mask := _mask_of(equation)) is not None and (inside or mask.in_turn))
         or any(repeats(found, inside=inside or equation.primitive.name in LOOPS) for found in programs_in(equation))
         for equation in program.eqns
     )
+
+
+def _mask_of(equation: Any) -> Mask | None:
+    found = getattr(equation.params.get("callback"), "callback_func", None)
+    return found if isinstance(found, Mask) else None
 
 
 def programs_in(equation: Any) -> list[ClosedJaxpr | Jaxpr]:

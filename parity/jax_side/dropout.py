@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -18,8 +18,11 @@ from parity.recording import Array
 
 
 @contextmanager
-def injected(stream: jax.Array | None) -> Iterator[None]:
-    """Every dropout of Flax's takes its mask from `stream` (None: as it is), in the order of the calls."""
+def injected(stream: jax.Array | None, in_turn: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Every dropout of Flax's takes its mask from `stream` (None: as it is), in the order of the calls.
+
+    `in_turn` says whether a call is in a turn of a loop that is only taken turn by turn to be seen.
+    """
     if stream is None:
         yield
         return
@@ -31,7 +34,7 @@ def injected(stream: jax.Array | None) -> Iterator[None]:
         shape = list(inputs.shape)
         for axis in layer.broadcast_dims:
             shape[axis] = 1
-        kept = _mask(stream, next(calls), tuple(shape), layer.rate)
+        kept = _mask(stream, Mask(next(calls), tuple(shape), layer.rate, in_turn()))
         return jnp.where(kept, inputs / (1 - layer.rate) if layer.rate < 1 else inputs, jnp.zeros_like(inputs))
 
     def dropout(layer: nnx.Dropout, inputs: jax.Array, *, deterministic: bool | None = None, rngs: Any = None) -> Any:
@@ -55,18 +58,19 @@ def _dropout_arguments(inputs: jax.Array, deterministic: bool | None = None, rng
 
 @dataclass(frozen=True)
 class Mask:
-    """Draws the mask of a call, outside of the program."""
+    """Draws the mask of a call, outside of the program; `in_turn`: of a call that is in a loop elsewhere."""
 
     call: int
     shape: tuple[int, ...]
     rate: float
+    in_turn: bool = False
 
     def __call__(self, stream: Any) -> Array:
         """The mask from that stream."""
         return mask(stream, self.call, self.shape, self.rate)
 
 
-def _mask(stream: Any, call: int, shape: tuple[int, ...], rate: float) -> jax.Array:
-    result = jax.ShapeDtypeStruct(shape, jnp.bool_)  # type: ignore[no-untyped-call]
-    kept: jax.Array = jax.pure_callback(Mask(call, shape, rate), result, stream)
+def _mask(stream: Any, drawn: Mask) -> jax.Array:
+    result = jax.ShapeDtypeStruct(drawn.shape, jnp.bool_)  # type: ignore[no-untyped-call]
+    kept: jax.Array = jax.pure_callback(drawn, result, stream)
     return kept

@@ -9,34 +9,20 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen, nnx
 from jax.extend.core import get_opaque_trace_state
 
 from parity.errors import NotCheckable
-from parity.recording import Array
+from parity.jax_side.leaves import dotted, named_leaves
+from parity.jax_side.place import Place, as_it_comes, as_torch_has_it
 from parity.tap import check_tap
 
-
-class Place(NamedTuple):
-    """Where a module of the JAX side stands on the torch side.
-
-    Attributes:
-        name: of its torch counterpart.
-        channels: whether what goes in and comes out has its channels last here, and behind the examples there.
-        order: where each feature that goes in on the torch side stands on this side; None: at the same place. They
-            part behind a convolution that is flattened.
-        gives: the same of the features that come out. They part before a convolution that unflattens them.
-    """
-
-    name: str
-    channels: bool
-    order: Array | None = None
-    gives: Array | None = None
+if TYPE_CHECKING:
+    from parity.jax_side.turns import Turns
 
 
 def rounded(array: jax.Array, bits: int | None) -> jax.Array:
@@ -54,7 +40,8 @@ class Layers:
 
     `outputs` are the model's own, as its last call gave them. A call inside a transformation of the model's own, such
     as a scan, belongs to another trace, from which nothing can be handed out: `hidden` has the layers so called, and
-    `within` says that the model itself was. Only `jax.vmap` hands out, all examples together.
+    `within` says that the model itself was. Only `jax.vmap` hands out, all examples together. `turns` are those of the
+    loops over layers, which are taken one by one, and `aside` says that what is called is not run.
 
     Args:
         bits: every recorded activation is rounded to so many mantissa bits; None: not at all.
@@ -72,6 +59,8 @@ class Layers:
         self.outputs: Any = None
         self.hidden: set[str] = set()
         self.within = False
+        self.turns: Turns | None = None
+        self.aside = False
         self._trace = _trace()
         self._bits = bits
         self._probes = probes
@@ -87,8 +76,8 @@ class Layers:
         """
         if place.name in self._inside:
             return function(*given, **named)
-        if not self.here():
-            self.hidden.add(place.name)
+        if self.aside or not self.here():
+            self.hidden |= set() if self.aside else {place.name}
             return function(*given, **named)
         call = self._called(place.name)
         taken: dict[int, jax.Array] = {}
@@ -108,10 +97,21 @@ class Layers:
             self._inside.remove(place.name)
         return self._left(call, output, place)
 
+    def place_of(self, held: Callable[[], dict[str, jax.Array]]) -> Place | None:
+        """Of a layer whose arrays may be one of several that are stacked: where it stands, if they tell."""
+        if self.turns is None or self.aside:
+            return None
+        place = self.turns.place(held()) if self.here() else None
+        if place is None and self.turns.known is not None:
+            self.hidden |= {*self.turns.stacked.alike({own: array.shape for own, array in held().items()})}
+        return place
+
     def tap(self, value: Any, name: str) -> jax.Array:
         """At a tap: keep what stands there, and hand it on with its probe added."""
         check_tap(name, self._names, value, "an array of JAX's of floating numbers", fits=_floating(value))
         array: jax.Array = value
+        if self.aside:
+            return array
         if self.here():
             return self._input(f"{self._called(name)}.tap", array, Place(name, channels=False))
         if _is_one_of_many(array):
@@ -126,6 +126,8 @@ class Layers:
 
     def gave(self, output: Any) -> None:
         """Keep what the model itself gave."""
+        if self.aside:
+            return
         if self.here():
             self.outputs = output
             return
@@ -144,6 +146,28 @@ class Layers:
             _of_all(array, lambda examples: self._hand_out(found, index, examples))
         return array
 
+    def in_turn(self) -> bool:
+        """Whether this is in a turn of a loop over layers."""
+        return self.turns is not None and self.turns.inside
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Nothing is seen meanwhile: what is called is not run."""
+        before, self.aside = self.aside, True
+        try:
+            yield
+        finally:
+            self.aside = before
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """What is called belongs to this trace meanwhile."""
+        before, self._trace = self._trace, _trace()
+        try:
+            yield
+        finally:
+            self._trace = before
+
     def here(self) -> bool:
         """Whether what is called now belongs to the trace that is watched."""
         return bool(_trace() == self._trace)
@@ -154,20 +178,20 @@ class Layers:
         for number, index in enumerate(floating):
             leaves[index] = rounded(leaves[index], self._bits)
             name = f"{call}.output{number or ''}"
-            self.forward[name] = _as_torch_has_it(leaves[index], place, place.gives)
+            self.forward[name] = as_torch_has_it(leaves[index], place, place.gives)
             if name in self._taught:
-                leaves[index] = self._handed_on(_as_it_comes(self._taught[name], place, place.gives), leaves[index])
+                leaves[index] = self._handed_on(as_it_comes(self._taught[name], place, place.gives), leaves[index])
         return jax.tree.unflatten(structure, leaves)
 
     def _input(self, name: str, array: jax.Array, place: Place) -> jax.Array:
         array = rounded(array, self._bits)
         if self._probes is not None:
-            array = array + _as_it_comes(self._probes[name], place, place.order)
-        self.forward[name] = _as_torch_has_it(array, place, place.order)
+            array = array + as_it_comes(self._probes[name], place, place.order)
+        self.forward[name] = as_torch_has_it(array, place, place.order)
         self.inputs.append(name)
         if name not in self._taught:
             return array
-        return self._handed_on(_as_it_comes(self._taught[name], place, place.order), array)
+        return self._handed_on(as_it_comes(self._taught[name], place, place.order), array)
 
     def _handed_on(self, taught: jax.Array, array: jax.Array) -> jax.Array:
         """What is taught for a place, if it has the shape of what comes there."""
@@ -175,31 +199,6 @@ class Layers:
             return array
         # Exactly what is taught, and the gradient passes as if nothing had been.
         return taught if self._probes is None else taught + (array - jax.lax.stop_gradient(array))
-
-
-def _as_torch_has_it(array: jax.Array, place: Place, order: Array | None) -> jax.Array:
-    """An activation of a layer in torch's layout, its features, which come last here, in torch's order."""
-    return in_front(_ordered(array, order), place.channels)
-
-
-def _as_it_comes(array: jax.Array, place: Place, order: Array | None) -> jax.Array:
-    """The way back from `_as_torch_has_it`."""
-    return _ordered(behind(array, place.channels), None if order is None else np.argsort(order))
-
-
-def _ordered(array: jax.Array, order: Array | None) -> jax.Array:
-    """An array with its features in another order, if it has as many: a layer may be handed other things too."""
-    return array if order is None or array.shape[-1:] != order.shape else array[..., order]
-
-
-def in_front(array: jax.Array, channels: bool) -> jax.Array:
-    """An activation in torch's layout: where it has `channels`, they come right behind the examples."""
-    return jnp.moveaxis(array, -1, 1) if channels and array.ndim > 2 else array
-
-
-def behind(array: jax.Array, channels: bool) -> jax.Array:
-    """The way back from `in_front`."""
-    return jnp.moveaxis(array, 1, -1) if channels and array.ndim > 2 else array
 
 
 def _trace() -> object:
@@ -253,26 +252,27 @@ def shown(layers: Layers) -> dict[str, jax.Array]:
 @contextmanager
 def watch(
     model: object, places: Mapping[int, Place], bits: int | None, probes: dict[str, jax.Array] | None = None,
-    taught: dict[str, jax.Array] | None = None,
+    taught: dict[str, jax.Array] | None = None, *, stacks: Collection[int] = (),
 ) -> Iterator[Layers]:  # fmt: skip
     """Watch the modules that stand in `places` by their identity while the model runs, and what the model gives.
 
     A layer is called through its class, so the classes' `__call__` are wrapped while this context is open. A model that
-    is no `nnx.Module` has no layers.
+    is no `nnx.Module` has no layers. Those in `stacks` are several layers, one in each turn of a loop.
     """
     layers = Layers(bits, probes, taught, {place.name for place in places.values()})
     modules = [module for _, module in nnx.iter_modules(model)] if isinstance(model, nnx.Module) else []
-    classes = {type(m): type(m).__call__ for m in modules if id(m) in places or (m is model and callable(m))}
+    called = [m for m in modules if id(m) in places or id(m) in stacks or (m is model and callable(m))]
+    classes = {type(module): type(module).__call__ for module in called}
     own = {kind: "__call__" in vars(kind) for kind in classes}
 
     def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
         def watched(layer: nnx.Module, *given: Any, **named: Any) -> Any:
-            place = places.get(id(layer))
-            called = partial(function, layer)
-            output = called(*given, **named) if place is None else layers.call(place, called, *given, **named)
+            place = places.get(id(layer)) or (None if layer is model else layers.place_of(partial(_held_by, layer)))
+            call = partial(function, layer)
+            output = call(*given, **named) if place is None else layers.call(place, call, *given, **named)
             if layer is model:
                 layers.gave(output)
-            elif type(layer) is type(model) and not layers.here():
+            elif type(layer) is type(model) and not (layers.aside or layers.here()):
                 # Flax's own transformations call a copy of the model.
                 layers.within = True
             return output
@@ -291,19 +291,33 @@ def watch(
                 del kind.__call__
 
 
+def _held_by(layer: nnx.Module) -> dict[str, jax.Array]:
+    """The arrays of a module by their names in it, but for its random streams."""
+    return {dotted(path): array for path, array in nnx.to_flat_state(nnx.state(layer, nnx.Not(nnx.RngState)))}
+
+
+def _variables_of(module: linen.Module) -> dict[str, jax.Array]:
+    """The same of a module of Linen, of all its collections."""
+    return {name: array for collection in module.variables.values() for name, array in named_leaves(collection)}
+
+
 @contextmanager
 def watch_linen(
     places: Mapping[str, Place], bits: int | None, probes: dict[str, jax.Array] | None = None,
-    taught: dict[str, jax.Array] | None = None,
+    taught: dict[str, jax.Array] | None = None, *, stacks: Collection[str] = (),
 ) -> Iterator[Layers]:  # fmt: skip
-    """Watch the modules of a Linen model that stand in `places` by their paths, and what the model gives."""
+    """Watch the modules of a Linen model that stand in `places` by their paths, and what the model gives.
+
+    Those in `stacks` are several layers, one in each turn of a loop.
+    """
     layers = Layers(bits, probes, taught, {place.name for place in places.values()})
 
     def watched(function: Callable[..., Any], given: Any, named: Any, context: linen.module.InterceptorContext) -> Any:
         path = ".".join(context.module.path)
-        if context.method_name != "__call__" or not (path in places or path == ""):
+        if context.method_name != "__call__":
             return function(*given, **named)
-        output = layers.call(places[path], function, *given, **named) if path else function(*given, **named)
+        place = layers.place_of(lambda: _variables_of(context.module)) if path in stacks else places.get(path)
+        output = function(*given, **named) if place is None else layers.call(place, function, *given, **named)
         if not path:
             layers.gave(output)
         return output

@@ -25,9 +25,10 @@ from parity.jax_side.models.kinds import models_of
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.on_device import OnDevice
 from parity.jax_side.optimizer import completed, state_in, state_out, with_count
-from parity.jax_side.passing import Pass
+from parity.jax_side.passing import Pass, no_turns
 from parity.jax_side.settings import computing, import_parts, versions
 from parity.jax_side.translated import translation
+from parity.jax_side.turns import Calls
 from parity.live import Gradients, Observation, Step
 from parity.optimizers import STEP, Optimizer
 from parity.pair import Side
@@ -69,6 +70,7 @@ class JaxSide:
             self._models = models_of(self._parts, dtype, device)
             self._transformation = None if side.optimizer is None else self._parts.optimizer()
         self._hidden: set[str] = set()
+        self._calls = Calls(self._models, self._pass)
         self._device_batch = OnDevice(dtype)
         self._translated: Optimizer | None = None
         self._fresh = self._compiled("optimizer", self._begin)
@@ -232,8 +234,13 @@ class JaxSide:
         mode = self._side.tie.training if training is None else training
         model = self._models.bound(held, training=mode)
         watching = self._models.watched(model, bits, probes, taught, layers=layers)
-        with watching as watched, injected(batch.get(STREAM)), tapped(watched.tap) if layers else nullcontext():
-            yield Pass(model, nested(given), watched, mode)
+        with (
+            watching as watched, injected(batch.get(STREAM), watched.in_turn),
+            tapped(watched.tap) if layers else nullcontext(),
+        ):  # fmt: skip
+            yield Pass(
+                model, nested(given), watched, mode, partial(self._calls.turns, batch, mode) if layers else no_turns
+            )
         self._hidden |= watched.hidden
 
     # Batches of other shapes may call other layers: a compiled function keeps one order for each. JAX sorts a dict.

@@ -8,22 +8,35 @@ from typing import Any, NamedTuple
 
 from parity.errors import NotCheckable
 from parity.jax_side.layers import Layers
+from parity.jax_side.turns import Turns, opened
 
 MODE = "train"
 """The argument that tells a part the mode, where its signature has it: not every model has a mode of its own."""
 
 
+def no_turns(part: Callable[..., Any]) -> None:
+    """Of a pass whose loops stay as they are."""
+
+
 class Pass(NamedTuple):
-    """The model and the batch as the side's own code takes them, the layers that are watched, and the mode."""
+    """The model and the batch as the side's own code takes them, the layers that are watched, and the mode.
+
+    `turns` are those of the loops in a part, where they are to be taken one by one.
+    """
 
     model: Any
     batch: dict[str, Any]
     layers: Layers
     training: bool
+    turns: Callable[[Callable[..., Any]], Turns | None] = no_turns
 
     def ask(self, part: Callable[..., Any]) -> Any:
         """What a part, `loss` or `predict`, gives."""
-        return asked(part, self.model, self.batch, training=self.training)
+        with self.layers.set_aside():
+            turns = self.turns(part)
+        self.layers.turns = turns
+        with opened(self.layers):
+            return asked(part, self.model, self.batch, training=self.training)
 
     def loss_of(self, loss: Callable[..., Any]) -> Any:
         """What the part `loss` gives.

@@ -30,6 +30,11 @@ class Part(NamedTuple):
         return self.axis is None and not self.at
 
     @property
+    def indices(self) -> tuple[int, ...]:
+        """Which of the arrays that are stacked it is, along each axis on which they are."""
+        return tuple(index for _, index in self.at)
+
+    @property
     def one(self) -> Shape:
         """The shape of one of the arrays that are stacked, or of the only one."""
         if not self.at:

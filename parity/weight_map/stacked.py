@@ -31,6 +31,11 @@ class Stack(NamedTuple):
         rest = name.removeprefix(self.module).removeprefix(".")
         return ".".join(part for part in (self.module, str(index), rest) if part)
 
+    def outer(self, name: str) -> str:
+        """The way back from `inner`, whatever the index."""
+        rest = name.removeprefix(self.module).removeprefix(".").partition(".")[2]
+        return ".".join(part for part in (self.module, rest) if part)
+
     def layer_of(self, name: str) -> int:
         """The index of the layer that a module is in, once the stack is taken apart; -1 where it is in none."""
         rest = name.removeprefix(self.module).removeprefix(".").partition(".")[0]
@@ -114,10 +119,22 @@ class Unstacked:
                 *(line for line in weights.listed if line not in said), *(held_alone("jax", name) for name in alone),
                 *self.listed,
             ],
-            # Nobody calls a layer that was taken out of a stack.
-            layers={path: at for path, at in weights.layers.items() if not any(s.holds(path) for s in self.stacks)},
+            # Nobody calls the list that a stack was taken apart into.
+            layers={
+                self._path(path): layer for path, layer in weights.layers.items()
+                if path not in {stack.module for stack in self.stacks}
+            },
             apart=replace(weights.apart, jax=alone),
         )  # fmt: skip
+
+    def _path(self, path: str) -> str:
+        """The path of a layer in the model as it is, and which one it is in what holds several."""
+        indices: list[int] = []
+        # What is in a stack was taken apart behind it.
+        for stack in reversed(self.stacks):
+            if (index := stack.layer_of(path)) >= 0:
+                path, indices = stack.outer(path), [index, *indices]
+        return in_stack(path, tuple(indices)) if indices else path
 
     def _entry(self, entry: Entry) -> Entry:
         found, jax = self.parts.get(entry.jax.name), entry.jax
@@ -145,6 +162,11 @@ def unstacked(torch: Outline, jax: Outline, left: Callable[[Unstacked], float]) 
         if (now := left(attempt)) < least:
             found, least, tries = attempt, now, _stacks(lists, attempt)
     return found
+
+
+def in_stack(path: str, indices: tuple[int, ...]) -> str:
+    """How a map calls one of the layers that a JAX module holds: `blocks.widen[1]`."""
+    return f"{path}[{', '.join(map(str, indices))}]"
 
 
 Lists = dict[int, set[int]]

@@ -55,7 +55,8 @@ class WeightMap:
     Attributes:
         entries: in the order of the torch model.
         listed: what a user should know of, one line each.
-        layers: the path of each JAX module to its torch counterpart.
+        layers: the path of each JAX module to its torch counterpart; of one that holds those of several layers, with
+            the index of each behind it, as `blocks.widen[1]`.
         apart: what stands on one side only.
         by_order: pairs of layers that nothing but their order tells, in words; a file of the map does not have them.
 

@@ -8,9 +8,10 @@ from typing import Any
 import jax
 from flax import nnx
 
-from parity.jax_side.layers import Layers, Place, watch
+from parity.jax_side.layers import Layers, watch
 from parity.jax_side.leaves import dotted, to_numpy
 from parity.jax_side.models.protocol import Held
+from parity.jax_side.place import Place
 from parity.parts import Parts
 from parity.recording import Arrays, Device, Dtype
 
@@ -19,6 +20,7 @@ class ByHand:
     """A model that the side's own parts build and read. It has no buffers, and its layers are named as torch's are."""
 
     map: None = None
+    stacked: None = None
     unmatched: frozenset[str] = frozenset()
     apart: frozenset[str] = frozenset()
 
@@ -28,6 +30,9 @@ class ByHand:
 
     def held(self, arrays: Arrays) -> Held:
         return Held(self.trained_from(arrays), ())
+
+    def numbered(self, digit: int) -> Held:
+        raise NotImplementedError("nobody says what of it is stacked")
 
     def trained_arrays(self, trained: Any) -> Arrays:
         found: Arrays = self._parts.arrays(trained)

@@ -78,8 +78,7 @@ class OfLinen(Mapped):
         drawn = jax.jit(lambda: _others(self._drawn()))() if self.map.apart.jax else _others(self._shapes)
         return dict(drawn)
 
-    def held(self, arrays: Arrays) -> Held:
-        leaves = self.map.to_jax(arrays)
+    def _filled(self, leaves: Arrays) -> Held:
         kept = {name: filled(inner, leaves, self._dtype) for name, inner in self._kept.items()}
         return Held(filled(self._shapes[PARAMETERS], leaves, self._dtype), kept)
 
@@ -97,7 +96,8 @@ class OfLinen(Mapped):
         self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None,
         taught: dict[str, jax.Array] | None, *, layers: bool,
     ) -> AbstractContextManager[Layers]:  # fmt: skip
-        return watch_linen(self._places if layers else {}, bits, probes, taught)
+        stacks = self.stacked.paths if layers and self.stacked else ()
+        return watch_linen(self._places if layers else {}, bits, probes, taught, stacks=stacks)
 
 
 def _streams() -> dict[str, jax.Array]:

@@ -6,9 +6,11 @@ from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Any
 
-from parity.jax_side.layers import Place
 from parity.jax_side.leaves import filled, leaves_of
 from parity.jax_side.models.places import apart, places_of, unmatched
+from parity.jax_side.models.protocol import Held
+from parity.jax_side.place import Place
+from parity.jax_side.stacked import Stacked
 from parity.parts import Parts
 from parity.recording import Arrays, Dtype
 from parity.weight_map.weight_map import WeightMap, held_alone
@@ -36,6 +38,23 @@ class Mapped(ABC):
     def _places(self) -> dict[str, Place]:
         """The layers that can be watched, by their paths."""
         return places_of(self.map)
+
+    @cached_property
+    def stacked(self) -> Stacked | None:
+        """The layers that stand several in one module."""
+        return Stacked(self.map, self._places) if any(entry.jax.at for entry in self.map.entries) else None
+
+    def held(self, arrays: Arrays) -> Held:
+        return self._filled(self.map.to_jax(arrays))
+
+    def numbered(self, digit: int) -> Held:
+        """The model with the numbers of stacked arrays in place of weights."""
+        assert self.stacked is not None
+        return self._filled(self.stacked.leaves(digit))
+
+    @abstractmethod
+    def _filled(self, leaves: Arrays) -> Held:
+        """A model of its own memory with these leaves."""
 
     @property
     def unmatched(self) -> frozenset[str]:

@@ -45,8 +45,7 @@ class OfNnx(Mapped):
         """What is kept: in outline, or as it is made where torch does not say what is in it."""
         return jax.jit(lambda: _split(made_by(self._parts))[3])() if self.map.apart.jax else self._split[3]
 
-    def held(self, arrays: Arrays) -> Held:
-        leaves = self.map.to_jax(arrays)
+    def _filled(self, leaves: Arrays) -> Held:
         return Held(filled(self._split[1], leaves, self._dtype), filled(self._kept, leaves, self._dtype))
 
     def bound(self, held: Held, *, training: bool) -> Any:
@@ -64,9 +63,10 @@ class OfNnx(Mapped):
         self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None,
         taught: dict[str, jax.Array] | None, *, layers: bool,
     ) -> AbstractContextManager[Layers]:  # fmt: skip
-        named = ((dotted(path), module) for path, module in nnx.iter_modules(model)) if layers else ()
-        places = {id(module): self._places[path] for path, module in named if path in self._places}
-        return watch(model, places, bits, probes, taught)
+        named = {dotted(path): module for path, module in nnx.iter_modules(model)} if layers else {}
+        places = {id(module): self._places[path] for path, module in named.items() if path in self._places}
+        stacks = {id(named[path]) for path in (self.stacked.paths if self.stacked else ()) if path in named}
+        return watch(model, places, bits, probes, taught, stacks=stacks)
 
 
 def _follow_parameters(module: nnx.Module) -> None:

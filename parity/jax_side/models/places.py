@@ -6,9 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parity.jax_side.layers import Place
+from parity.jax_side.place import Place
 from parity.recording import Array
+from parity.weight_map.entry import Entry, Part
 from parity.weight_map.outline import Outline
+from parity.weight_map.stacked import in_stack
+from parity.weight_map.steps import back
 from parity.weight_map.weight_map import WeightMap
 
 
@@ -41,19 +44,30 @@ class _Orders(NamedTuple):
 
 def _orders(weight_map: WeightMap, path: str) -> _Orders:
     """Both orders of a layer, as its arrays tell them: one with a kernel by that, a norm by its vectors."""
-    own = [entry for entry in weight_map.entries if entry.jax.name.rpartition(".")[0] == path]
-    if not all(entry.torch.is_whole and entry.jax.is_whole for entry in own):
+    own = [entry for entry in weight_map.entries if holder(entry.jax) == path]
+    if any(part.axis is not None for entry in own for part in (entry.torch, entry.jax)):
         return _Orders()
-    kernels = [entry for entry in own if max(len(entry.torch.whole), len(entry.jax.whole)) > 1]
+    kernels = [entry for entry in own if max(len(entry.torch.one), len(entry.jax.one)) > 1]
     if not kernels:
-        vectors = [entry for entry in own if entry.jax.whole]
-        orders = [_order(entry.to_torch(np.arange(entry.jax.whole[0]))[None]) for entry in vectors]
+        vectors = [entry for entry in own if entry.jax.one]
+        orders = [_order(_seen(entry, np.arange(entry.jax.one[0]))[None]) for entry in vectors]
         return _Orders(*orders[:1] * 2)
     kernel, *others = kernels
-    if others or not len(kernel.torch.whole) == len(kernel.jax.whole) == 2:
+    if others or not len(kernel.torch.one) == len(kernel.jax.one) == 2:
         return _Orders()
-    rows, columns = np.indices(kernel.jax.whole)
-    return _Orders(_order(kernel.to_torch(rows)), _order(kernel.to_torch(columns)))
+    rows, columns = np.indices(kernel.jax.one)
+    return _Orders(_order(_seen(kernel, rows)), _order(_seen(kernel, columns)))
+
+
+def holder(part: Part) -> str:
+    """The layer that an array of the JAX side is in, as a map calls it."""
+    path = part.name.rpartition(".")[0]
+    return in_stack(path, part.indices) if part.at else path
+
+
+def _seen(entry: Entry, numbers: Array) -> Array:
+    """Where torch has what this side has there."""
+    return back(entry.steps, numbers, entry.torch.one)
 
 
 def _order(seen: Array) -> Array | None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 
 from parity.jax_side.layers import Layers
+from parity.jax_side.stacked import Stacked
 from parity.recording import Arrays
 from parity.weight_map.weight_map import WeightMap
 
@@ -27,6 +28,10 @@ class Models(Protocol):
         """Between torch's names and layout and the model's; None where the side's own parts read it."""
 
     @property
+    def stacked(self) -> Stacked | None:
+        """The layers that stand several in one module, if there are any."""
+
+    @property
     def unmatched(self) -> frozenset[str]:
         """Layers of the torch side that no layer of this side stands for."""
 
@@ -40,6 +45,9 @@ class Models(Protocol):
 
     def held(self, arrays: Arrays) -> Held:
         """A model of its own memory that holds these arrays."""
+
+    def numbered(self, digit: int) -> Held:
+        """A model with a digit of the numbers of its stacked arrays in place of weights."""
 
     def trained_arrays(self, trained: Any) -> Arrays:
         """What is differentiated by, or anything that is built like it: gradients, moments."""

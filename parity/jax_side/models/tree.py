@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from parity.errors import NotCheckable
-from parity.jax_side.layers import Layers, Place
+from parity.jax_side.layers import Layers
 from parity.jax_side.leaves import filled, is_floating
 from parity.jax_side.models.mapped import Mapped
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.outline import PARAMETERS, outline_of_collections
+from parity.jax_side.place import Place
 from parity.parts import Parts
 from parity.recording import Arrays, Dtype
 from parity.weight_map.weight_map import WeightMap
@@ -62,8 +63,7 @@ class OfTree(Mapped):
         trained, kept = self._template
         return self._parts.weight_map(outline_of_collections({PARAMETERS: trained, "kept": kept}))
 
-    def held(self, arrays: Arrays) -> Held:
-        leaves = self.map.to_jax(arrays)
+    def _filled(self, leaves: Arrays) -> Held:
         trained, kept = (filled(tree, leaves, self._dtype) for tree in self._template)
         return Held(trained, kept)
 

@@ -12,8 +12,9 @@ from flax import nnx
 
 from parity import tap
 from parity.errors import NotCheckable
-from parity.jax_side.layers import Layers, Place, rounded, watch
+from parity.jax_side.layers import Layers, rounded, watch
 from parity.jax_side.models.by_hand import own_places
+from parity.jax_side.place import Place
 from parity.tap import tapped
 
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from parity.jax_side.layers import Layers, Place, watch_linen
+from parity.jax_side.layers import Layers, watch_linen
+from parity.jax_side.place import Place
 
 PLACES = {"inner": Place("fc1", channels=False), "block.conv": Place("conv", channels=True)}
 

@@ -78,8 +78,9 @@ def test_each_layer_is_a_part_of_one_leaf_and_the_map_says_so() -> None:
     ]
     assert lines(weights, "head.bias") == ["head.bias [2] -> head.bias [2], as is"]
     assert weights.listed == ["blocks is taken to hold 3 layers stacked along axis 0, blocks.0 to blocks.2"]
-    # Nobody calls one of them.
-    assert weights.layers.keys() == {"stem", "head"}
+    # Each is called by what it holds, and nobody calls the list.
+    inside = {f"blocks.{name}[{index}]": f"blocks.{index}.{name}" for index in range(3) for name in BLOCK}
+    assert {path: layer.torch for path, layer in weights.layers.items()} == {"stem": "stem", "head": "head"} | inside
 
 
 def test_the_second_axis_may_be_that_of_the_layers_and_where_both_may_it_is_the_first() -> None:

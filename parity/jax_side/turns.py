@@ -1,0 +1,317 @@
+"""Loops over layers that are stacked, taken turn by turn while layers are watched, so that all is in one trace."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.core import axes_scan
+
+from parity.jax_side.place import Place
+from parity.jax_side.stacked import Stacked, are_numbers, numbers
+
+if TYPE_CHECKING:
+    from parity.jax_side.layers import Layers
+    from parity.jax_side.models.protocol import Held, Models
+    from parity.jax_side.passing import Pass
+
+MOST = 64
+"""So many turns, those of loops in it counted in each, a loop may have that is taken turn by turn, as each is compiled.
+
+Measured on two CPU cores, a transformer of NNX: a pass with its gradients takes 2 s with 12 or 48 blocks in the loop as
+it is, 8 s with 12 turns and 29 s with 48. The check of 12 blocks takes 33 s, without a scan 25 s.
+"""
+
+Token = tuple[int, ...]
+"""The how manieth loop or layer it is of a pass or, with the numbers of the loops and turns before it, of a turn."""
+
+
+class Marks(NamedTuple):
+    """The smallest and the largest number in what is called: of the arrays of each layer, and of those of each turn.
+
+    `turns` has what is called in the turns of a loop, of all turns together.
+    """
+
+    layers: dict[Token, dict[str, Any]]
+    loops: dict[Token, list[Any]]
+    turns: dict[Token, Marks]
+
+    def flat(self) -> Marks:
+        """With what is called in each turn by itself."""
+        found = Marks({**self.layers}, {**self.loops}, {})
+        for token, inside in self.turns.items():
+            for turn in range(len(self.loops[token][0])):
+                one = jax.tree.map(lambda ends, turn=turn: ends[turn], inside).flat()
+                found.layers.update({(*token, turn, *inner): held for inner, held in one.layers.items()})
+                found.loops.update({(*token, turn, *inner): ends for inner, ends in one.loops.items()})
+        return found
+
+
+class Known(NamedTuple):
+    """Which layer is called where, and which loops are over layers."""
+
+    places: dict[Token, Place | None]
+    loops: frozenset[Token]
+
+
+class Turns:
+    """The turns of the loops of one pass.
+
+    Args:
+        stacked: the layers that loops may be over.
+        known: what a pass of the same code that was filled with numbers has told; None: this is such a pass.
+
+    Attributes:
+        marks: what this pass tells, if it is such a one.
+        inside: whether this is in a turn.
+    """
+
+    def __init__(self, stacked: Stacked, known: Known | None) -> None:
+        self.stacked, self.known = stacked, known
+        self.marks = Marks({}, {}, {})
+        self.inside = False
+        self._at: Token = ()
+        self._around = 1
+        self._count: Counter[Token] = Counter()
+
+    def place(self, held: dict[str, jax.Array]) -> Place | None:
+        """The layer that is called now and holds these arrays, by their names in it."""
+        token = self._next()
+        if self.known is not None:
+            return self.known.places.get(token)
+        self.marks.layers[token] = {own: _ends(array, 0) for own, array in held.items()}
+        return None
+
+    def loop(self, xs: Any, length: int | None) -> tuple[Token, int] | None:
+        """Which loop it is that begins now and how many turns it has; None: it is not taken turn by turn."""
+        leaves, token = jax.tree.leaves(xs), self._next()
+        sizes = {jnp.shape(leaf)[:1] for leaf in leaves} | ({(length,)} if length is not None else set())
+        turns = sizes.pop()[0] if len(sizes) == 1 and () not in sizes else 0
+        if not 0 < turns * self._around <= MOST:
+            return None
+        if self.known is not None:
+            return (token, turns) if token in self.known.loops else None
+        over = [leaf for leaf in leaves if _is_of_numbers(leaf) and leaf.shape[1:] in self.stacked.slices]
+        self.marks.loops[token] = [_ends(leaf, 1) for leaf in over]
+        return (token, turns) if over else None
+
+    @contextmanager
+    def turn(self, token: Token, turns: int, index: int) -> Iterator[None]:
+        """A turn of a loop."""
+        before = self.inside, self._at, self._around
+        self.inside, self._at, self._around = True, (*token, index), self._around * turns
+        try:
+            yield
+        finally:
+            self.inside, self._at, self._around = before
+
+    @contextmanager
+    def all_turns(self, turns: int) -> Iterator[Marks]:
+        """All turns of a loop at once, in a pass that is filled with numbers, and what they tell."""
+        before = self.marks, self._count
+        self.marks, self._count = Marks({}, {}, {}), Counter()
+        try:
+            with self.turn((), turns, 0):
+                self._at = ()
+                yield self.marks
+        finally:
+            self.marks, self._count = before
+
+    def _next(self) -> Token:
+        self._count[self._at] += 1
+        return (*self._at, self._count[self._at])
+
+
+@contextmanager
+def opened(layers: Layers) -> Iterator[None]:
+    """Meanwhile loops over layers that are stacked are taken turn by turn, and what is in one is computed once.
+
+    `jax.checkpoint`, which would compute it again on the way back, has a trace of its own.
+    """
+    if layers.turns is None:
+        yield
+        return
+    scan, kept = _scan(layers, layers.turns, jax.lax.scan), _kept(layers, jax.checkpoint)
+    with (
+        patch.object(jax.lax, "scan", scan), patch.object(jax, "checkpoint", kept), patch.object(jax, "remat", kept),
+        patch.object(axes_scan, "pe", _Aside(layers)),
+    ):  # fmt: skip
+        yield
+
+
+def _scan(layers: Layers, turns: Turns, real: Callable[..., Any]) -> Callable[..., Any]:
+    """What stands in for `jax.lax.scan`."""
+
+    def scan(
+        f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = None, reverse: bool = False,
+        unroll: int | bool = 1, **named: Any,
+    ) -> Any:  # fmt: skip
+        whole = partial(real, length=length, reverse=reverse, unroll=unroll, **named)
+        loop = turns.loop(xs, length) if layers.here() and not layers.aside else None
+        if loop is None:
+            return whole(f, init, xs)
+        if turns.known is None:
+            return _marked(layers, turns, loop, f, init, xs, whole)
+        with layers.set_aside():
+            # What does not fit together is told by the loop itself.
+            jax.eval_shape(lambda init, xs: whole(f, init, xs), init, xs)
+        return _taken(turns, loop, f, init, xs, reverse=reverse)
+
+    return scan
+
+
+def _kept(layers: Layers, real: Callable[..., Any]) -> Callable[..., Any]:
+    """What stands in for `jax.checkpoint`."""
+
+    def kept(f: Callable[..., Any], *given: Any, **named: Any) -> Callable[..., Any]:
+        again = real(f, *given, **named)
+
+        @wraps(f)
+        def called(*given: Any, **named: Any) -> Any:
+            once = layers.in_turn() and layers.here() and not layers.aside
+            return (f if once else again)(*given, **named)
+
+        return called
+
+    return kept
+
+
+def _marked(
+    layers: Layers, turns: Turns, loop: tuple[Token, int], f: Callable[..., Any], init: Any, xs: Any,
+    whole: Callable[..., Any],
+) -> Any:  # fmt: skip
+    """What `jax.lax.scan` gives, and what the layers in it hold is told, unless Python would make each turn another."""
+    token, length = loop
+    with layers.set_aside():
+        if _program(f, init, xs) != _program(f, init, xs):
+            del turns.marks.loops[token]
+            return whole(f, init, xs)
+
+    def turn(carry: Any, x: Any) -> tuple[Any, Any]:
+        with layers.entered(), turns.all_turns(length) as marks:
+            carry, y = f(carry, x)
+        return carry, (y, marks)
+
+    carry, (ys, turns.marks.turns[token]) = whole(turn, init, xs)
+    return carry, ys
+
+
+def _program(f: Callable[..., Any], init: Any, xs: Any) -> tuple[str, list[bytes]]:
+    """A turn as JAX traces it, and the numbers that are written out in it."""
+    x = jax.tree.map(lambda leaf: jax.lax.index_in_dim(leaf, 0, keepdims=False), xs)
+    # Another function each time: JAX keeps what it has traced.
+    program = jax.make_jaxpr(lambda carry, x: f(carry, x))(init, x)
+    written = [np.asarray(array).tobytes() for array in program.consts if not isinstance(array, jax.core.Tracer)]
+    # Where a function lies, and the how manieth dropout it is, which is refused by name.
+    return re.sub(r" at 0x[0-9a-f]+|(?<=Mask\(call=)\d+", "", str(program.jaxpr)), written
+
+
+def _taken(
+    turns: Turns, loop: tuple[Token, int], f: Callable[..., Any], init: Any, xs: Any, *, reverse: bool
+) -> tuple[Any, Any]:
+    """What `jax.lax.scan` gives."""
+    token, length = loop
+    carry, structure = jax.tree.map(_as_array, init), jax.tree.structure(init)
+    given: list[Any] = [None] * length
+    leaves, of_xs = jax.tree.flatten(xs)
+    # Taken apart at once, which is quicker to compile on the way back.
+    apart = [jax.lax.split(leaf, [1] * length) for leaf in leaves]
+    for index in reversed(range(length)) if reverse else range(length):
+        x = jax.tree.unflatten(of_xs, [jax.lax.squeeze(parts[index], [0]) for parts in apart])
+        with turns.turn(token, length, index):
+            # Flax's own containers come out with more in them than went in.
+            carry, given[index] = f(jax.tree.unflatten(structure, jax.tree.leaves(carry)), x)
+    return carry, jax.tree.map(lambda *ys: jnp.stack(ys), *given)
+
+
+def _as_array(leaf: Any) -> jax.Array:
+    return leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf)
+
+
+class _Aside:
+    """What Linen traces a turn with, once more than it is run, to see what stays the same: nothing is seen there."""
+
+    def __init__(self, layers: Layers) -> None:
+        self._layers = layers
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_PE, name)
+
+    def trace_to_jaxpr_nounits(self, *given: Any, **named: Any) -> Any:
+        with self._layers.set_aside():
+            return _PE.trace_to_jaxpr_nounits(*given, **named)
+
+
+_PE = vars(axes_scan)["pe"]
+
+
+class Calls:
+    """Which layers a side's code calls in the turns of its loops, told once for each part, mode and shape of a batch.
+
+    Args:
+        models: of the side.
+        passed: a call of the side's own code.
+    """
+
+    def __init__(self, models: Models, passed: Callable[..., AbstractContextManager[Pass]]) -> None:
+        self._models, self._passed = models, passed
+        self._known: dict[Any, Known] = {}
+
+    def turns(self, batch: dict[str, Any], training: bool, part: Callable[..., Any]) -> Turns | None:
+        """The turns of a pass that asks a part; None where there are no loops over layers."""
+        if (stacked := self._models.stacked) is None:
+            return None
+        shapes = tuple((name, array.shape, str(array.dtype)) for name, array in sorted(batch.items()))
+        key = getattr(part, "__wrapped__", part), training, shapes
+        if key not in self._known:
+            marked = jax.jit(partial(self._marked, stacked, part, training))
+            # Within a pass that is traced this is run. What is not stacked is filled with NaN.
+            with jax.ensure_compile_time_eval(), jax.debug_nans(False):
+                empty = {name: np.zeros(array.shape, array.dtype) for name, array in batch.items()}
+                digits = [marked(self._models.numbered(digit), empty) for digit in range(stacked.digits)]
+                self._known[key] = _known(stacked, jax.device_get(digits))
+        return Turns(stacked, self._known[key])
+
+    def _marked(
+        self, stacked: Stacked, part: Callable[..., Any], training: bool, held: Held, batch: dict[str, Any]
+    ) -> Marks:
+        """What a pass of a model tells that is filled with numbers."""
+        turns = Turns(stacked, None)
+        with self._passed(held, batch, None, training=training) as called:
+            called._replace(turns=lambda _: turns).ask(part)
+        return turns.marks
+
+
+def _known(stacked: Stacked, told: list[Marks]) -> Known:
+    digits = [marks.flat() for marks in told]
+    places = {
+        token: stacked.place({own: numbers([marks.layers[token][own] for marks in digits])[0] for own in held})
+        for token, held in digits[0].layers.items()
+    }
+    # What is in turns of turns comes first.
+    loops: set[Token] = set()
+    for token, leaves in sorted(digits[0].loops.items(), key=lambda item: -len(item[0])):
+        around = any(inner[: len(token)] == token for inner in loops)
+        for index in range(len(leaves)):
+            found = [marks.loops[token][index] for marks in digits]
+            if all(map(stacked.is_one, numbers(found))) or (around and are_numbers(found)):
+                loops.add(token)
+    return Known(places, frozenset(loops))
+
+
+def _is_of_numbers(array: Any) -> bool:
+    return bool(jnp.issubdtype(array.dtype, jnp.number)) and array.size > 0
+
+
+def _ends(array: jax.Array, before: int) -> jax.Array:
+    """The smallest and the largest number of an array, for each place along the axes that stand `before`."""
+    axes = tuple(range(before, array.ndim))
+    return jnp.stack([array.min(axes), array.max(axes)], axis=-1).astype(jnp.float32)
