@@ -73,6 +73,7 @@ SLOW = (
     "parity/judging/hints/test_on_ports.py",
     "parity/judging/passes/test_own_activations.py",
     "parity/pytest_plugin/test_docs.py",
+    "parity/test_check_backward.py",
     "parity/test_check_bfloat16.py",
     "parity/test_check_casts.py",
     "parity/test_check_float32_inside.py",
@@ -91,11 +92,17 @@ SLOW = (
     "parity/test_port_document.py",
     "ports/test_counterparts.py",
     "ports/test_functions.py",
+    "ports/test_planted.py",
     "ports/test_together.py",
 )
 """Files and folders, from here, of which `make test` runs nothing but what `QUICK` names: they show at length what
 others show in small."""
 QUICK = (
+    "convnet: fc1 not reordered for features that are last",
+    "gpt: causal mask that sees one token ahead",
+    "gru: state reset before the product",
+    "lstm: gates in the order input, forget, output, cell",
+    "vit: LayerNorm's epsilon 1e-5 for 1e-6",
     "test_a_buffer_of_torchs_alone_takes_no_parameter_along_whose_name_ends_alike",
     "test_a_gradient_that_is_not_handed_on",
     "test_a_layer_that_both_call_and_one_calls_more_often_is_a_difference",
@@ -105,11 +112,13 @@ QUICK = (
     "test_a_mistake_inside_the_blocks_is_told_in_each_of_them[a norm's epsilon]",
     "test_the_turns_of_linen_are_seen_once_each[along the second axis]",
     "test_one_other_value_in_a_batch_differs",
+    "test_there_are_enough_mistakes_a_port_and_no_two_of_one_name",
+    "test_torch_leaves_a_parameter_without_a_gradient_and_a_port_that_decays_it_differs",
     "test_what_is_frozen_on_both_sides_agrees_in_both_dtypes",
     "test_what_is_not_declared_must_move",
 )
 """In the names of tests that are run all the same: of bfloat16, layers in float32, taps, frozen parameters, names,
-calls, scanned blocks and whole numbers the mistake that each is for."""
+calls, scanned blocks, whole numbers and the five ports the mistake that each is for."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
