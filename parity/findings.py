@@ -22,7 +22,8 @@ from parity.verdict import Against, Comparison, Start
 class Findings:
     """What a check has found so far; `parity.judging.summary` makes the verdict of it.
 
-    `against` tells of a side that is recorded. `unshown` is what one side alone can show, `starts` where differences
+    `against` tells of a side that is recorded. `unseen` has a line for each thing that no step tried, `listed` one for
+    each that passed under a special rule. `unshown` is what one side alone can show, `starts` where differences
     start. `casts` is what computes in float32 in float64 although `inside`, what the pair declares, does not have it.
     `lockstep` has the float64 comparisons of the free runs, and what of them was made in lockstep instead. `coarse` has
     the coarse distances for each dtype, `labelled` the labels of each scored batch. `hidden` is why agreement in

@@ -20,7 +20,8 @@ class Curve(NamedTuple):
 class Shown(Protocol):
     """One side of a check. `loops` are those that it has, `judge` the float64 recording that it is judged against.
 
-    `unmatched`, `apart`, `drew`, `remarks` and `idle` are those of `parity.live.LiveSide`.
+    `unmatched`, `apart`, `drew` and `remarks` are those of `parity.live.LiveSide`, and so is `idle`, with the
+    `operations` that changed nothing in any step.
     """
 
     loops: tuple[str, ...]

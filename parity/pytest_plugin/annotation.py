@@ -14,6 +14,11 @@ PROPERTY = "parity"
 """The name under which a test's report carries what its check said, also into JUnit's XML."""
 
 
+def said(report: pytest.CollectReport | pytest.TestReport, name: str) -> list[str]:
+    """What a test's report carries under a name."""
+    return [str(value) for own, value in getattr(report, "user_properties", ()) if own == name]
+
+
 def error_lines(reports: Iterable[pytest.CollectReport | pytest.TestReport], root: Path, workspace: str) -> list[str]:
     """One line for each test among `reports` that failed at a check.
 
@@ -21,11 +26,11 @@ def error_lines(reports: Iterable[pytest.CollectReport | pytest.TestReport], roo
     """
     found: dict[str, str] = {}
     for report in reports:
-        said = [value for name, value in getattr(report, "user_properties", ()) if name == PROPERTY]
-        if said and report.location is not None:
+        told = said(report, PROPERTY)
+        if told and report.location is not None:
             file, line, _ = report.location
             at = {"file": _from(workspace, root / file), "line": str((line or 0) + 1), "title": "parity"}
-            found[report.nodeid] = _error(at, str(said[-1]))
+            found[report.nodeid] = _error(at, told[-1])
     return list(found.values())
 
 

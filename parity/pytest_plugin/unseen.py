@@ -6,16 +6,13 @@ from collections.abc import Iterable
 
 import pytest
 
+from parity.pytest_plugin.annotation import said
+
 PROPERTY = "parity_not_seen"
 """The name under which a test's report carries such a line, also into JUnit's XML."""
 
 
 def unseen_lines(reports: Iterable[pytest.CollectReport | pytest.TestReport]) -> list[str]:
     """A line for each thing that no step of a check tried, behind the name of its test."""
-    found = {
-        (report.nodeid, value): None
-        for report in reports
-        for name, value in getattr(report, "user_properties", ())
-        if name == PROPERTY
-    }
-    return [f"{test}: {line}" for test, line in found]
+    # A test has several reports, and each carries it.
+    return [*dict.fromkeys(f"{report.nodeid}: {line}" for report in reports for line in said(report, PROPERTY))]

@@ -36,7 +36,7 @@ class Idle(Operations):  # type: ignore[no-untyped-call]
         self._names = {id(module): name or "model" for name, module in modules.items()}
         parameters = model.parameters() if isinstance(model, nn.Module) else ()
         self._trained = {parameter.untyped_storage().data_ptr() for parameter in parameters}
-        self._around: list[str] = []
+        self._around = [OUTSIDE]
         self.changed: dict[str, bool] = {}
 
     def __torch_dispatch__(
@@ -84,14 +84,13 @@ class Idle(Operations):  # type: ignore[no-untyped-call]
                 hook.remove()
 
     def _enter(self, module: nn.Module) -> None:
-        around = self._around[-1] if self._around else OUTSIDE
-        self._around.append(self._names.get(id(module), around))
+        self._around.append(self._names.get(id(module), self._around[-1]))
 
     def _leave(self) -> None:
         self._around.pop()
 
     def _told(self, name: str, *, changed: bool) -> None:
-        around = self._around[-1] if self._around else OUTSIDE
+        around = self._around[-1]
         place = f"{name} {around}" if around == OUTSIDE else f"{name} in {around}"
         self.changed[place] = self.changed.get(place, False) or changed
 
