@@ -59,14 +59,14 @@ class Stacked:
         """How many digits the numbers have."""
         return 1 + int(np.emath.logn(BASE, len(self._numbers)))
 
-    def leaves(self, digit: int) -> Arrays:
-        """All leaves, filled with a digit of the numbers; what is not stacked makes all that rests on it unlike one."""
+    def arrays(self, digit: int) -> Arrays:
+        """Torch's arrays, filled with a digit of the numbers; what is not stacked makes all that rests on it NaN."""
         found: Arrays = {}
         for entry in self._entries:
-            leaf = found.setdefault(entry.jax.name, np.full(entry.jax.whole, 0.0 if entry.buffer else np.nan))
+            held = found.setdefault(entry.torch.name, np.full(entry.torch.whole, 0.0 if entry.buffer else np.nan))
             if entry.jax.at:
                 number = self._numbers[_One(entry.jax.name, entry.jax.indices)]
-                entry.jax.of(leaf)[...] = number // BASE**digit % BASE
+                entry.torch.of(held)[...] = number // BASE**digit % BASE
         return found
 
     def is_one(self, number: int) -> bool:

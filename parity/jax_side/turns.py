@@ -276,7 +276,7 @@ class Calls:
             # Within a pass that is traced this is run. What is not stacked is filled with NaN.
             with jax.ensure_compile_time_eval(), jax.debug_nans(False):
                 empty = {name: np.zeros(array.shape, array.dtype) for name, array in batch.items()}
-                digits = [marked(self._models.numbered(digit), empty) for digit in range(stacked.digits)]
+                digits = [marked(self._models.held(stacked.arrays(digit)), empty) for digit in range(stacked.digits)]
                 self._known[key] = _known(stacked, jax.device_get(digits))
         return Turns(stacked, self._known[key])
 

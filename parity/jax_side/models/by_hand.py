@@ -31,9 +31,6 @@ class ByHand:
     def held(self, arrays: Arrays) -> Held:
         return Held(self.trained_from(arrays), ())
 
-    def numbered(self, digit: int) -> Held:
-        raise NotImplementedError("nobody says what of it is stacked")
-
     def trained_arrays(self, trained: Any) -> Arrays:
         found: Arrays = self._parts.arrays(trained)
         return {name: to_numpy(array) for name, array in found.items()}

@@ -78,7 +78,8 @@ class OfLinen(Mapped):
         drawn = jax.jit(lambda: _others(self._drawn()))() if self.map.apart.jax else _others(self._shapes)
         return dict(drawn)
 
-    def _filled(self, leaves: Arrays) -> Held:
+    def held(self, arrays: Arrays) -> Held:
+        leaves = self.map.to_jax(arrays)
         kept = {name: filled(inner, leaves, self._dtype) for name, inner in self._kept.items()}
         return Held(filled(self._shapes[PARAMETERS], leaves, self._dtype), kept)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from parity.jax_side.leaves import filled, leaves_of
 from parity.jax_side.models.places import apart, places_of, unmatched
-from parity.jax_side.models.protocol import Held
 from parity.jax_side.place import Place
 from parity.jax_side.stacked import Stacked
 from parity.parts import Parts
@@ -43,18 +42,6 @@ class Mapped(ABC):
     def stacked(self) -> Stacked | None:
         """The layers that stand several in one module."""
         return Stacked(self.map, self._places) if any(entry.jax.at for entry in self.map.entries) else None
-
-    def held(self, arrays: Arrays) -> Held:
-        return self._filled(self.map.to_jax(arrays))
-
-    def numbered(self, digit: int) -> Held:
-        """The model with the numbers of stacked arrays in place of weights."""
-        assert self.stacked is not None
-        return self._filled(self.stacked.leaves(digit))
-
-    @abstractmethod
-    def _filled(self, leaves: Arrays) -> Held:
-        """A model of its own memory with these leaves."""
 
     @property
     def unmatched(self) -> frozenset[str]:

@@ -45,7 +45,8 @@ class OfNnx(Mapped):
         """What is kept: in outline, or as it is made where torch does not say what is in it."""
         return jax.jit(lambda: _split(made_by(self._parts))[3])() if self.map.apart.jax else self._split[3]
 
-    def _filled(self, leaves: Arrays) -> Held:
+    def held(self, arrays: Arrays) -> Held:
+        leaves = self.map.to_jax(arrays)
         return Held(filled(self._split[1], leaves, self._dtype), filled(self._kept, leaves, self._dtype))
 
     def bound(self, held: Held, *, training: bool) -> Any:

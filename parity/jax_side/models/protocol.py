@@ -46,9 +46,6 @@ class Models(Protocol):
     def held(self, arrays: Arrays) -> Held:
         """A model of its own memory that holds these arrays."""
 
-    def numbered(self, digit: int) -> Held:
-        """A model with a digit of the numbers of its stacked arrays in place of weights."""
-
     def trained_arrays(self, trained: Any) -> Arrays:
         """What is differentiated by, or anything that is built like it: gradients, moments."""
 

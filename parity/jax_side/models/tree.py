@@ -63,7 +63,8 @@ class OfTree(Mapped):
         trained, kept = self._template
         return self._parts.weight_map(outline_of_collections({PARAMETERS: trained, "kept": kept}))
 
-    def _filled(self, leaves: Arrays) -> Held:
+    def held(self, arrays: Arrays) -> Held:
+        leaves = self.map.to_jax(arrays)
         trained, kept = (filled(tree, leaves, self._dtype) for tree in self._template)
         return Held(trained, kept)
 
