@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.noise import is_swept
 from benchmarks.plan import BATCH_SIZES, SEEDS, SWEPT, WIDTHS, Group, Request, groups, rounds_of
-from benchmarks.variants import VARIANTS
+from benchmarks.variants import VARIANTS, named
 from parity.errors import NotCheckable
 
 
@@ -110,3 +113,25 @@ def test_with_many_seeds_only_the_fastest_are_timed_unless_others_are_asked_for(
     assert [variant.full_name for variant, _ in crowd.left_out] == ["torch many_seeds", "torch many_seeds_compiled"]
     request = Request(device="gpu", problems=("mnist",), variants=("torch many_seeds",), seeds=(1024,))
     assert names(groups(request)[0]) == ["torch many_seeds"]
+
+
+def test_what_a_lent_gpu_is_asked_for_exists_and_runs_there() -> None:
+    script = (Path(__file__).parents[2] / ".ci" / "gpu").read_text().replace("\\\n", " ")
+    lines = [shlex.split(line) for line in script.splitlines() if line.startswith("bench gpu-")]
+    assert len(lines) == 3
+    for _, _, *options in lines:
+        given: dict[str, list[str]] = defaultdict(list)
+        for option, value in zip(options[::2], options[1::2], strict=True):
+            given[option].append(value)
+        request = Request(
+            quick=True,
+            device="gpu",
+            problems=("mnist",),
+            variants=tuple(given["--variant"]),
+            precisions=tuple(given["--precision"]),
+            seeds=tuple(map(int, given["--seeds"])),
+        )
+        found = groups(request)
+        timed = {name for group in found for name in names(group)}
+        assert len(found) == len(request.precisions)
+        assert all(any(variant.full_name in timed for variant in named(name)) for name in request.variants)
