@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from parity.jax_side.place import Place, as_it_comes, as_torch_has_it
 from parity.tap import check_tap
 
 if TYPE_CHECKING:
+    from parity.jax_side.dropout import Masks
     from parity.jax_side.turns import Turns
 
 
@@ -41,7 +42,7 @@ class Layers:
     `outputs` are the model's own, as its last call gave them. A call inside a transformation of the model's own, such
     as a scan, belongs to another trace, from which nothing can be handed out: `hidden` has the layers so called, and
     `within` says that the model itself was. Only `jax.vmap` hands out, all examples together. `turns` are those of the
-    loops over layers, which are taken one by one, and `aside` says that what is called is not run.
+    loops that are taken apart, `masks` those of its dropouts, and `aside` says that what is called is not run.
 
     Args:
         bits: every recorded activation is rounded to so many mantissa bits; None: not at all.
@@ -61,7 +62,8 @@ class Layers:
         self.within = False
         self.turns: Turns | None = None
         self.aside = False
-        self._trace = _trace()
+        self.masks: Masks | None = None
+        self._trace = trace()
         self._bits = bits
         self._probes = probes
         self._taught = taught or {}
@@ -113,6 +115,8 @@ class Layers:
         if self.aside:
             return array
         if self.here():
+            if self.turns is not None:
+                self.turns.tap()
             return self._input(f"{self._called(name)}.tap", array, Place(name, channels=False))
         if _is_one_of_many(array):
             return _of_all(array, lambda examples: self.tap(examples, name))
@@ -155,14 +159,15 @@ class Layers:
         """Nothing is seen meanwhile: what is called is not run."""
         before, self.aside = self.aside, True
         try:
-            yield
+            with self.masks.set_aside() if self.masks else nullcontext():
+                yield
         finally:
             self.aside = before
 
     @contextmanager
     def entered(self) -> Iterator[None]:
         """What is called belongs to this trace meanwhile."""
-        before, self._trace = self._trace, _trace()
+        before, self._trace = self._trace, trace()
         try:
             yield
         finally:
@@ -170,7 +175,7 @@ class Layers:
 
     def here(self) -> bool:
         """Whether what is called now belongs to the trace that is watched."""
-        return bool(_trace() == self._trace)
+        return bool(trace() == self._trace)
 
     def _left(self, call: str, output: Any, place: Place) -> Any:
         leaves, structure = jax.tree.flatten(output)
@@ -201,7 +206,7 @@ class Layers:
         return taught if self._probes is None else taught + (array - jax.lax.stop_gradient(array))
 
 
-def _trace() -> object:
+def trace() -> object:
     """What tells one trace from another. Flax compares the same."""
     return get_opaque_trace_state(convention="flax")  # type: ignore[no-untyped-call]
 
