@@ -42,7 +42,8 @@ class Layers:
     `outputs` are the model's own, as its last call gave them. A call inside a transformation of the model's own, such
     as a scan, belongs to another trace, from which nothing can be handed out: `hidden` has the layers so called, and
     `within` says that the model itself was. Only `jax.vmap` hands out, all examples together. `turns` are those of the
-    loops that are taken apart, `masks` those of its dropouts, and `aside` says that what is called is not run.
+    loops that are taken apart, `masks` those of its dropouts, `aside` says that what is called is not run, and `tapped`
+    that a tap was called.
 
     Args:
         bits: every recorded activation is rounded to so many mantissa bits; None: not at all.
@@ -59,7 +60,7 @@ class Layers:
         self.inputs: list[str] = []
         self.outputs: Any = None
         self.hidden: set[str] = set()
-        self.within = False
+        self.within = self.tapped = False
         self.turns: Turns | None = None
         self.aside = False
         self.masks: Masks | None = None
@@ -104,7 +105,7 @@ class Layers:
         if self.turns is None or self.aside:
             return None
         place = self.turns.place(held()) if self.here() else None
-        if place is None and self.turns.known is not None:
+        if place is None and self.turns.known is not None and self.turns.stacked is not None:
             self.hidden |= {*self.turns.stacked.alike({own: array.shape for own, array in held().items()})}
         return place
 
@@ -112,11 +113,10 @@ class Layers:
         """At a tap: keep what stands there, and hand it on with its probe added."""
         check_tap(name, self._names, value, "an array of JAX's of floating numbers", fits=_floating(value))
         array: jax.Array = value
+        self.tapped = True
         if self.aside:
             return array
         if self.here():
-            if self.turns is not None:
-                self.turns.tap()
             return self._input(f"{self._called(name)}.tap", array, Place(name, channels=False))
         if _is_one_of_many(array):
             return _of_all(array, lambda examples: self.tap(examples, name))

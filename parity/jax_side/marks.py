@@ -8,15 +8,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from parity.jax_side.place import Place
 from parity.jax_side.stacked import Stacked, are_numbers, numbers
 
 Token = tuple[int, ...]
 """The how manieth loop or layer it is of a pass or, with the numbers of the loops and turns before it, of a turn."""
-TAP = {"": np.zeros(2)}
-"""What stands for a tap among the layers: it holds nothing."""
 
 
 class Marks(NamedTuple):
@@ -41,7 +38,7 @@ class Marks(NamedTuple):
 
 
 class Known(NamedTuple):
-    """Which layer is called where, and which loops are taken turn by turn."""
+    """Which layer is called where, and which loops are over layers."""
 
     places: dict[Token, Place | None]
     loops: frozenset[Token]
@@ -56,19 +53,17 @@ def ends(array: jax.Array, before: int) -> jax.Array:
 def known_by(stacked: Stacked, told: list[Marks]) -> Known:
     """What passes tell, one for each digit of the numbers that the model is filled with.
 
-    A loop is taken turn by turn that goes over arrays of layers, that calls another layer in each turn, or that has a
-    tap in it, and one around such a loop.
+    A loop is over layers that goes over their arrays, or calls another one in each turn, and one around such a loop.
     """
     digits = [marks.flat() for marks in told]
     places = {
         token: stacked.place({own: numbers([marks.layers[token][own] for marks in digits])[0] for own in held})
         for token, held in digits[0].layers.items()
     }
-    taps = {token for token, held in digits[0].layers.items() if held.keys() == TAP.keys()}
     # What is in turns of turns comes first.
     loops: set[Token] = set()
     for token, leaves in sorted(digits[0].loops.items(), key=lambda item: -len(item[0])):
-        if _any_in(token, taps) or _has_a_layer_a_turn(token, places):
+        if _has_a_layer_a_turn(token, places):
             loops.add(token)
         for index in range(len(leaves)):
             found = [marks.loops[token][index] for marks in digits]

@@ -1,4 +1,4 @@
-"""Loops over layers that are stacked, taken turn by turn while layers are watched, so that all is in one trace."""
+"""Loops over layers or with taps in them, taken turn by turn while these are watched, so that all is in one trace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np
 from flax.core import axes_scan
 
 from parity.jax_side.everywhere import everywhere
-from parity.jax_side.marks import TAP, Known, Marks, Token, ends, known_by
+from parity.jax_side.marks import Known, Marks, Token, ends, known_by
 from parity.jax_side.place import Place
 from parity.jax_side.repeated import check_masks
 from parity.jax_side.stacked import Stacked
@@ -38,7 +38,7 @@ class Turns:
     """The turns of the loops of one pass.
 
     Args:
-        stacked: the layers that loops may be over.
+        stacked: the layers that loops may be over; None: there are none.
         known: what a pass of the same code that was filled with numbers has told; None: this is such a pass.
 
     Attributes:
@@ -46,7 +46,7 @@ class Turns:
         inside: whether this is in a turn.
     """
 
-    def __init__(self, stacked: Stacked, known: Known | None) -> None:
+    def __init__(self, stacked: Stacked | None, known: Known | None) -> None:
         self.stacked, self.known = stacked, known
         self.marks = Marks({}, {}, {})
         self.inside = False
@@ -62,22 +62,17 @@ class Turns:
         self.marks.layers[token] = {own: ends(array, 0) for own, array in held.items()}
         return None
 
-    def tap(self) -> None:
-        """A tap is called now."""
-        token = self._next()
-        if self.known is None:
-            self.marks.layers[token] = TAP
-
     def loop(self, xs: Any, length: int | None) -> tuple[Token, int] | None:
-        """Which loop it is that begins now and how many turns it has; None: it is not taken turn by turn."""
+        """Which loop it is that begins now and how many turns it has; None: too many to be taken one by one."""
         leaves, token = jax.tree.leaves(xs), self._next()
         sizes = {jnp.shape(leaf)[:1] for leaf in leaves} | ({(length,)} if length is not None else set())
         turns = sizes.pop()[0] if len(sizes) == 1 and () not in sizes else 0
         if not 0 < turns * self._around <= MOST:
             return None
         if self.known is not None:
-            return (token, turns) if token in self.known.loops else None
-        over = [leaf for leaf in leaves if _is_of_numbers(leaf) and leaf.shape[1:] in self.stacked.slices]
+            return token, turns
+        slices = self.stacked.slices if self.stacked else ()
+        over = [leaf for leaf in leaves if _is_of_numbers(leaf) and leaf.shape[1:] in slices]
         self.marks.loops[token] = [ends(leaf, 1) for leaf in over]
         return token, turns
 
@@ -110,7 +105,7 @@ class Turns:
 
 @contextmanager
 def opened(layers: Layers) -> Iterator[None]:
-    """Meanwhile loops over layers that are stacked are taken turn by turn, and what is in one is computed once.
+    """Meanwhile loops over layers or with taps are taken turn by turn, and what is in one is computed once.
 
     `jax.checkpoint`, which would compute it again on the way back, has a trace of its own.
     """
@@ -137,6 +132,8 @@ def _scan(layers: Layers, turns: Turns, real: Callable[..., Any]) -> Callable[..
             return whole(f, init, xs)
         if turns.known is None:
             return _marked(layers, turns, loop, f, init, xs, whole)
+        if loop[0] not in turns.known.loops and not _has_a_tap(layers, f, init, xs):
+            return whole(f, init, xs)
         with layers.set_aside():
             # What does not fit together is told by the loop itself, and which masks are one.
             check_masks(jax.make_jaxpr(lambda init, xs: whole(f, init, xs))(init, xs))
@@ -178,6 +175,14 @@ def _marked(
 
     carry, (ys, turns.marks.turns[token]) = whole(turn, init, xs)
     return carry, ys
+
+
+def _has_a_tap(layers: Layers, f: Callable[..., Any], init: Any, xs: Any) -> bool:
+    """Whether a turn calls a tap, and Python would make no turn another."""
+    before, layers.tapped = layers.tapped, False
+    alike = _program(layers, f, init, xs) == _program(layers, f, init, xs)
+    found, layers.tapped = layers.tapped, before
+    return found and alike
 
 
 def _program(layers: Layers, f: Callable[..., Any], init: Any, xs: Any) -> tuple[str, list[bytes]]:
@@ -242,10 +247,10 @@ class Calls:
         self._models, self._passed = models, passed
         self._known: dict[Any, Known] = {}
 
-    def turns(self, batch: dict[str, Any], training: bool, part: Callable[..., Any]) -> Turns | None:
-        """The turns of a pass that asks a part; None where there are no loops over layers."""
+    def turns(self, batch: dict[str, Any], training: bool, part: Callable[..., Any]) -> Turns:
+        """The turns of a pass that asks a part."""
         if (stacked := self._models.stacked) is None:
-            return None
+            return Turns(None, Known({}, frozenset()))
         shapes = tuple((name, array.shape, str(array.dtype)) for name, array in sorted(batch.items()))
         key = getattr(part, "__wrapped__", part), training, shapes
         if key not in self._known:

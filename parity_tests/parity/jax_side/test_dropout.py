@@ -112,6 +112,16 @@ def test_a_function_that_is_compiled_by_itself_has_another_mask_at_every_call() 
                 np.testing.assert_array_equal(jnp.stack([own(KEYS[0]), own(KEYS[1])]), expected(0, 1))
 
 
+def test_attention_leaves_out_what_a_mask_of_its_weights_says() -> None:
+    ones = jnp.ones((2, 5, 3, 4))
+    with injected(jnp.asarray(stream(1, 2))):
+        found = nnx.dot_product_attention(
+            ones, ones, ones, dropout_rng=KEYS[0], dropout_rate=0.5, broadcast_dropout=False, deterministic=False
+        )
+    weights = expected(0, shape=(2, 3, 5, 5))[0] / (5 * 0.5)
+    np.testing.assert_allclose(found[..., 0], weights.sum(-1).transpose(0, 2, 1), rtol=1e-6)
+
+
 # Loops
 
 

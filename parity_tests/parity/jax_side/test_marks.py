@@ -76,7 +76,7 @@ def with_a_tap(blocks: Any, x: jax.Array) -> jax.Array:
     return x + 0 * found.sum()
 
 
-def test_a_loop_with_a_tap_is_taken_turn_by_turn_whatever_it_is_over() -> None:
+def test_a_loop_with_a_tap_is_taken_turn_by_turn_beside_those_over_layers() -> None:
     side = live_side(pair(through(with_a_tap)).jax, "jax", "float64", "cpu")
     arrays = live_side(pair(NnxNet).torch, "torch", "float64", "cpu").initial(0)
     found = side.forward(arrays, side.batches(0, 1)[0])
