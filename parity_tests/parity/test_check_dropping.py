@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -242,11 +242,7 @@ def test_dropouts_in_scanned_blocks_agree_in_both_precisions() -> None:
     assert "blocks.1.widen.input" in {c.key.tensor for c in verdict.comparisons if c.dtype == "float32"}
 
 
-def slow_but(one: str, among: Iterable[str]) -> list[Any]:
-    return [pytest.param(name, marks=[] if name == one else pytest.mark.slow) for name in among]
-
-
-@pytest.mark.parametrize("way", slow_but("nn.scan and nn.remat", RIGHT))
+@pytest.mark.parametrize("way", RIGHT)
 def test_each_turn_of_a_loop_has_the_masks_of_its_block(way: str) -> None:
     verdict = checked(**RIGHT[way])
     assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
@@ -263,7 +259,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("mistake", slow_but("left out in one block", WRONG))
+@pytest.mark.parametrize("mistake", WRONG)
 def test_a_dropout_that_is_otherwise_is_told_where_it_shows(mistake: str) -> None:
     side, tensor = WRONG[mistake]
     found = first_of(checked(**side))
