@@ -69,6 +69,7 @@ SLOW = (
     "parity/golden/test_check_rules.py",
     "parity/golden/test_float32_inside.py",
     "parity/golden/test_modules.py",
+    "parity/jax_side/test_marks.py",
     "parity/jax_side/test_turns.py",
     "parity/judging/hints/test_on_ports.py",
     "parity/judging/passes/test_own_activations.py",
@@ -76,6 +77,7 @@ SLOW = (
     "parity/test_check_backward.py",
     "parity/test_check_bfloat16.py",
     "parity/test_check_casts.py",
+    "parity/test_check_dropping.py",
     "parity/test_check_float32_inside.py",
     "parity/test_check_frozen.py",
     "parity/test_check_held_apart.py",
@@ -104,9 +106,11 @@ QUICK = (
     "lstm: gates in the order input, forget, output, cell",
     "vit: LayerNorm's epsilon 1e-5 for 1e-6",
     "test_a_buffer_of_torchs_alone_takes_no_parameter_along_whose_name_ends_alike",
+    "test_a_dropout_that_is_otherwise_is_told_where_it_shows[left out in one block]",
     "test_a_gradient_that_is_not_handed_on",
     "test_a_layer_that_both_call_and_one_calls_more_often_is_a_difference",
     "test_a_layer_that_casts_is_red_and_named_with_its_sides",
+    "test_a_mask_that_all_blocks_share_is_refused[nn.scan]",
     "test_a_mistake_between_two_taps_is_found_at_the_second",
     "the gradient of one block stopped",
     "test_a_mistake_inside_the_blocks_is_told_in_each_of_them[a norm's epsilon]",
@@ -118,7 +122,7 @@ QUICK = (
     "test_what_is_not_declared_must_move",
 )
 """In the names of tests that are run all the same: of bfloat16, layers in float32, taps, frozen parameters, names,
-calls, scanned blocks, whole numbers and the five ports the mistake that each is for."""
+calls, scanned blocks, dropouts in them, whole numbers and the five ports the mistake that each is for."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

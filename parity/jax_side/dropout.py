@@ -3,74 +3,154 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import count
+from functools import wraps
 from typing import Any
-from unittest.mock import patch
 
 import jax
 import jax.numpy as jnp
-from flax import linen, nnx
+import numpy as np
 
 from parity.draws import mask
+from parity.errors import NotCheckable
+from parity.jax_side.everywhere import everywhere
+from parity.jax_side.layers import trace
 from parity.recording import Array
+
+_UNLIKE = jax.make_user_context()  # type: ignore[no-untyped-call]
+"""In another of these contexts JAX traces a function anew that it has traced already, and so calls what it calls."""
+
+
+class Masks:
+    """The masks of one pass, in the order in which they are drawn as it runs.
+
+    In a loop the number of the next mask is carried from turn to turn, so that each turn has masks of its own.
+
+    Args:
+        stream: what they are drawn from.
+        anew: where contexts are entered until the end of the pass.
+    """
+
+    def __init__(self, stream: jax.Array, anew: ExitStack) -> None:
+        self._stream, self._anew = stream, anew
+        self._before: Any = 0
+        self._drawn = 0
+        self._trace = trace()
+        self._keys: tuple[Any, ...] = ()
+        self._forget()
+
+    def next(self, key: Any, rate: Any, shape: tuple[int, ...]) -> jax.Array:
+        """The next mask, of a dropout that would draw by this key.
+
+        Raises:
+            NotCheckable: the key was another dropout's, and both would leave out the same.
+        """
+        if any(key is other for other in self._keys):
+            raise NotCheckable(
+                "the jax side calls two dropouts with one key, so that both leave out the same: divide it, as by "
+                "jax.random.split"
+            )
+        self._keys = (*self._keys, key)
+        number = jnp.asarray(self._before + self._drawn, jnp.int32)
+        self._drawn += 1
+        self._inside()
+        return _mask(shape, rate, self._stream, number, key)
+
+    def _inside(self) -> None:
+        """In a function that is compiled by itself, and may be called again: let it be traced again then."""
+        if trace() != self._trace:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._anew.enter_context(_UNLIKE(object()))
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """What is called meanwhile is not run, and counts for nothing."""
+        before = self._before, self._drawn, self._trace, self._keys
+        try:
+            yield
+        finally:
+            self._before, self._drawn, self._trace, self._keys = before
+
+    def scan(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        """`jax.lax.scan`, each turn with masks of its own."""
+
+        @wraps(real)
+        def scan(f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = None, **named: Any) -> Any:
+            if jax.config.values["jax_disable_jit"]:
+                return real(f, init, xs, length, **named)
+            self._inside()
+            drawn = 0
+
+            def turn(carried: Any, x: Any) -> Any:
+                nonlocal drawn
+                carry, self._before = carried
+                self._drawn, self._trace = 0, trace()
+                carry, y = f(carry, x)
+                drawn = self._drawn
+                return (carry, self._before + drawn), y
+
+            with self.set_aside():
+                number = jnp.asarray(self._before + self._drawn, jnp.int32)
+                (carry, _), ys = real(turn, (init, number), xs, length, **named)
+            self._drawn += drawn * (len(jax.tree.leaves(xs)[0]) if length is None else length)
+            return carry, ys
+
+        return scan
 
 
 @contextmanager
-def injected(stream: jax.Array | None, in_turn: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """Every dropout of Flax's takes its mask from `stream` (None: as it is), in the order of the calls.
+def injected(stream: jax.Array | None) -> Iterator[Masks | None]:
+    """Every dropout takes its mask from `stream` (None: as it is), in the order of the calls.
 
-    `in_turn` says whether a call is in a turn of a loop that is only taken turn by turn to be seen.
+    Whatever draws true and false by one rate, `jax.random.bernoulli`, is taken for a dropout: so do Flax's layers and
+    attention, and functions written by hand.
     """
     if stream is None:
-        yield
+        yield None
         return
-    calls = count()
+    real = jax.random.bernoulli
 
-    def dropped(layer: nnx.Dropout | linen.Dropout, inputs: jax.Array, deterministic: bool | None) -> jax.Array:
-        if deterministic or layer.rate == 0:
-            return inputs
-        shape = list(inputs.shape)
-        for axis in layer.broadcast_dims:
-            shape[axis] = 1
-        kept = _mask(stream, Mask(next(calls), tuple(shape), layer.rate, in_turn()))
-        return jnp.where(kept, inputs / (1 - layer.rate) if layer.rate < 1 else inputs, jnp.zeros_like(inputs))
+    @wraps(real)
+    def bernoulli(key: Any, p: Any = 0.5, shape: Any = None, *given: Any, **named: Any) -> Any:
+        if shape is None or jnp.ndim(p):
+            return real(key, p, shape, *given, **named)
+        return masks.next(key, 1 - p, tuple(shape))
 
-    def dropout(layer: nnx.Dropout, inputs: jax.Array, *, deterministic: bool | None = None, rngs: Any = None) -> Any:
-        return dropped(layer, inputs, layer.deterministic if deterministic is None else deterministic)
-
-    def of_linen(function: Any, given: Any, named: Any, context: linen.module.InterceptorContext) -> Any:
-        layer = context.module
-        if not isinstance(layer, linen.Dropout) or context.method_name != "__call__":
-            return function(*given, **named)
-        inputs, deterministic = _dropout_arguments(*given, **named)
-        return dropped(layer, inputs, linen.merge_param("deterministic", layer.deterministic, deterministic))
-
-    with patch.object(nnx.Dropout, "__call__", dropout), linen.intercept_methods(of_linen):
-        yield
-
-
-def _dropout_arguments(inputs: jax.Array, deterministic: bool | None = None, rng: Any = None) -> tuple[Any, Any]:
-    """What Linen's dropout is called with, but for the key that it would draw from."""
-    return inputs, deterministic
+    with ExitStack() as anew:
+        masks = Masks(stream, anew)
+        anew.enter_context(everywhere({real: bernoulli, jax.lax.scan: masks.scan(jax.lax.scan)}))
+        yield masks
 
 
 @dataclass(frozen=True)
 class Mask:
-    """Draws the mask of a call, outside of the program; `in_turn`: of a call that is in a loop elsewhere."""
+    """Draws a mask outside of the program; `rate` is None where the program tells it."""
 
-    call: int
     shape: tuple[int, ...]
-    rate: float
-    in_turn: bool = False
+    rate: float | None
 
-    def __call__(self, stream: Any) -> Array:
-        """The mask from that stream."""
-        return mask(stream, self.call, self.shape, self.rate)
+    def __call__(self, stream: Any, number: Any, key: Any, *rate: Any) -> Array:
+        """The mask of that number from that stream. The key is not drawn by, and tells whether a loop repeats it."""
+        return mask(stream, int(number), self.shape, float(rate[0] if self.rate is None else self.rate))
 
 
-def _mask(stream: Any, drawn: Mask) -> jax.Array:
-    result = jax.ShapeDtypeStruct(drawn.shape, jnp.bool_)  # type: ignore[no-untyped-call]
-    kept: jax.Array = jax.pure_callback(drawn, result, stream)
-    return kept
+def _mask(shape: tuple[int, ...], rate: Any, *given: Any) -> jax.Array:
+    told = isinstance(rate, float | np.floating)
+    drawn = Mask(shape, float(rate) if told else None)
+    result = jax.ShapeDtypeStruct(shape, jnp.bool_)  # type: ignore[no-untyped-call]
+
+    @jax.custom_batching.custom_vmap
+    def kept(stream: Any, number: Any, key: Any, *rate: Any) -> Any:
+        return jax.pure_callback(drawn, result, stream, number, jax.random.key_data(key), *rate)
+
+    @kept.def_vmap
+    def _(size: int, batched: list[bool], stream: Any, number: Any, key: Any, *rate: Any) -> tuple[jax.Array, bool]:
+        # With keys of their own, all examples have one mask together; with one key, each has the same.
+        of_all = batched[2]
+        return _mask((size, *shape) if of_all else shape, rate[0] if rate else drawn.rate, stream, number, key), of_all
+
+    found: jax.Array = kept(*given, *(() if told else (rate,)))
+    return found

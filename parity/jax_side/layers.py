@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from parity.jax_side.place import Place, as_it_comes, as_torch_has_it
 from parity.tap import check_tap
 
 if TYPE_CHECKING:
+    from parity.jax_side.dropout import Masks
     from parity.jax_side.turns import Turns
 
 
@@ -41,7 +42,8 @@ class Layers:
     `outputs` are the model's own, as its last call gave them. A call inside a transformation of the model's own, such
     as a scan, belongs to another trace, from which nothing can be handed out: `hidden` has the layers so called, and
     `within` says that the model itself was. Only `jax.vmap` hands out, all examples together. `turns` are those of the
-    loops over layers, which are taken one by one, and `aside` says that what is called is not run.
+    loops that are taken apart, `masks` those of its dropouts, `aside` says that what is called is not run, and `tapped`
+    that a tap was called.
 
     Args:
         bits: every recorded activation is rounded to so many mantissa bits; None: not at all.
@@ -58,10 +60,11 @@ class Layers:
         self.inputs: list[str] = []
         self.outputs: Any = None
         self.hidden: set[str] = set()
-        self.within = False
+        self.within = self.tapped = False
         self.turns: Turns | None = None
         self.aside = False
-        self._trace = _trace()
+        self.masks: Masks | None = None
+        self._trace = trace()
         self._bits = bits
         self._probes = probes
         self._taught = taught or {}
@@ -102,7 +105,7 @@ class Layers:
         if self.turns is None or self.aside:
             return None
         place = self.turns.place(held()) if self.here() else None
-        if place is None and self.turns.known is not None:
+        if place is None and self.turns.known is not None and self.turns.stacked is not None:
             self.hidden |= {*self.turns.stacked.alike({own: array.shape for own, array in held().items()})}
         return place
 
@@ -110,6 +113,7 @@ class Layers:
         """At a tap: keep what stands there, and hand it on with its probe added."""
         check_tap(name, self._names, value, "an array of JAX's of floating numbers", fits=_floating(value))
         array: jax.Array = value
+        self.tapped = True
         if self.aside:
             return array
         if self.here():
@@ -155,14 +159,15 @@ class Layers:
         """Nothing is seen meanwhile: what is called is not run."""
         before, self.aside = self.aside, True
         try:
-            yield
+            with self.masks.set_aside() if self.masks else nullcontext():
+                yield
         finally:
             self.aside = before
 
     @contextmanager
     def entered(self) -> Iterator[None]:
         """What is called belongs to this trace meanwhile."""
-        before, self._trace = self._trace, _trace()
+        before, self._trace = self._trace, trace()
         try:
             yield
         finally:
@@ -170,7 +175,7 @@ class Layers:
 
     def here(self) -> bool:
         """Whether what is called now belongs to the trace that is watched."""
-        return bool(_trace() == self._trace)
+        return bool(trace() == self._trace)
 
     def _left(self, call: str, output: Any, place: Place) -> Any:
         leaves, structure = jax.tree.flatten(output)
@@ -201,7 +206,7 @@ class Layers:
         return taught if self._probes is None else taught + (array - jax.lax.stop_gradient(array))
 
 
-def _trace() -> object:
+def trace() -> object:
     """What tells one trace from another. Flax compares the same."""
     return get_opaque_trace_state(convention="flax")  # type: ignore[no-untyped-call]
 

@@ -235,7 +235,7 @@ class JaxSide:
         model = self._models.bound(held, training=mode)
         watching = self._models.watched(model, bits, probes, taught, layers=layers)
         with (
-            watching as watched, injected(batch.get(STREAM), watched.in_turn),
+            watching as watched, injected(batch.get(STREAM)) as watched.masks,
             tapped(watched.tap) if layers else nullcontext(),
         ):  # fmt: skip
             yield Pass(

@@ -1,4 +1,4 @@
-"""Loops over layers that are stacked, taken turn by turn while layers are watched, so that all is in one trace."""
+"""Loops over layers or with taps in them, taken turn by turn while these are watched, so that all is in one trace."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import jax
@@ -15,8 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax.core import axes_scan
 
+from parity.jax_side.everywhere import everywhere
+from parity.jax_side.marks import Known, Marks, Token, ends, known_by
 from parity.jax_side.place import Place
-from parity.jax_side.stacked import Stacked, are_numbers, numbers
+from parity.jax_side.repeated import check_masks
+from parity.jax_side.stacked import Stacked
 
 if TYPE_CHECKING:
     from parity.jax_side.layers import Layers
@@ -30,43 +33,12 @@ Measured on two CPU cores, a transformer of NNX: a pass with its gradients takes
 it is, 8 s with 12 turns and 29 s with 48. The check of 12 blocks takes 33 s, without a scan 25 s.
 """
 
-Token = tuple[int, ...]
-"""The how manieth loop or layer it is of a pass or, with the numbers of the loops and turns before it, of a turn."""
-
-
-class Marks(NamedTuple):
-    """The smallest and the largest number in what is called: of the arrays of each layer, and of those of each turn.
-
-    `turns` has what is called in the turns of a loop, of all turns together.
-    """
-
-    layers: dict[Token, dict[str, Any]]
-    loops: dict[Token, list[Any]]
-    turns: dict[Token, Marks]
-
-    def flat(self) -> Marks:
-        """With what is called in each turn by itself."""
-        found = Marks({**self.layers}, {**self.loops}, {})
-        for token, inside in self.turns.items():
-            for turn in range(len(self.loops[token][0])):
-                one = jax.tree.map(lambda ends, turn=turn: ends[turn], inside).flat()
-                found.layers.update({(*token, turn, *inner): held for inner, held in one.layers.items()})
-                found.loops.update({(*token, turn, *inner): ends for inner, ends in one.loops.items()})
-        return found
-
-
-class Known(NamedTuple):
-    """Which layer is called where, and which loops are over layers."""
-
-    places: dict[Token, Place | None]
-    loops: frozenset[Token]
-
 
 class Turns:
     """The turns of the loops of one pass.
 
     Args:
-        stacked: the layers that loops may be over.
+        stacked: the layers that loops may be over; None: there are none.
         known: what a pass of the same code that was filled with numbers has told; None: this is such a pass.
 
     Attributes:
@@ -74,7 +46,7 @@ class Turns:
         inside: whether this is in a turn.
     """
 
-    def __init__(self, stacked: Stacked, known: Known | None) -> None:
+    def __init__(self, stacked: Stacked | None, known: Known | None) -> None:
         self.stacked, self.known = stacked, known
         self.marks = Marks({}, {}, {})
         self.inside = False
@@ -87,21 +59,22 @@ class Turns:
         token = self._next()
         if self.known is not None:
             return self.known.places.get(token)
-        self.marks.layers[token] = {own: _ends(array, 0) for own, array in held.items()}
+        self.marks.layers[token] = {own: ends(array, 0) for own, array in held.items()}
         return None
 
     def loop(self, xs: Any, length: int | None) -> tuple[Token, int] | None:
-        """Which loop it is that begins now and how many turns it has; None: it is not taken turn by turn."""
+        """Which loop it is that begins now and how many turns it has; None: too many to be taken one by one."""
         leaves, token = jax.tree.leaves(xs), self._next()
         sizes = {jnp.shape(leaf)[:1] for leaf in leaves} | ({(length,)} if length is not None else set())
         turns = sizes.pop()[0] if len(sizes) == 1 and () not in sizes else 0
         if not 0 < turns * self._around <= MOST:
             return None
         if self.known is not None:
-            return (token, turns) if token in self.known.loops else None
-        over = [leaf for leaf in leaves if _is_of_numbers(leaf) and leaf.shape[1:] in self.stacked.slices]
-        self.marks.loops[token] = [_ends(leaf, 1) for leaf in over]
-        return (token, turns) if over else None
+            return token, turns
+        slices = self.stacked.slices if self.stacked else ()
+        over = [leaf for leaf in leaves if _is_of_numbers(leaf) and leaf.shape[1:] in slices]
+        self.marks.loops[token] = [ends(leaf, 1) for leaf in over]
+        return token, turns
 
     @contextmanager
     def turn(self, token: Token, turns: int, index: int) -> Iterator[None]:
@@ -132,18 +105,17 @@ class Turns:
 
 @contextmanager
 def opened(layers: Layers) -> Iterator[None]:
-    """Meanwhile loops over layers that are stacked are taken turn by turn, and what is in one is computed once.
+    """Meanwhile loops over layers or with taps are taken turn by turn, and what is in one is computed once.
 
     `jax.checkpoint`, which would compute it again on the way back, has a trace of its own.
     """
-    if layers.turns is None:
-        yield
-        return
-    scan, kept = _scan(layers, layers.turns, jax.lax.scan), _kept(layers, jax.checkpoint)
-    with (
-        patch.object(jax.lax, "scan", scan), patch.object(jax, "checkpoint", kept), patch.object(jax, "remat", kept),
-        patch.object(axes_scan, "pe", _Aside(layers)),
-    ):  # fmt: skip
+    stand_ins: dict[Callable[..., Any], Callable[..., Any]] = {}
+    if layers.turns is not None:
+        stand_ins = {
+            jax.lax.scan: _scan(layers, layers.turns, jax.lax.scan),
+            **{real: _kept(layers, real) for real in (jax.checkpoint, jax.remat)},
+        }
+    with everywhere(stand_ins), patch.object(axes_scan, "pe", _Aside(layers)):
         yield
 
 
@@ -160,9 +132,11 @@ def _scan(layers: Layers, turns: Turns, real: Callable[..., Any]) -> Callable[..
             return whole(f, init, xs)
         if turns.known is None:
             return _marked(layers, turns, loop, f, init, xs, whole)
+        if loop[0] not in turns.known.loops and not _has_a_tap(layers, f, init, xs):
+            return whole(f, init, xs)
         with layers.set_aside():
-            # What does not fit together is told by the loop itself.
-            jax.eval_shape(lambda init, xs: whole(f, init, xs), init, xs)
+            # What does not fit together is told by the loop itself, and which masks are one.
+            check_masks(jax.make_jaxpr(lambda init, xs: whole(f, init, xs))(init, xs))
         return _taken(turns, loop, f, init, xs, reverse=reverse)
 
     return scan
@@ -190,10 +164,9 @@ def _marked(
 ) -> Any:  # fmt: skip
     """What `jax.lax.scan` gives, and what the layers in it hold is told, unless Python would make each turn another."""
     token, length = loop
-    with layers.set_aside():
-        if _program(f, init, xs) != _program(f, init, xs):
-            del turns.marks.loops[token]
-            return whole(f, init, xs)
+    if _program(layers, f, init, xs) != _program(layers, f, init, xs):
+        del turns.marks.loops[token]
+        return whole(f, init, xs)
 
     def turn(carry: Any, x: Any) -> tuple[Any, Any]:
         with layers.entered(), turns.all_turns(length) as marks:
@@ -204,14 +177,23 @@ def _marked(
     return carry, ys
 
 
-def _program(f: Callable[..., Any], init: Any, xs: Any) -> tuple[str, list[bytes]]:
+def _has_a_tap(layers: Layers, f: Callable[..., Any], init: Any, xs: Any) -> bool:
+    """Whether a turn calls a tap, and Python would make no turn another."""
+    before, layers.tapped = layers.tapped, False
+    alike = _program(layers, f, init, xs) == _program(layers, f, init, xs)
+    found, layers.tapped = layers.tapped, before
+    return found and alike
+
+
+def _program(layers: Layers, f: Callable[..., Any], init: Any, xs: Any) -> tuple[str, list[bytes]]:
     """A turn as JAX traces it, and the numbers that are written out in it."""
     x = jax.tree.map(lambda leaf: jax.lax.index_in_dim(leaf, 0, keepdims=False), xs)
     # Another function each time: JAX keeps what it has traced.
-    program = jax.make_jaxpr(lambda carry, x: f(carry, x))(init, x)
+    with layers.set_aside():
+        program = jax.make_jaxpr(lambda carry, x: f(carry, x))(init, x)
     written = [np.asarray(array).tobytes() for array in program.consts if not isinstance(array, jax.core.Tracer)]
-    # Where a function lies, and the how manieth dropout it is, which is refused by name.
-    return re.sub(r" at 0x[0-9a-f]+|(?<=Mask\(call=)\d+", "", str(program.jaxpr)), written
+    # Without where a function lies, and the how manieth key of Linen's it is, by which nothing is drawn.
+    return re.sub(r" at 0x[0-9a-f]+|(?<=random_fold_in )\w+ \d+", "", str(program.jaxpr)), written
 
 
 def _taken(
@@ -265,19 +247,21 @@ class Calls:
         self._models, self._passed = models, passed
         self._known: dict[Any, Known] = {}
 
-    def turns(self, batch: dict[str, Any], training: bool, part: Callable[..., Any]) -> Turns | None:
-        """The turns of a pass that asks a part; None where there are no loops over layers."""
+    def turns(self, batch: dict[str, Any], training: bool, part: Callable[..., Any]) -> Turns:
+        """The turns of a pass that asks a part."""
         if (stacked := self._models.stacked) is None:
-            return None
+            return Turns(None, Known({}, frozenset()))
         shapes = tuple((name, array.shape, str(array.dtype)) for name, array in sorted(batch.items()))
         key = getattr(part, "__wrapped__", part), training, shapes
         if key not in self._known:
             marked = jax.jit(partial(self._marked, stacked, part, training))
+            empty = {name: np.zeros(array.shape, array.dtype) for name, array in batch.items()}
+            with jax.ensure_compile_time_eval():
+                filled = [self._models.held(stacked.arrays(digit)) for digit in range(stacked.digits)]
             # Within a pass that is traced this is run. What is not stacked is filled with NaN.
-            with jax.ensure_compile_time_eval(), jax.debug_nans(False):
-                empty = {name: np.zeros(array.shape, array.dtype) for name, array in batch.items()}
-                digits = [marked(self._models.held(stacked.arrays(digit)), empty) for digit in range(stacked.digits)]
-                self._known[key] = _known(stacked, jax.device_get(digits))
+            with jax.debug_nans(False):
+                run = marked.lower(filled[0], empty).compile()
+                self._known[key] = known_by(stacked, jax.device_get([run(held, empty) for held in filled]))
         return Turns(stacked, self._known[key])
 
     def _marked(
@@ -290,28 +274,5 @@ class Calls:
         return turns.marks
 
 
-def _known(stacked: Stacked, told: list[Marks]) -> Known:
-    digits = [marks.flat() for marks in told]
-    places = {
-        token: stacked.place({own: numbers([marks.layers[token][own] for marks in digits])[0] for own in held})
-        for token, held in digits[0].layers.items()
-    }
-    # What is in turns of turns comes first.
-    loops: set[Token] = set()
-    for token, leaves in sorted(digits[0].loops.items(), key=lambda item: -len(item[0])):
-        around = any(inner[: len(token)] == token for inner in loops)
-        for index in range(len(leaves)):
-            found = [marks.loops[token][index] for marks in digits]
-            if all(map(stacked.is_one, numbers(found))) or (around and are_numbers(found)):
-                loops.add(token)
-    return Known(places, frozenset(loops))
-
-
 def _is_of_numbers(array: Any) -> bool:
     return bool(jnp.issubdtype(array.dtype, jnp.number)) and array.size > 0
-
-
-def _ends(array: jax.Array, before: int) -> jax.Array:
-    """The smallest and the largest number of an array, for each place along the axes that stand `before`."""
-    axes = tuple(range(before, array.ndim))
-    return jnp.stack([array.min(axes), array.max(axes)], axis=-1).astype(jnp.float32)

@@ -33,8 +33,11 @@ def injected(stream: Array | None) -> Iterator[Drawn]:
     def dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         if not training or p == 0:
             return x
+        # Nothing is drawn on the JAX side.
+        if p == 1:
+            return torch.zeros_like(x)
         kept = torch.from_numpy(mask(stream, next(calls), tuple(x.shape), p)).to(x.device)
-        return torch.where(kept, x / (1 - p) if p < 1 else x, torch.zeros_like(x))
+        return torch.where(kept, x / (1 - p), torch.zeros_like(x))
 
     before = _generators()
     with patch.object(torch.nn.functional, "dropout", dropout if stream is not None else torch.nn.functional.dropout):

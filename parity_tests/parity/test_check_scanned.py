@@ -295,30 +295,6 @@ def test_running_statistics_of_each_block_are_compared() -> None:
     assert first_of(found) == Key("update", 0, "net.blocks.0.norm.running_var")
 
 
-class Dropping(NnxBlock):
-    """With a dropout in each block, which has a stream of its own."""
-
-    def __init__(self, rngs: nnx.Rngs) -> None:
-        super().__init__(rngs)
-        self.dropout = nnx.Dropout(0.5, rngs=rngs)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return super().__call__(self.dropout(x))
-
-
-class DroppingNet(NnxNet):
-    block = Dropping
-
-
-def test_a_dropout_inside_the_scan_is_refused_and_one_that_drops_nothing_is_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with pytest.raises(NotCheckable, match="a dropout inside a loop, such as a scan over layers"):
-        check(pair("nnx", model=DroppingNet))
-    monkeypatch.setattr(Dropping, "__call__", NnxBlock.__call__)
-    assert check(pair("nnx", model=DroppingNet), dtypes=("float64",)).outcome == "agree"
-
-
 # Recordings and saved maps
 
 

@@ -88,7 +88,10 @@ class OfLinen(Mapped):
 
     def bound(self, held: Held, *, training: bool) -> Any:
         # Nothing that is compared may draw from the stream; what does is told.
-        return self._module.bind({PARAMETERS: held.trained} | held.kept, rngs=_streams(), mutable=[*held.kept])
+        # Of its own, as where it is trained: a scan may split one stream and not another.
+        dropping = {getattr(module, "rng_collection", "dropout") for module in self._made[1].values()}
+        streams = _streams() | {name: jax.random.key(1) for name in dropping}
+        return self._module.bind({PARAMETERS: held.trained} | held.kept, rngs=streams, mutable=[*held.kept])
 
     def kept_after(self, model: Any) -> Any:
         return _others(core.unfreeze(model.variables))

@@ -126,7 +126,7 @@ def _one_sided(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unsho
     names = [dict.fromkeys(place.layer for place in side.values() if place.what == TAP) for side in (torch, jax)]
     hidden = [name for name in names[0] if name in unmatched]
     alone = [[name for name in own if name not in {*other, *hidden}] for own, other in (names, names[::-1])]
-    lines = [f"taps inside a transformation of the jax side, such as a scan: {', '.join(hidden)}"] if hidden else []
+    lines = [f"taps inside a transformation of the jax side, such as jit: {', '.join(hidden)}"] if hidden else []
     lines += [
         f"taps on the {framework} side only: {', '.join(own)}"
         for framework, own in zip(FRAMEWORKS, alone, strict=True)

@@ -71,46 +71,15 @@ def test_what_draws_nothing_is_not(function: Callable[[jax.Array], jax.Array]) -
     assert not told
 
 
-# A dropout in a loop
-
-
-def dropped(x: jax.Array) -> jax.Array:
-    found: jax.Array = nnx.Dropout(0.5, rngs=nnx.Rngs(0))(x)
+def repeating(x: jax.Array) -> jax.Array:
+    key = jax.random.key(0)
+    found: jax.Array = jax.lax.scan(lambda x, _: (x * jax.random.bernoulli(key, 0.5, x.shape), None), x, length=2)[0]
     return found
 
 
-def scanned(x: jax.Array) -> jax.Array:
-    found: jax.Array = jax.lax.scan(lambda x, _: (dropped(x), None), x, length=2)[0]
-    return found
-
-
-def scanned_inside(x: jax.Array) -> jax.Array:
-    found: jax.Array = jax.jit(jax.checkpoint(scanned))(x)
-    return found
-
-
-def in_a_while(x: jax.Array) -> jax.Array:
-    found: jax.Array = jax.lax.while_loop(lambda x: x.sum() < 3, dropped, x)
-    return found
-
-
-def beside_a_loop(x: jax.Array) -> jax.Array:
-    found: jax.Array = jax.lax.scan(lambda x, _: (jnp.sin(x), None), jax.jit(dropped)(x), length=2)[0]
-    return found
-
-
-@pytest.mark.parametrize("function", [scanned, scanned_inside, in_a_while])
-def test_a_dropout_of_which_each_turn_of_a_loop_gets_the_same_mask_is_refused(
-    function: Callable[[jax.Array], jax.Array],
-) -> None:
-    with injected(jnp.asarray(stream(1, 2))), pytest.raises(NotCheckable, match="a dropout inside a loop, such as a"):
-        compiled(function, lambda: None)(ONES)
-
-
-@pytest.mark.parametrize("function", [dropped, beside_a_loop])
-def test_a_dropout_outside_of_a_loop_is_not(function: Callable[[jax.Array], jax.Array]) -> None:
-    with injected(jnp.asarray(stream(1, 2))):
-        assert compiled(function, lambda: None)(ONES).shape == ONES.shape
+def test_what_repeats_a_mask_is_refused_when_it_is_called() -> None:
+    with injected(jnp.asarray(stream(1, 2))), pytest.raises(NotCheckable, match="with the same key in every turn"):
+        compiled(repeating, lambda: None)(ONES)
 
 
 def test_it_is_traced_once_for_each_shape_and_setting_and_told_each_time() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen, nnx
+from jax.lax import scan
 
 from parity.draws import mask, stream
+from parity.errors import NotCheckable
 from parity.jax_side.dropout import injected
 
 ONES = jnp.ones((6, 8))
@@ -54,11 +58,114 @@ def test_neither_evaluation_nor_a_rate_of_0_takes_a_mask() -> None:
         np.testing.assert_array_equal(nnx.Dropout(0.5, rngs=nnx.Rngs(0))(ONES) != 0, mask(stream(1, 2), 0, (6, 8), 0.5))
 
 
+def test_a_rate_of_1_leaves_nothing_and_takes_no_mask() -> None:
+    with injected(jnp.asarray(stream(1, 2))):
+        assert not nnx.Dropout(1.0, rngs=nnx.Rngs(0))(ONES).any()
+        np.testing.assert_array_equal(nnx.Dropout(0.5, rngs=nnx.Rngs(0))(ONES) != 0, mask(stream(1, 2), 0, (6, 8), 0.5))
+
+
 def test_afterwards_dropout_is_as_before() -> None:
-    before = nnx.Dropout.__call__
+    before = jax.random.bernoulli, jax.lax.scan
     with pytest.raises(ZeroDivisionError), injected(jnp.asarray(stream(0, 0))):
         raise ZeroDivisionError
-    assert nnx.Dropout.__call__ is before
+    assert (jax.random.bernoulli, jax.lax.scan) == before
+
+
+# Functions by hand
+
+KEYS = jax.random.split(jax.random.key(0), 6)
+
+
+def kept(key: jax.Array, x: Any = ONES, rate: Any = 0.5) -> jax.Array:
+    return jax.random.bernoulli(key, 1 - rate, x.shape)
+
+
+def expected(*calls: int, shape: tuple[int, ...] = (6, 8), rate: float = 0.5) -> Any:
+    return np.stack([mask(stream(1, 2), call, shape, rate) for call in calls])
+
+
+def test_what_draws_true_and_false_by_one_rate_takes_a_mask_of_any_rate_that_is_only_known_as_it_runs() -> None:
+    with injected(jnp.asarray(stream(1, 2))), jax.enable_x64(True):
+        found = jax.jit(lambda rate: kept(KEYS[0], rate=rate))(0.25)
+        own = jax.random.bernoulli(KEYS[1], jnp.full(3, 0.5, jnp.float32))
+    np.testing.assert_array_equal(found, expected(0, rate=0.25)[0])
+    np.testing.assert_array_equal(own, jax.random.bernoulli(KEYS[1], jnp.full(3, 0.5)))
+
+
+def test_one_key_for_two_is_refused() -> None:
+    with injected(jnp.asarray(stream(1, 2))), pytest.raises(NotCheckable, match="two dropouts with one key"):
+        jax.make_jaxpr(lambda key: kept(key) & kept(key))(KEYS[0])
+
+
+def test_examples_that_are_mapped_over_have_one_mask_together_and_with_one_key_the_same() -> None:
+    with injected(jnp.asarray(stream(1, 2))):
+        together = jax.vmap(kept)(KEYS, ONES)
+        same = jax.vmap(lambda x: kept(KEYS[0], x))(ONES)
+    np.testing.assert_array_equal(together, expected(0)[0])
+    np.testing.assert_array_equal(same, np.broadcast_to(expected(1, shape=(8,))[0], (6, 8)))
+
+
+def test_a_function_that_is_compiled_by_itself_has_another_mask_at_every_call() -> None:
+    for own in (jax.jit(kept), jax.checkpoint(kept)):
+        for _ in range(2):
+            with injected(jnp.asarray(stream(1, 2))):
+                np.testing.assert_array_equal(jnp.stack([own(KEYS[0]), own(KEYS[1])]), expected(0, 1))
+
+
+def test_attention_leaves_out_what_a_mask_of_its_weights_says() -> None:
+    ones = jnp.ones((2, 5, 3, 4))
+    with injected(jnp.asarray(stream(1, 2))):
+        found = nnx.dot_product_attention(
+            ones, ones, ones, dropout_rng=KEYS[0], dropout_rate=0.5, broadcast_dropout=False, deterministic=False
+        )
+    weights = expected(0, shape=(2, 3, 5, 5))[0] / (5 * 0.5)
+    np.testing.assert_allclose(found[..., 0], weights.sum(-1).transpose(0, 2, 1), rtol=1e-6)
+
+
+# Loops
+
+
+def turn(carry: None, key: jax.Array) -> tuple[None, jax.Array]:
+    return None, kept(key)
+
+
+def twice(carry: None, keys: jax.Array) -> Any:
+    """A mask, then a loop of two turns."""
+    return None, jnp.concatenate([kept(keys[0])[None], jax.lax.scan(turn, None, keys[1:])[1]])
+
+
+@jax.jit
+def compiled_loop(keys: jax.Array) -> Any:
+    return jax.lax.scan(turn, None, keys)[1]
+
+
+def turn_by_turn(function: Any) -> Any:
+    with jax.disable_jit():
+        return function()
+
+
+LOOPS: dict[str, tuple[Any, list[int]]] = {
+    "jax.lax.scan": (lambda: jax.lax.scan(turn, None, KEYS)[1], [0, 1, 2, 3, 4, 5]),
+    "in reverse": (lambda: jax.lax.scan(turn, None, KEYS, reverse=True)[1], [5, 4, 3, 2, 1, 0]),
+    "by its name": (lambda: scan(turn, None, KEYS)[1], [0, 1, 2, 3, 4, 5]),
+    "jax.lax.map": (lambda: jax.lax.map(kept, KEYS), [0, 1, 2, 3, 4, 5]),
+    "a loop in a loop": (
+        lambda: jax.lax.scan(twice, None, KEYS.reshape(2, 3))[1].reshape(6, *ONES.shape), [0, 1, 2, 3, 4, 5],
+    ),
+    "a loop that is compiled by itself": (
+        lambda: jnp.concatenate([compiled_loop(KEYS[:3]), compiled_loop(KEYS[3:])]), [0, 1, 2, 3, 4, 5],
+    ),
+    "jax.disable_jit": (lambda: turn_by_turn(lambda: jax.lax.scan(turn, None, KEYS)[1]), [0, 1, 2, 3, 4, 5]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_every_turn_has_masks_of_its_own_in_the_order_in_which_they_are_run(loop: str) -> None:
+    function, calls = LOOPS[loop]
+    with injected(jnp.asarray(stream(1, 2))):
+        found, after = function(), kept(jax.random.key(1))
+    np.testing.assert_array_equal(found, expected(*calls))
+    np.testing.assert_array_equal(after, expected(6)[0])
 
 
 # Flax Linen
@@ -77,7 +184,7 @@ class Twice(linen.Module):
 
 def test_a_dropout_of_linen_takes_its_masks_likewise() -> None:
     with injected(jnp.asarray(stream(1, 2))):
-        first, second = Twice().apply({}, ONES, False)
+        first, second = Twice().apply({}, ONES, False, rngs={"dropout": KEYS[0]})
         np.testing.assert_array_equal(Twice().apply({}, ONES, True), [ONES, ONES])
     np.testing.assert_array_equal(first, mask(stream(1, 2), 0, (6, 8), 0.25) / np.float32(0.75))
     np.testing.assert_array_equal(second, mask(stream(1, 2), 1, (6, 8), 0.5) * 2)
@@ -85,7 +192,7 @@ def test_a_dropout_of_linen_takes_its_masks_likewise() -> None:
 
 def test_a_mask_may_be_one_for_a_whole_axis() -> None:
     with injected(jnp.asarray(stream(1, 2))):
-        first, _ = Twice((0, -1)).apply({}, jnp.ones((2, 4, 3)), False)
+        first, _ = Twice((0, -1)).apply({}, jnp.ones((2, 4, 3)), False, rngs={"dropout": KEYS[0]})
     expected = mask(stream(1, 2), 0, (1, 4, 1), 0.25) / np.float32(0.75)
     np.testing.assert_array_equal(first, np.broadcast_to(expected, (2, 4, 3)))
 

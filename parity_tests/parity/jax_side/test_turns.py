@@ -15,15 +15,11 @@ from flax import linen, nnx
 from jax.lax import scan
 from torch import Tensor, nn
 
-from parity import Pair, random_batches, tap
-from parity.errors import NotCheckable
-from parity.jax_side import turns
+from parity import Pair, random_batches
 from parity.live import live_side
-from parity.recording import Dtype
 from parity_tests.parity import scanned_jax, scanned_torch
 from parity_tests.parity.scanned_jax import LinenBlock, LinenNet, NnxBlock, NnxNet
 from parity_tests.parity.scanned_torch import BLOCKS, CLASSES, FEATURES, WIDTH
-from parity_tests.parity.test_check_scanned import DroppingNet
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -106,12 +102,46 @@ def with_nothing(blocks: Any, x: jax.Array) -> jax.Array:
     return found
 
 
+def by_its_name(blocks: Any, x: jax.Array) -> jax.Array:
+    """By a `scan` that was imported by its name."""
+    graph, state = nnx.split(blocks)
+    found: jax.Array = scan(lambda x, held: (nnx.merge(graph, held)(x), None), x, state)[0]
+    return found
+
+
+def by_index(blocks: Any, x: jax.Array) -> jax.Array:
+    """Over numbers, and takes the arrays of each turn by these."""
+    graph, state = nnx.split(blocks)
+
+    def turn(x: jax.Array, index: jax.Array) -> tuple[Any, None]:
+        return nnx.merge(graph, jax.tree.map(lambda leaf: leaf[index], state))(x), None
+
+    found: jax.Array = jax.lax.scan(turn, x, jnp.arange(BLOCKS))[0]
+    return found
+
+
+def counted(blocks: Any, x: jax.Array) -> jax.Array:
+    """Turns the stack around, and goes from its end to its beginning by the number of the turn."""
+    graph, state = nnx.split(blocks)
+    first = jax.tree.map(lambda leaf: leaf[::-1], state)
+
+    def turn(index: Any, x: jax.Array) -> Any:
+        taken = jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, BLOCKS - 1 - index, keepdims=False), first)
+        return nnx.merge(graph, taken)(x)
+
+    found: jax.Array = jax.lax.fori_loop(0, BLOCKS, turn, x)
+    return found
+
+
 LINEN = {
     "nn.scan": LinenNet,
     "along the second axis": partial(LinenNet, axis=1),
     "nn.remat": partial(LinenNet, block=linen.remat(LinenBlock)),
 }
-NNX = {"what each turn gives": beside, "nnx.remat": kept, "None and numbers": with_nothing}
+NNX = {
+    "what each turn gives": beside, "nnx.remat": kept, "None and numbers": with_nothing, "by its name": by_its_name,
+    "over numbers": by_index, "jax.lax.fori_loop": counted,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("way", LINEN)
@@ -193,65 +223,6 @@ def test_groups_of_blocks_are_seen_in_turn() -> None:
     assert (shown, hidden) == ({"embed", "head"} | inside, set())
 
 
-# Where nothing can be known, or too much would be compiled
-
-
-def by_its_name(blocks: Any, x: jax.Array) -> jax.Array:
-    """By a `scan` that was imported by its name."""
-    graph, state = nnx.split(blocks)
-    found: jax.Array = scan(lambda x, held: (nnx.merge(graph, held)(x), None), x, state)[0]
-    return found
-
-
-def by_index(blocks: Any, x: jax.Array) -> jax.Array:
-    """Over numbers, and takes the arrays of each turn by these."""
-    graph, state = nnx.split(blocks)
-
-    def turn(x: jax.Array, index: jax.Array) -> tuple[Any, None]:
-        return nnx.merge(graph, jax.tree.map(lambda leaf: leaf[index], state))(x), None
-
-    found: jax.Array = jax.lax.scan(turn, x, jnp.arange(BLOCKS))[0]
-    return found
-
-
-def compiled(blocks: Any, x: jax.Array) -> jax.Array:
-    @nnx.jit
-    @nnx.scan(in_axes=(nnx.Carry, 0), out_axes=nnx.Carry)
-    def turn(x: jax.Array, block: Any) -> Any:
-        return block(x)
-
-    found: jax.Array = turn(x, blocks)
-    return found
-
-
-@pytest.mark.parametrize("way", [by_its_name, by_index, compiled])
-def test_what_cannot_be_told_is_hidden(way: Callable[[Any, jax.Array], jax.Array]) -> None:
-    assert seen(through(way)) == ({"embed", "head"}, ALL)
-
-
-@pytest.mark.parametrize("model", [LinenNet, NnxNet])
-def test_a_loop_of_more_turns_is_left_as_it_is(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "MOST", BLOCKS - 1)
-    assert seen(model) == ({"embed", "head"}, ALL)
-
-
-def over_time(blocks: Any, x: jax.Array) -> jax.Array:
-    """Through the blocks, and then over what came out, of which each turn is given what a block's weight could be."""
-    x = NNX["what each turn gives"](blocks, x)
-    rows = jnp.stack([x[:WIDTH], x[WIDTH:]])
-
-    def turn(total: jax.Array, row: jax.Array) -> tuple[jax.Array, None]:
-        return total + tap(row, "row").sum() * 0, None
-
-    total, _ = jax.lax.scan(turn, jnp.zeros((), x.dtype), rows)
-    return x + total
-
-
-def test_a_loop_over_something_else_stays_one() -> None:
-    shown, hidden = seen(through(over_time))
-    assert (shown, hidden) == ({"embed", "head"} | ALL, {"row"})
-
-
 # Experts in each block
 
 
@@ -294,55 +265,3 @@ def test_experts_that_are_called_together_are_hidden_and_the_rest_of_their_block
     inside = {f"blocks.{index}.mix.{expert}" for index in range(BLOCKS) for expert in range(2)}
     shown = {f"blocks.{index}.{name}" for index in range(BLOCKS) for name in INSIDE[:-1]}
     assert seen(WithExperts, experts) == ({"embed", "head"} | shown, inside)
-
-
-# Dropout, taps and precision
-
-
-def test_a_dropout_in_a_turn_is_refused_where_every_turn_is_taken_alone_too() -> None:
-    asked = pair(NnxNet)
-    side = live_side(pair(DroppingNet).jax, "jax", "float64", "cpu")
-    with pytest.raises(NotCheckable, match="a dropout inside a loop, such as a scan over layers"):
-        side.observe(live_side(asked.torch, "torch", "float64", "cpu").initial(0), side.batches(0, 1)[0])
-
-
-@pytest.mark.parametrize("reverse", [False, True])
-def test_taps_in_a_loop_over_a_plain_tree_are_counted_by_turn(reverse: bool) -> None:
-    def predict(parameters: Any, batch: Any) -> jax.Array:
-        x = scanned_jax.linear(batch["inputs"], parameters["embed"])
-        x, _ = jax.lax.scan(
-            lambda x, of: (tap(scanned_jax.block(x, of), "block"), None), x, parameters["blocks"], reverse=reverse
-        )
-        return scanned_jax.linear(x, parameters["head"])
-
-    asked = pair(
-        scanned_jax.params, told={"blocks.0.mix.weight": "transpose"}, predict=predict,
-        loss=lambda parameters, batch: scanned_jax.cross_entropy(predict(parameters, batch), batch),
-    )  # fmt: skip
-    side = live_side(asked.jax, "jax", "float64", "cpu")
-    arrays, batch = live_side(asked.torch, "torch", "float64", "cpu").initial(0), side.batches(0, 1)[0]
-    found = side.forward(arrays, batch)
-    assert [*found] == ["block.tap", "block#2.tap", "block#3.tap", "output"]
-    last = found["block#3.tap"] @ arrays["head.weight"].T + arrays["head.bias"]
-    np.testing.assert_allclose(last, found["output"], rtol=0, atol=1e-12)
-    assert "block" not in side.unmatched
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_layers_are_told_in_every_precision_however_many_arrays_there_are(
-    dtype: Dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("parity.jax_side.stacked.BASE", 3)
-    asked = pair(NnxNet)
-    side = live_side(asked.jax, "jax", dtype, "cpu")
-    found = side.forward(live_side(asked.torch, "torch", dtype, "cpu").initial(0), side.batches(0, 1)[0])
-    assert {name.rpartition(".")[0] for name in found if "." in name} == {"embed", "head"} | ALL
-
-
-def test_numbers_in_place_of_weights_are_no_fault_of_the_side() -> None:
-    asked = pair(through(over_time))
-    arrays = live_side(asked.torch, "torch", "float64", "cpu").initial(0)
-    with jax.debug_nans(True):
-        side = live_side(asked.jax, "jax", "float64", "cpu")
-        found = side.forward(arrays, side.batches(0, 1)[0])
-    assert "blocks.2.mix.output" in found

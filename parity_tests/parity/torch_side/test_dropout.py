@@ -31,6 +31,12 @@ def test_neither_evaluation_nor_a_rate_of_0_takes_a_mask() -> None:
         assert torch.equal(nn.Dropout(0.5)(ONES) != 0, torch.from_numpy(mask(stream(1, 2), 0, (6, 8), 0.5)))
 
 
+def test_a_rate_of_1_leaves_nothing_and_takes_no_mask() -> None:
+    with injected(stream(1, 2)):
+        assert not nn.Dropout(1.0)(ONES).any()
+        assert torch.equal(nn.Dropout(0.5)(ONES) != 0, torch.from_numpy(mask(stream(1, 2), 0, (6, 8), 0.5)))
+
+
 @pytest.mark.parametrize(
     "draw", [lambda: torch.rand(2), lambda: nn.Dropout2d(0.5)(torch.ones(2, 3, 4, 4))], ids=["a number", "Dropout2d"]
 )

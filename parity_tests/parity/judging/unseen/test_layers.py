@@ -143,7 +143,7 @@ def test_a_tap_on_one_side_only_is_left_out_in_all_its_calls_and_told() -> None:
 def test_a_tap_that_cannot_be_seen_in_some_of_its_calls_is_left_out_in_all() -> None:
     found = unshown(sides((*BOTH, "a.tap", "a#2.tap"), (*BOTH, "a.tap")), frozenset({"a"}), frozenset())
     assert found.tensors == {"a.tap", "a#2.tap"}
-    assert found.listed == ("taps inside a transformation of the jax side, such as a scan: a",)
+    assert found.listed == ("taps inside a transformation of the jax side, such as jit: a",)
 
 
 def test_a_call_of_a_tap_that_is_missing_stays_a_difference() -> None:

@@ -1,0 +1,49 @@
+"""Functions that stand in for others, wherever they are called."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import jax
+import pytest
+from jax.lax import scan as by_its_name
+
+from parity.jax_side.everywhere import everywhere
+
+
+def stand_in() -> None: ...
+
+
+def named() -> list[Any]:
+    return [jax.lax.scan, by_its_name]
+
+
+def test_a_function_is_replaced_under_every_name_and_is_there_again_afterwards() -> None:
+    real: Any = jax.lax.scan
+    with everywhere({real: stand_in}):
+        assert named() == [stand_in, stand_in]
+    with pytest.raises(ZeroDivisionError), everywhere({real: stand_in}):
+        raise ZeroDivisionError
+    assert named() == [real, real]
+
+
+def test_what_is_imported_meanwhile_does_not_keep_the_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = ModuleType("late")
+    real: Any = jax.lax.scan
+    with everywhere({real: stand_in}):
+        monkeypatch.setitem(sys.modules, "late", late)
+        late.scan = jax.lax.scan  # type: ignore[attr-defined]
+    assert late.scan is real
+
+
+def test_one_may_stand_in_for_another() -> None:
+    def other() -> None: ...
+
+    real: Any = jax.lax.scan
+    with everywhere({real: stand_in}):
+        with everywhere({stand_in: other}):
+            assert named() == [other, other]
+        assert named() == [stand_in, stand_in]
+    assert named() == [real, real]
