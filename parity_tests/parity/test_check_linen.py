@@ -18,9 +18,12 @@ from parity.importing import load_pair
 from parity.recording import Key
 from parity.verdict import Verdict
 from parity_tests.parity import small_linen
+from parity_tests.parity.scanned_jax import LinenNet
+from parity_tests.parity.scanned_torch import WIDTH
 from parity_tests.parity.small_linen import Small
 from parity_tests.parity.small_torch import CLASSES
 from parity_tests.parity.test_check_modules import expect_names_of_torch, first_of
+from parity_tests.parity.test_check_scanned import pair as scanned
 from parity_tests.ports.linen_counterparts import BatchNorm
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -151,6 +154,30 @@ def test_layers_inside_a_transformation_are_told_and_not_compared(inside: str) -
     assert ("inner.output" in compared, "norm.output" in compared, "output" in compared) == (
         False, inside == "a layer", True,
     )  # fmt: skip
+
+
+class UntypedNorm(nn.Module):
+    """A layer norm by hand, whose initializers are asked for no dtype: with 64 bits they draw float64."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
+        bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
+        found: jax.Array = (x - x.mean(-1, keepdims=True)) / jnp.sqrt(x.var(-1, keepdims=True) + 1e-5) * scale + bias
+        return found
+
+
+class ScannedBlock(nn.Module):
+    @nn.compact
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, None]:
+        y = nn.Dense(2 * WIDTH, name="widen")(UntypedNorm(name="norm")(x))
+        return x + nn.Dense(WIDTH, name="mix")(nn.Dense(WIDTH, name="narrow")(jnp.tanh(y))), None
+
+
+def test_initializers_without_a_dtype_do_not_part_what_a_scan_carries_on() -> None:
+    verdict = check(scanned("linen", model=partial(LinenNet, block=ScannedBlock)), dtypes=("float64",))
+    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+    assert [c for c in verdict.comparisons if c.key.tensor == "blocks.1.norm.output"]
 
 
 class Drawing(Small):
