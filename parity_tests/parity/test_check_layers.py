@@ -270,3 +270,40 @@ def test_layers_that_only_their_order_tells_are_told_where_something_differs(tur
     verdict = checked(InThisOrder, lambda rngs: InAnother(rngs, turned))
     assert verdict.outcome == ("differ" if turned else "agree")
     assert ("paired by order only: first and z, second and a" in verdict.listed) == turned
+
+
+# Positions, once on one side and for each example on the other
+
+
+class Positions(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(5, 4)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        found: Tensor = self.head(inputs + self.table(torch.arange(5)[None]))
+        return found
+
+
+class PositionsOfEach(nnx.Module):
+    """Looks them up for each example; `late` by one."""
+
+    def __init__(self, rngs: nnx.Rngs, late: bool = False) -> None:
+        self.table = nnx.Embed(5, 4, rngs=rngs)
+        self.head = nnx.Linear(4, 3, rngs=rngs)
+        self.late = late
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        positions = jnp.broadcast_to((jnp.arange(5) + self.late) % 5, inputs.shape[:2])
+        return self.head(inputs + self.table(positions))
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_positions_may_be_looked_up_once_or_for_each_example(late: bool) -> None:
+    batches = random_batches(inputs=(3, 5, 4), steps=2)
+    verdict = checked(Positions, lambda rngs: PositionsOfEach(rngs, late), batches=batches)
+    assert verdict.outcome == ("differ" if late else "agree"), verdict.first_difference
+    if late:
+        assert first_of(verdict) == "head.input"
+    assert [line for line in verdict.listed if line.startswith("table.output: torch has shape (1, 5, 4), jax (3, 5")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from math import prod
 from typing import NamedTuple
 
 from parity.errors import NotCheckable
@@ -43,7 +44,8 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
     projections; a tap there cannot be seen on the JAX side. And where a layer is called with more inputs on one side,
     such as attention that is given its input once there and with a mask here, only what comes out of it is compared. A
     module of the user's own may be given images whose channels come last on the JAX side, which nothing but their
-    shapes tells; so may a tap. And a side may read what a layer holds and never call it. In any case the neighbours
+    shapes tells; so may a tap. One side may look up positions once, and the other for each example, before both are
+    added to the same. And a side may read what a layer holds and never call it. In any case the neighbours
     and the layers inside are compared, so that nothing lies between two places that both see. A layer or a tap that
     both call, and only one of them as often, is a difference.
 
@@ -58,6 +60,7 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
         _one_sided(torch, jax, unmatched),
         _called_otherwise(torch, jax, unmatched),
         _laid_out_otherwise(torch, jax, unmatched),
+        _broadcast(torch, jax, unmatched),
     ]
     tensors = frozenset(tensor for part in found for tensor in part.tensors)
     return Unshown(tensors, tuple(line for part in found for line in part.listed))
@@ -162,6 +165,18 @@ def _laid_out_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str])
     return Unshown(frozenset(tensors), tuple(lines))
 
 
+def _broadcast(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unshown:
+    """What one side has once and the other for each example, such as the positions that both add to their tokens."""
+    both = [t for t in torch if t in jax and torch[t].layer not in unmatched]
+    found = [t for t in both if _is_broadcast(torch[t].shape, jax[t].shape)]
+    lines = [
+        f"{t}: torch has shape {torch[t].shape}, jax {jax[t].shape}, and the one broadcasts to the other: what comes "
+        "before and after it is compared"
+        for t in found
+    ]
+    return Unshown(frozenset(found), tuple(lines))
+
+
 def _layers_of(arrays: Iterable[str]) -> frozenset[str]:
     return frozenset(name.rpartition(".")[0] for name in arrays)
 
@@ -173,6 +188,13 @@ def _channels_last(torch: _Seen, jax: _Seen) -> bool:
     """
     there = jax.shape
     return len(there) > 2 and torch.shape != there and torch.shape == (there[0], there[-1], *there[1:-1])
+
+
+def _is_broadcast(torch: tuple[int, ...], jax: tuple[int, ...]) -> bool:
+    """Whether two shapes are different, and the one becomes the other where axes are repeated or put in front."""
+    fewer, more = sorted((torch, jax), key=lambda shape: (len(shape), prod(shape)))
+    padded = (*(1,) * (len(more) - len(fewer)), *fewer)
+    return torch != jax and all(size in (1, there) for size, there in zip(padded, more, strict=True))
 
 
 def _seen(recording: Recording) -> _Places:

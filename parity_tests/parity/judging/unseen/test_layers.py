@@ -129,6 +129,32 @@ def test_a_module_of_the_users_own_may_have_its_channels_last(
     assert bool(found.listed) == apart
 
 
+@pytest.mark.parametrize(
+    ("torch", "jax", "apart"),
+    [
+        ((1, 5, 4), (3, 5, 4), True),
+        ((5, 4), (3, 5, 4), True),
+        ((3, 5, 4), (1, 5, 4), True),
+        ((5, 4), (1, 5, 4), True),
+        ((3, 1, 4), (1, 5, 4), False),
+        ((3, 5, 4), (5, 4, 4), False),
+        ((3, 5), (3, 5, 4), False),
+        ((4,), (4,), False),
+    ],
+)
+def test_what_one_side_has_once_and_the_other_for_each_example_is_told_and_not_compared(
+    torch: tuple[int, ...], jax: tuple[int, ...], apart: bool
+) -> None:
+    recordings = sides(BOTH, BOTH)
+    for framework, shape in zip(FRAMEWORKS, (torch, jax), strict=True):
+        recordings[framework].add("forward", 0, {"table.output": np.zeros(shape), "output": np.zeros(shape)})
+    found = unshown(recordings, frozenset(), frozenset())
+    assert found.tensors == ({"table.output"} if apart else set())
+    assert [f"torch has shape {torch}, jax {jax}, and the one broadcasts" in line for line in found.listed] == (
+        [True] if apart else []
+    )
+
+
 # Taps
 
 
