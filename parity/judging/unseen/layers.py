@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from math import prod
 from typing import NamedTuple
 
 from parity.errors import NotCheckable
@@ -44,10 +43,10 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
     projections; a tap there cannot be seen on the JAX side. And where a layer is called with more inputs on one side,
     such as attention that is given its input once there and with a mask here, only what comes out of it is compared. A
     module of the user's own may be given images whose channels come last on the JAX side, which nothing but their
-    shapes tells; so may a tap. One side may look up positions once, and the other for each example, before both are
-    added to the same. And a side may read what a layer holds and never call it. In any case the neighbours
-    and the layers inside are compared, so that nothing lies between two places that both see. A layer or a tap that
-    both call, and only one of them as often, is a difference.
+    shapes tells; so may a tap. What a layer gives may have another shape on each side until both have cut or spread it.
+    And a side may read what a layer holds and never call it. In any case the neighbours and the layers inside are
+    compared, so that nothing lies between two places that both see. A layer or a tap that both call, and only one of
+    them as often, is a difference.
 
     Raises:
         NotCheckable: an array of `apart` has the name of something that is to be compared.
@@ -60,8 +59,9 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
         _one_sided(torch, jax, unmatched),
         _called_otherwise(torch, jax, unmatched),
         _laid_out_otherwise(torch, jax, unmatched),
-        _broadcast(torch, jax, unmatched),
     ]
+    known = frozenset(tensor for part in found for tensor in part.tensors)
+    found.append(_shaped_otherwise(torch, jax, unmatched, known))
     tensors = frozenset(tensor for part in found for tensor in part.tensors)
     return Unshown(tensors, tuple(line for part in found for line in part.listed))
 
@@ -165,16 +165,23 @@ def _laid_out_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str])
     return Unshown(frozenset(tensors), tuple(lines))
 
 
-def _broadcast(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unshown:
-    """What one side has once and the other for each example, such as the positions that both add to their tokens."""
-    both = [t for t in torch if t in jax and torch[t].layer not in unmatched]
-    found = [t for t in both if _is_broadcast(torch[t].shape, jax[t].shape)]
+def _shaped_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str], known: frozenset[str]) -> Unshown:
+    """What has another shape on each side: positions that are looked up once or for each example, what a convolution
+    gives before or after its end is cut off, tokens of a batch in one row or in several.
+
+    Whether that is one thing shows in what follows. A tap is where the user says that both have one thing.
+    """
+    groups: dict[tuple[tuple[int, ...], tuple[int, ...]], list[str]] = {}
+    for tensor in (t for t in torch if t in jax and t not in known and torch[t].layer not in unmatched):
+        shapes = torch[tensor].shape, jax[tensor].shape
+        if torch[tensor].what != TAP and shapes[0] != shapes[1]:
+            groups.setdefault(shapes, []).append(tensor)
     lines = [
-        f"{t}: torch has shape {torch[t].shape}, jax {jax[t].shape}, and the one broadcasts to the other: what comes "
-        "before and after it is compared"
-        for t in found
+        f"of another shape on each side, so that only what comes before and after it is compared: "
+        f"{', '.join(briefly(tensors))} (torch {shapes[0]}, jax {shapes[1]})"
+        for shapes, tensors in groups.items()
     ]
-    return Unshown(frozenset(found), tuple(lines))
+    return Unshown(frozenset(tensor for tensors in groups.values() for tensor in tensors), tuple(lines))
 
 
 def _layers_of(arrays: Iterable[str]) -> frozenset[str]:
@@ -188,13 +195,6 @@ def _channels_last(torch: _Seen, jax: _Seen) -> bool:
     """
     there = jax.shape
     return len(there) > 2 and torch.shape != there and torch.shape == (there[0], there[-1], *there[1:-1])
-
-
-def _is_broadcast(torch: tuple[int, ...], jax: tuple[int, ...]) -> bool:
-    """Whether two shapes are different, and the one becomes the other where axes are repeated or put in front."""
-    fewer, more = sorted((torch, jax), key=lambda shape: (len(shape), prod(shape)))
-    padded = (*(1,) * (len(more) - len(fewer)), *fewer)
-    return torch != jax and all(size in (1, there) for size, there in zip(padded, more, strict=True))
 
 
 def _seen(recording: Recording) -> _Places:
