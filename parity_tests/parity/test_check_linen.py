@@ -9,7 +9,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
+import torch
 from flax import linen as nn
 
 from parity import Pair, check, random_batches
@@ -154,6 +156,43 @@ def test_layers_inside_a_transformation_are_told_and_not_compared(inside: str) -
     assert ("inner.output" in compared, "norm.output" in compared, "output" in compared) == (
         False, inside == "a layer", True,
     )  # fmt: skip
+
+
+class Heads(nn.Module):
+    """Features on two axes behind its first layer, as heads have them; `turned` where they change places there."""
+
+    turned: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        x = jnp.tanh(nn.DenseGeneral((2, 3), name="inner")(x))
+        x = x.swapaxes(1, 2).reshape(-1, 2, 3) if self.turned else x
+        found: jax.Array = nn.DenseGeneral(CLASSES, axis=(-2, -1), name="outer")(x)
+        return found
+
+
+class InTorch(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = torch.nn.Linear(5, 6)
+        self.outer = torch.nn.Linear(6, CLASSES)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.outer(torch.tanh(self.inner(inputs)))
+        return found
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_features_on_several_axes_are_compared_on_the_one_that_torch_has(turned: bool) -> None:
+    whole = pair("plain_torch:Plain", model=partial(Heads, turned), optimizer=lambda: optax.adam(0.03))
+    verdict = check(replace(whole, torch=replace(whole.torch, model=InTorch)), dtypes=("float64",))
+    assert not [line for line in verdict.listed if "another shape" in line]
+    if turned:
+        assert first_of(verdict) == Key("forward", 0, "outer.input")
+    else:
+        assert verdict.outcome == "agree", verdict.first_difference
+        compared = {c.key.tensor for c in verdict.comparisons if c.key.stage in ("forward", "backward")}
+        assert {"inner.output", "outer.input"} <= compared
 
 
 class UntypedNorm(nn.Module):
