@@ -191,12 +191,12 @@ class Layers:
     def _input(self, name: str, array: jax.Array, place: Place) -> jax.Array:
         array = rounded(array, self._bits)
         if self._probes is not None:
-            array = array + as_it_comes(self._probes[name], place, place.order)
-        self.forward[name] = as_torch_has_it(array, place, place.order)
+            array = array + as_it_comes(self._probes[name], place, place.takes)
+        self.forward[name] = as_torch_has_it(array, place, place.takes)
         self.inputs.append(name)
         if name not in self._taught:
             return array
-        return self._handed_on(as_it_comes(self._taught[name], place, place.order), array)
+        return self._handed_on(as_it_comes(self._taught[name], place, place.takes), array)
 
     def _handed_on(self, taught: jax.Array, array: jax.Array) -> jax.Array:
         """What is taught for a place, if it has the shape of what comes there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import NamedTuple
 
 import jax
@@ -11,31 +12,47 @@ import numpy as np
 from parity.recording import Array
 
 
+class Features(NamedTuple):
+    """How the features that go in or come out stand on this side, behind all other axes.
+
+    Attributes:
+        order: where each feature of the torch side's stands on this side; None: at the same place.
+        axes: how long the axes are that they have here, where these are several, as heads have one of their own.
+    """
+
+    order: Array | None = None
+    axes: tuple[int, ...] = ()
+
+
 class Place(NamedTuple):
     """Where a module of the JAX side stands on the torch side.
 
     Attributes:
         name: of its torch counterpart.
         channels: whether what goes in and comes out has its channels last here, and behind the examples there.
-        order: where each feature that goes in on the torch side stands on this side; None: at the same place. They
-            part behind a convolution that is flattened.
-        gives: the same of the features that come out. They part before a convolution that unflattens them.
+        takes: the features that go in. Their order parts behind a convolution that is flattened.
+        gives: the features that come out. Theirs parts before a convolution that unflattens them.
     """
 
     name: str
     channels: bool
-    order: Array | None = None
-    gives: Array | None = None
+    takes: Features = Features()
+    gives: Features = Features()
 
 
-def as_torch_has_it(array: jax.Array, place: Place, order: Array | None) -> jax.Array:
-    """An activation of a layer in torch's layout, its features, which come last here, in torch's order."""
-    return _in_front(_ordered(array, order), place.channels)
+def as_torch_has_it(array: jax.Array, place: Place, features: Features) -> jax.Array:
+    """An activation of a layer in torch's layout, its features, which come last here, on one axis in torch's order."""
+    axes = features.axes
+    if axes and array.shape[-len(axes) :] == axes:
+        array = array.reshape(*array.shape[: -len(axes)], prod(axes))
+    return _in_front(_ordered(array, features.order), place.channels)
 
 
-def as_it_comes(array: jax.Array, place: Place, order: Array | None) -> jax.Array:
+def as_it_comes(array: jax.Array, place: Place, features: Features) -> jax.Array:
     """The way back from `as_torch_has_it`."""
-    return _ordered(_behind(array, place.channels), None if order is None else np.argsort(order))
+    order, axes = features
+    array = _ordered(_behind(array, place.channels), None if order is None else np.argsort(order))
+    return array.reshape(*array.shape[:-1], *axes) if axes and array.shape[-1:] == (prod(axes),) else array
 
 
 def _ordered(array: jax.Array, order: Array | None) -> jax.Array:

@@ -15,6 +15,8 @@ from parity.weight_map.own import Owned
 from parity.weight_map.tree import Node
 from parity.weight_map.unfit import Undecided, Unfit
 
+Sides = tuple[list[Item], list[Item]]
+
 
 @dataclass
 class Alignment:
@@ -58,12 +60,14 @@ class Alignment:
             self._cells(torch, jax)
             return
         children, leaves = self._modules_as_leaves(items(torch), own.of(jax))
+        taken = {id(item.node) for item in items(torch)} - {id(item.node) for item in children}
         pairs, left_torch, left_jax = own.side_by_side(self.layouts, own.of(torch), leaves)
         for pair in pairs:
             self.add(*pair)
         self.torch += left_torch
         self.jax += left_jax
-        self._children(children, items(jax))
+        nested = [item for item in items(torch, nested=True) if id(item.node) not in taken]
+        self._children((children, items(jax)), (nested, items(jax, nested=True)))
 
     def add(self, torch: Owned, jax: Owned) -> None:
         """One pair of arrays; what only the user can tell about it is kept with the rest that is undecided."""
@@ -110,8 +114,15 @@ class Alignment:
         except (Undecided, Unfit) as error:
             self.undecided.append(str(error))
 
-    def _children(self, torch: list[Item], jax: list[Item]) -> None:
-        level = self._level(torch, jax)
+    def _children(self, flat: Sides, nested: Sides) -> None:
+        """Pair what is in two layers: entry by entry or, where that leaves something open, with lists kept whole."""
+        level, loose, loose_jax = self._level(*flat, nested=False)
+        if not level.settled():
+            whole = self._level(*nested, nested=True)
+            if whole[0].settled() or whole[0].left() < level.left():
+                level, loose, loose_jax = whole
+        self.torch += [owned for node in loose for owned in own.of(node)]
+        self.jax += [owned for node in loose_jax for owned in own.of(node)]
         for pair in level.pairs:
             self._note_packed(*pair)
             self.align(*pair)
@@ -129,27 +140,28 @@ class Alignment:
                 self.lost_torch += _parts(item.node)
         self.lost_jax += [part for item in level.jax for part in _parts(item.node)]
 
-    def _level(self, torch: list[Item], jax: list[Item]) -> Level:
-        """The level as it stands or, where it does not come out, with what is left on it opened up."""
+    def _level(self, torch: list[Item], jax: list[Item], *, nested: bool) -> tuple[Level, list[Node], list[Node]]:
+        """The level as it stands or, where it does not come out, with what is left on it opened up.
+
+        Beside it the modules whose arrays came loose.
+        """
         level = match(torch, jax, self._alike, self.ordered)
         loose: list[Node] = []
         loose_jax: list[Node] = []
         seen = [(level, loose, loose_jax)]
-        while not level.resolved() and (found := self._opened(level)):
+        while not level.resolved() and (found := self._opened(level, nested=nested)):
             level, loose, loose_jax = found[0], loose + found[1], loose_jax + found[2]
             seen.append((level, loose, loose_jax))
         if not level.resolved():
             # An error follows: where the most is paired, it names only what is wrong.
             for one, _, _ in seen:
                 closest(one, self._alike)
-            level, loose, loose_jax = min(seen, key=lambda one: one[0].left())
-        self.torch += [owned for node in loose for owned in own.of(node)]
-        self.jax += [owned for node in loose_jax for owned in own.of(node)]
-        return level
+            return min(seen, key=lambda one: one[0].left())
+        return level, loose, loose_jax
 
-    def _opened(self, level: Level) -> tuple[Level, list[Node], list[Node]] | None:
+    def _opened(self, level: Level, *, nested: bool) -> tuple[Level, list[Node], list[Node]] | None:
         """The level with one side of it opened up, or both; and the modules whose arrays came loose."""
-        torch, jax = opened(level.torch), opened(level.jax)
+        torch, jax = opened(level.torch, nested=nested), opened(level.jax, nested=nested)
         tries = [(torch, Opened(level.jax, [])), (Opened(level.torch, []), jax), (torch, jax)]
         matches = [match(one.items, other.items, self._alike, self.ordered) for one, other in tries]
         best = next((index for index, found in enumerate(matches) if found.resolved()), None)

@@ -45,7 +45,7 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
     try:
         return _found(torch, jax, overrides, {})
     except NotCheckable as error:
-        apart = unstacked(torch, jax, partial(_left, torch))
+        apart = unstacked(torch, jax, partial(_left, torch, overrides), overrides)
         if not apart.stacks:
             raise error from None
     try:
@@ -54,10 +54,14 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
         raise NotCheckable("; ".join([str(error), *apart.listed])) from None
 
 
-def _left(torch: Outline, jax: Unstacked) -> float:
-    """How many numbers of the two models are without a counterpart, whatever the user tells."""
+def _left(torch: Outline, overrides: Mapping[str, str], jax: Unstacked) -> float:
+    """How many numbers of the two models are without a counterpart: with what the user tells, or whatever that is."""
+    return min(_left_by(torch, jax, told) for told in (overrides, {}))
+
+
+def _left_by(torch: Outline, jax: Unstacked, overrides: Mapping[str, str]) -> float:
     try:
-        _found(torch, jax.outline, {}, jax.leaf_of)
+        _found(torch, jax.outline, overrides, jax.leaf_of)
     except NotFound as error:
         return error.left
     except NotCheckable:

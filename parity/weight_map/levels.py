@@ -42,21 +42,29 @@ class Level:
         """Whether every item has its counterpart, or one of a few alike."""
         return not (self.torch or self.jax)
 
+    def settled(self) -> bool:
+        """Whether every item has its counterpart, and none is left to the user."""
+        return self.resolved() and not self.open
+
     def left(self) -> int:
         """How many trained numbers are without a counterpart."""
         return sum(item.node.weights() for item in (*self.torch, *self.jax))
 
 
-def items(node: Node) -> list[Item]:
-    """The children of a node that hold arrays; a list's entries in its place, and for a wrapper what it wraps."""
+def items(node: Node, *, nested: bool = False) -> list[Item]:
+    """The children of a node that hold arrays; a list's entries in its place, and for a wrapper what it wraps.
+
+    Of a list in a list the entries stand in its place, too, unless they are to stay `nested`: what a list is of may be
+    layers in groups, or blocks of which each is a list of its layers.
+    """
     found: list[Item] = []
     for child in _in_number_order(node.children):
         inner = unwrapped(child)
         if not inner.all_leaves():
             continue
-        held = items(inner)
-        if not inner.leaves and all(item.key.stem == "" for item in held):
-            stem = key(child.name).stem
+        held = items(inner, nested=nested)
+        stem = key(child.name).stem
+        if not inner.leaves and all(item.key.stem == "" for item in held) and (stem or not nested):
             # Counted anew: a list of lists has each number more than once.
             found += [Item(Key(stem, index), item.node, True) for index, item in enumerate(held)]
         else:
@@ -87,13 +95,13 @@ class Opened(NamedTuple):
     loose: list[Node]
 
 
-def opened(level: list[Item]) -> Opened:
-    """The items with each subtree replaced by its layers, one level down.
+def opened(level: list[Item], *, nested: bool = False) -> Opened:
+    """The items with each subtree replaced by its layers, one level down; lists in lists as in `items`.
 
     Where there is no subtree, modules of the user's own are opened: their arrays may stand elsewhere on the other side.
     """
-    if any(items(item.node) for item in level):
-        inner = [(item, items(item.node)) for item in level]
+    inner = [(item, items(item.node, nested=nested)) for item in level]
+    if any(parts for _, parts in inner):
         kept = [part for item, parts in inner for part in (parts or [item])]
         return Opened(kept, [item.node for item, parts in inner if parts and item.node.leaves])
     loose = [item.node for item in level if item.node.family == UNKNOWN and item.node.kind]

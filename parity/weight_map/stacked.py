@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import prod
+from types import MappingProxyType
 from typing import NamedTuple
 
 from parity.weight_map.entry import Entry, Part
@@ -40,6 +41,11 @@ class Stack(NamedTuple):
         """The index of the layer that a module is in, once the stack is taken apart; -1 where it is in none."""
         rest = name.removeprefix(self.module).removeprefix(".").partition(".")[0]
         return int(rest) if self.holds(name) and rest else -1
+
+    def has_layer(self, path: str) -> bool:
+        """Whether a path names one of the layers, by its number, or what is in it."""
+        number = path.removeprefix(f"{self.module}." if self.module else "").partition(".")[0]
+        return self.holds(path) and number.isdecimal() and int(number) < self.layers
 
     def in_each(self, inner: Stack) -> list[Stack]:
         """A stack in the first layer of this one with those in the others; one that is not there, by itself."""
@@ -143,12 +149,16 @@ class Unstacked:
         return entry._replace(jax=jax._replace(name=found.name, whole=found.whole, at=found.at))
 
 
-def unstacked(torch: Outline, jax: Outline, left: Callable[[Unstacked], float]) -> Unstacked:
+def unstacked(
+    torch: Outline, jax: Outline, left: Callable[[Unstacked], float],
+    overrides: Mapping[str, str] = MappingProxyType({}),
+) -> Unstacked:  # fmt: skip
     """The JAX model with every stack of layers taken apart, those in the layers of another stack included.
 
     A module may be a stack where all its arrays have one length along their first axis, or all along their second, and
     one of so many layers would have as many numbers as torch's modules of a list have. Where what only looks like one
-    is among them, those are that leave fewer numbers `left` without a counterpart once they are taken apart.
+    is among them, those are of whose layers the `overrides` name one, and then those that leave fewer numbers `left`
+    without a counterpart once they are taken apart.
     """
     lists = _lists(torch)
     every = found = Unstacked(jax, (), {})
@@ -156,6 +166,9 @@ def unstacked(torch: Outline, jax: Outline, left: Callable[[Unstacked], float]) 
         every = every.without(stack)
     if not every.stacks or not left(every):
         return every
+    paths = [line.partition(": ")[0] for line in overrides.values()]
+    while stack := next((one for one in _stacks(lists, found) if any(map(one.has_layer, paths))), None):
+        found = found.without(stack)
     least, tries = left(found), _stacks(lists, found)
     while least and (stack := next(tries, None)):
         attempt = found.without(stack)

@@ -9,7 +9,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
+import torch
 from flax import linen as nn
 
 from parity import Pair, check, random_batches
@@ -18,9 +20,12 @@ from parity.importing import load_pair
 from parity.recording import Key
 from parity.verdict import Verdict
 from parity_tests.parity import small_linen
+from parity_tests.parity.scanned_jax import LinenNet
+from parity_tests.parity.scanned_torch import WIDTH
 from parity_tests.parity.small_linen import Small
 from parity_tests.parity.small_torch import CLASSES
 from parity_tests.parity.test_check_modules import expect_names_of_torch, first_of
+from parity_tests.parity.test_check_scanned import pair as scanned
 from parity_tests.ports.linen_counterparts import BatchNorm
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -151,6 +156,67 @@ def test_layers_inside_a_transformation_are_told_and_not_compared(inside: str) -
     assert ("inner.output" in compared, "norm.output" in compared, "output" in compared) == (
         False, inside == "a layer", True,
     )  # fmt: skip
+
+
+class Heads(nn.Module):
+    """Features on two axes behind its first layer, as heads have them; `turned` where they change places there."""
+
+    turned: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        x = jnp.tanh(nn.DenseGeneral((2, 3), name="inner")(x))
+        x = x.swapaxes(1, 2).reshape(-1, 2, 3) if self.turned else x
+        found: jax.Array = nn.DenseGeneral(CLASSES, axis=(-2, -1), name="outer")(x)
+        return found
+
+
+class InTorch(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = torch.nn.Linear(5, 6)
+        self.outer = torch.nn.Linear(6, CLASSES)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.outer(torch.tanh(self.inner(inputs)))
+        return found
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_features_on_several_axes_are_compared_on_the_one_that_torch_has(turned: bool) -> None:
+    whole = pair("plain_torch:Plain", model=partial(Heads, turned), optimizer=lambda: optax.adam(0.03))
+    verdict = check(replace(whole, torch=replace(whole.torch, model=InTorch)), dtypes=("float64",))
+    assert not [line for line in verdict.listed if "another shape" in line]
+    if turned:
+        assert first_of(verdict) == Key("forward", 0, "outer.input")
+    else:
+        assert verdict.outcome == "agree", verdict.first_difference
+        compared = {c.key.tensor for c in verdict.comparisons if c.key.stage in ("forward", "backward")}
+        assert {"inner.output", "outer.input"} <= compared
+
+
+class UntypedNorm(nn.Module):
+    """A layer norm by hand, whose initializers are asked for no dtype: with 64 bits they draw float64."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
+        bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
+        found: jax.Array = (x - x.mean(-1, keepdims=True)) / jnp.sqrt(x.var(-1, keepdims=True) + 1e-5) * scale + bias
+        return found
+
+
+class ScannedBlock(nn.Module):
+    @nn.compact
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, None]:
+        y = nn.Dense(2 * WIDTH, name="widen")(UntypedNorm(name="norm")(x))
+        return x + nn.Dense(WIDTH, name="mix")(nn.Dense(WIDTH, name="narrow")(jnp.tanh(y))), None
+
+
+def test_initializers_without_a_dtype_do_not_part_what_a_scan_carries_on() -> None:
+    verdict = check(scanned("linen", model=partial(LinenNet, block=ScannedBlock)), dtypes=("float64",))
+    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+    assert [c for c in verdict.comparisons if c.key.tensor == "blocks.1.norm.output"]
 
 
 class Drawing(Small):

@@ -48,14 +48,19 @@ class OfLinen(Mapped):
 
     @cached_property
     def _made(self) -> tuple[dict[str, Any], dict[str, linen.Module]]:
-        """The variables in outline, and the modules that were called, by their paths."""
+        """The variables in outline, and the modules that were called, by their paths.
+
+        In 32 bits whatever the run: with 64 of them an initializer that is asked for no dtype draws float64, and the
+        layers of Flax float32 beside it, which a scan over blocks does not carry on.
+        """
         modules: dict[str, linen.Module] = {}
 
         def noted(function: Any, given: Any, named: Any, context: linen.module.InterceptorContext) -> Any:
             modules.setdefault(".".join(context.module.path), context.module)
             return function(*given, **named)
 
-        with blame("jax", "model, called with the first batch,"), linen.intercept_methods(noted):
+        called = blame("jax", "model, called with the first batch,")
+        with called, jax.enable_x64(False), linen.intercept_methods(noted):
             shapes: dict[str, Any] = jax.eval_shape(self._drawn)
         return {PARAMETERS: {}} | shapes, modules
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from math import prod
 
 import numpy as np
 
-from parity.jax_side.place import Place
+from parity.jax_side.place import Features, Place
 from parity.recording import Array
 from parity.weight_map.entry import Entry, Part
 from parity.weight_map.outline import Outline
 from parity.weight_map.stacked import in_stack
-from parity.weight_map.steps import back
+from parity.weight_map.steps import TRANSPOSE, Step, back
 from parity.weight_map.weight_map import WeightMap
 
 
 def places_of(weight_map: WeightMap) -> dict[str, Place]:
     """The layers to be watched, by their paths on the JAX side."""
     return {
-        path: Place(layer.torch, layer.channels, *_orders(weight_map, path))
+        path: Place(layer.torch, layer.channels, *_features(weight_map, path))
         for path, layer in weight_map.layers.items()
         if path and layer.torch
     }
@@ -35,28 +35,37 @@ def apart(weight_map: WeightMap) -> frozenset[str]:
     return frozenset((*weight_map.apart.torch, *weight_map.apart.zero))
 
 
-class _Orders(NamedTuple):
-    """Where each feature that torch hands to a layer, or gets from it, stands on this side; None: at the same place."""
-
-    inputs: Array | None = None
-    outputs: Array | None = None
-
-
-def _orders(weight_map: WeightMap, path: str) -> _Orders:
-    """Both orders of a layer, as its arrays tell them: one with a kernel by that, a norm by its vectors."""
+def _features(weight_map: WeightMap, path: str) -> tuple[Features, Features]:
+    """What goes into a layer and comes out, as its arrays tell it: one with a kernel by that, a norm by its vectors."""
     own = [entry for entry in weight_map.entries if holder(entry.jax) == path]
     if any(part.axis is not None for entry in own for part in (entry.torch, entry.jax)):
-        return _Orders()
+        return Features(), Features()
     kernels = [entry for entry in own if max(len(entry.torch.one), len(entry.jax.one)) > 1]
+    # A bias has as many axes as the features.
+    kernels = [entry for entry in kernels if len(entry.torch.one) > 1] or kernels
     if not kernels:
         vectors = [entry for entry in own if entry.jax.one]
         orders = [_order(_seen(entry, np.arange(entry.jax.one[0]))[None]) for entry in vectors]
-        return _Orders(*orders[:1] * 2)
+        both = Features(orders[0] if orders else None)
+        return both, both
     kernel, *others = kernels
-    if others or not len(kernel.torch.one) == len(kernel.jax.one) == 2:
-        return _Orders()
+    if others or len(kernel.torch.one) != 2:
+        return Features(), Features()
+    if len(kernel.jax.one) > 2:
+        return _axes(kernel)
     rows, columns = np.indices(kernel.jax.one)
-    return _Orders(_order(_seen(kernel, rows)), _order(_seen(kernel, columns)))
+    return Features(_order(_seen(kernel, rows))), Features(_order(_seen(kernel, columns)))
+
+
+def _axes(kernel: Entry) -> tuple[Features, Features]:
+    """The axes of features where a kernel has several, its inputs first: torch's are the outputs of a weight."""
+    (outputs, inputs), shape = kernel.torch.one, kernel.jax.one
+    if kernel.steps != (TRANSPOSE, Step("reshape", shape)):
+        return Features(), Features()
+    cut = next(cut for cut in range(1, len(shape)) if prod(shape[:cut]) == inputs and prod(shape[cut:]) == outputs)
+    # An axis of one is that of a window.
+    takes, gives = (axes if len(axes) > 1 and min(axes) > 1 else () for axes in (shape[:cut], shape[cut:]))
+    return Features(None, takes), Features(None, gives)
 
 
 def holder(part: Part) -> str:

@@ -43,9 +43,10 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
     projections; a tap there cannot be seen on the JAX side. And where a layer is called with more inputs on one side,
     such as attention that is given its input once there and with a mask here, only what comes out of it is compared. A
     module of the user's own may be given images whose channels come last on the JAX side, which nothing but their
-    shapes tells; so may a tap. And a side may read what a layer holds and never call it. In any case the neighbours
-    and the layers inside are compared, so that nothing lies between two places that both see. A layer or a tap that
-    both call, and only one of them as often, is a difference.
+    shapes tells; so may a tap. What a layer gives may have another shape on each side until both have cut or spread it.
+    And a side may read what a layer holds and never call it. In any case the neighbours and the layers inside are
+    compared, so that nothing lies between two places that both see. A layer or a tap that both call, and only one of
+    them as often, is a difference.
 
     Raises:
         NotCheckable: an array of `apart` has the name of something that is to be compared.
@@ -59,6 +60,8 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
         _called_otherwise(torch, jax, unmatched),
         _laid_out_otherwise(torch, jax, unmatched),
     ]
+    known = frozenset(tensor for part in found for tensor in part.tensors)
+    found.append(_shaped_otherwise(torch, jax, unmatched, known))
     tensors = frozenset(tensor for part in found for tensor in part.tensors)
     return Unshown(tensors, tuple(line for part in found for line in part.listed))
 
@@ -160,6 +163,25 @@ def _laid_out_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str])
     ]
     tensors = {t for t, place in torch.items() if place.layer in (taps if place.what == TAP else layers)}
     return Unshown(frozenset(tensors), tuple(lines))
+
+
+def _shaped_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str], known: frozenset[str]) -> Unshown:
+    """What has another shape on each side: positions that are looked up once or for each example, what a convolution
+    gives before or after its end is cut off, tokens of a batch in one row or in several.
+
+    Whether that is one thing shows in what follows. A tap is where the user says that both have one thing.
+    """
+    groups: dict[tuple[tuple[int, ...], tuple[int, ...]], list[str]] = {}
+    for tensor in (t for t in torch if t in jax and t not in known and torch[t].layer not in unmatched):
+        shapes = torch[tensor].shape, jax[tensor].shape
+        if torch[tensor].what != TAP and shapes[0] != shapes[1]:
+            groups.setdefault(shapes, []).append(tensor)
+    lines = [
+        f"of another shape on each side, so that only what comes before and after it is compared: "
+        f"{', '.join(briefly(tensors))} (torch {shapes[0]}, jax {shapes[1]})"
+        for shapes, tensors in groups.items()
+    ]
+    return Unshown(frozenset(tensor for tensors in groups.values() for tensor in tensors), tuple(lines))
 
 
 def _layers_of(arrays: Iterable[str]) -> frozenset[str]:

@@ -14,7 +14,7 @@ from parity import tap
 from parity.errors import NotCheckable
 from parity.jax_side.layers import Layers, rounded, watch
 from parity.jax_side.models.by_hand import own_places
-from parity.jax_side.place import Place
+from parity.jax_side.place import Features, Place
 from parity.tap import tapped
 
 
@@ -282,7 +282,9 @@ def test_what_a_layer_is_taught_in_torchs_order_comes_and_goes_in_its_own() -> N
         seen.append(x)
         return 2 * x
 
-    given = layers.call(Place("fc", channels=False, order=ORDER, gives=ORDER), layer, jnp.array([[4.0, 5.0, 6.0]]))
+    given = layers.call(
+        Place("fc", channels=False, takes=Features(ORDER), gives=Features(ORDER)), layer, jnp.array([[4.0, 5.0, 6.0]])
+    )
     assert seen[0][..., ORDER].tolist() == taught["fc.input"].tolist()
     assert given[..., ORDER].tolist() == taught["fc.output"].tolist()
     assert layers.forward["fc.input"].tolist() == [[6.0, 4.0, 5.0]]
@@ -290,5 +292,5 @@ def test_what_a_layer_is_taught_in_torchs_order_comes_and_goes_in_its_own() -> N
 
 def test_what_has_not_as_many_features_stays_in_its_order() -> None:
     layers = Layers(None, None)
-    layers.call(Place("fc", channels=False, order=ORDER), lambda x, _: x, jnp.ones((1, 3)), jnp.arange(4.0))
+    layers.call(Place("fc", channels=False, takes=Features(ORDER)), lambda x, _: x, jnp.ones((1, 3)), jnp.arange(4.0))
     assert layers.forward["fc.input1"].tolist() == [0, 1, 2, 3]

@@ -14,7 +14,9 @@ from parity.jax_side.outline import outline as jax_outline
 from parity.jax_side.outline import outline_made_by
 from parity.torch_side.outline import outline as torch_outline
 from parity.weight_map.find import find
+from parity.weight_map.outline import Outline
 from parity.weight_map.weight_map import WeightMap
+from parity_tests.parity.weight_map.made_outlines import jax, jax_linear, linear, torch
 
 
 class Block(nnx.Module):
@@ -92,3 +94,41 @@ def test_a_vision_transformer_is_found_by_its_order_or_without_it(merged: bool) 
     assert (names["class_token"], names["encoder.pos_embedding"]) == ("cls", "positions")
     assert (names["encoder.ln.weight"], names["heads.head.bias"]) == ("norm.scale", "head.bias")
     assert found.listed == []
+
+
+# Lists in lists
+
+IN_TURN = {"attention.out": linear(4, 4), "feed.up": linear(4, 6)}
+"""The layers of a block: each stands in a module that holds nothing else."""
+
+
+def of_lists(stacks: tuple[str, ...]) -> Outline:
+    """Blocks as T5 has them: each is a list of layers, in a list, in a stack."""
+    return torch(
+        {
+            f"{stack}.block.{index}.layer.{place}.{name}": layer
+            for stack in stacks for index in range(2) for place, (name, layer) in enumerate(IN_TURN.items())
+        }
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("stacks", [("encoder",), ("encoder", "decoder")])
+def test_a_block_that_is_a_list_of_layers_stands_for_one_whose_layers_come_in_another_order(
+    stacks: tuple[str, ...],
+) -> None:
+    block = {"mlp": jax_linear(4, 6), "attn": jax_linear(4, 4)}
+    of_jax = jax({f"{stack}.{i}.{name}": layer for stack in stacks for i in range(2) for name, layer in block.items()})
+    found = leaves(find(of_lists(stacks), of_jax))
+    for stack in stacks:
+        for index in range(2):
+            here = f"{stack}.block.{index}.layer"
+            assert found[f"{here}.0.attention.out.weight"] == f"{stack}.{index}.attn.kernel"
+            assert found[f"{here}.1.feed.up.bias"] == f"{stack}.{index}.mlp.bias"
+
+
+def test_lists_in_a_list_still_stand_for_one_list_of_all() -> None:
+    layers = {f"stages.{index // 2}.{index % 2}": linear(4, 4) for index in range(4)}
+    found = leaves(find(torch(layers), jax({f"blocks.{index}": jax_linear(4, 4) for index in range(4)})))
+    assert [found[f"stages.{index // 2}.{index % 2}.weight"] for index in range(4)] == [
+        f"blocks.{index}.kernel" for index in range(4)
+    ]

@@ -68,7 +68,7 @@ def orders(torch_model: Any, jax_model: Any, lines: Mapping[str, str]) -> tuple[
     )  # fmt: skip
     (place,) = places_of(OfNnx(Parts(pair.jax, "jax"), "float64").map).values()
     assert place.name == "layer"
-    return tuple(None if order is None else order.tolist() for order in (place.order, place.gives))  # type: ignore[return-value]
+    return tuple(None if order is None else order.tolist() for order in (place.takes.order, place.gives.order))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(

@@ -125,8 +125,30 @@ def test_a_module_of_the_users_own_may_have_its_channels_last(
     for framework, shape in zip(FRAMEWORKS, (torch, jax), strict=True):
         recordings[framework].add("forward", 0, {"block.input": np.zeros(shape), "block.output": np.zeros(shape)})
     found = unshown(recordings, frozenset(), frozenset())
-    assert found.tensors == ({"block.input", "block.output"} if apart else set())
-    assert bool(found.listed) == apart
+    assert found.tensors == ({"block.input", "block.output"} if torch != jax else set())
+    assert [line.startswith("layers whose channels come last") for line in found.listed] == [apart] * (torch != jax)
+
+
+OTHER = "of another shape on each side, so that only what comes before and after it is compared: "
+
+
+def shaped(torch: tuple[int, ...], jax: tuple[int, ...], *names: str) -> Unshown:
+    recordings = sides(BOTH, BOTH)
+    for framework, shape in zip(FRAMEWORKS, (torch, jax), strict=True):
+        recordings[framework].add("forward", 0, {name: np.zeros(shape) for name in names})
+    return unshown(recordings, frozenset(), frozenset())
+
+
+def test_what_has_another_shape_on_each_side_is_told_and_not_compared() -> None:
+    found = shaped((1, 5, 4), (3, 5, 4), "a.output", "blocks.0.table.output", "blocks.1.table.output")
+    assert found.tensors == {"a.output", "blocks.0.table.output", "blocks.1.table.output"}
+    names = "a.output, blocks.{0..1}.table.output"
+    assert found.listed == (f"{OTHER}{names} (torch (1, 5, 4), jax (3, 5, 4))",)
+
+
+def test_another_shape_of_a_tap_and_of_the_output_stays_a_difference() -> None:
+    assert shaped((1, 5, 4), (3, 5, 4), "a.tap", "output") == Unshown()
+    assert shaped((3, 5, 4), (3, 5, 4), "a.output") == Unshown()
 
 
 # Taps
