@@ -194,9 +194,10 @@ def _side(which: Which) -> Framework:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments` (default: the process's own) and return the exit status."""
     line = list(sys.argv[1:] if arguments is None else arguments)
-    # Read when torch is loaded, which comes later. Where other work shares the cores, torch's threads would spin while
-    # they wait for each other: beside two busy processes, steps take a quarter of the time with this, alone no more.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # Read when torch is loaded, which comes later. Torch's threads would spin while they wait for each other, which
+    # beside other work keeps the one that is waited for from its core: the check of the MLP takes 8.4 s of CPU time
+    # with GOMP_SPINCOUNT=10000, 6.1 s without spinning, that of MNIST 32 s and 23 s; OpenMP's default is the worst.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
         # As stderr has it: what took minutes to find is not lost to a letter of a name that stdout's encoding lacks.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -26,7 +26,7 @@ from parity_tests.parity import tiny_jax, tiny_torch
 from parity_tests.parity.tiny import loops, planted, tiny
 from parity_tests.parity.tiny_draws import batches, draw_parameters, scored
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 MODULES: dict[Framework, Any] = {"torch": tiny_torch, "jax": tiny_jax}
 both_sides = pytest.mark.parametrize("framework", FRAMEWORKS)

@@ -21,7 +21,7 @@ from parity_tests.parity import small_jax, small_torch
 from parity_tests.parity.small_jax import Small
 
 MODULES = {"torch": "parity_tests.parity.small_torch", "jax": "parity_tests.parity.small_jax"}
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 
 def pair(torch: dict[str, Any] | None = None, jax: dict[str, Any] | None = None, **others: Any) -> Pair:

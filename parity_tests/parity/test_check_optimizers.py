@@ -23,7 +23,7 @@ from parity_tests.parity import small_torch
 from parity_tests.parity.optimizers.cases import clip_norm
 from parity_tests.parity.test_check_modules import first_of, pair
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 Optimizer = Callable[[Any], torch.optim.Optimizer]
 
 

@@ -18,7 +18,7 @@ from parity_tests.ports.quick import LARGE, quick
 from parity_tests.proof import hand_in
 from parity_tests.test_planted import caught
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 ALL = [pytest.param(port, mistake, id=f"{port}: {mistake.name}") for port in MISTAKES for mistake in MISTAKES[port]]
 FEW = [

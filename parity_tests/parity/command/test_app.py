@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import sys
 from io import StringIO
@@ -203,6 +204,17 @@ def test_help_and_version(capsys: Said) -> None:
         assert words in out
     assert main(["--version"]) == 0
     assert re.fullmatch(r"parity \S+\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(("given", "found"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_torchs_threads_wait_without_spinning_unless_the_caller_wants_that(
+    given: str | None, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+    if given is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert main(["--version"]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == found
 
 
 # Over seeds
