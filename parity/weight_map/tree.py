@@ -67,18 +67,42 @@ def tree(outline: Outline, names: Mapping[str, str | None], other: Outline | Non
     A recurrent layer stays whole where the `other` model has a module with arrays of the same names and shapes.
     """
     whole = [module.parameters for module in other.modules] if other else []
-    nodes: dict[str, Node] = {}
+    nodes = {_path(module.name): _node(module, names, outline.framework) for module in outline.modules}
+    for path in [_path(module.name) for module in outline.modules]:
+        if path:
+            _at(nodes, path.rpartition(".")[0]).children.append(nodes[path])
+    for path, node in list(nodes.items()):
+        _into_scopes(nodes, path, node)
     for module in outline.modules:
-        nodes[module.name] = _node(module, names, outline.framework)
-        if module.name:
-            nodes[module.name.rpartition(".")[0]].children.append(nodes[module.name])
-    for module in outline.modules:
-        _take_apart(nodes[module.name], outline.framework, whole=module.parameters in whole)
+        _take_apart(nodes[_path(module.name)], outline.framework, whole=module.parameters in whole)
     return nodes[""]
 
 
+def _path(name: str) -> str:
+    """A name with a dot before each of its parts: a slash in it ends a scope, as in Haiku's `encoder/~/linear`."""
+    return name.replace("/", ".")
+
+
+def _at(nodes: dict[str, Node], path: str) -> Node:
+    """The node of this path. One that no module stands for is a scope, and made where it is first met."""
+    if path not in nodes:
+        around, _, name = path.rpartition(".")
+        kind = automatic_kind(name)
+        nodes[path] = Node(None, name, kind, family=family(kind, {}), ordered=False)
+        _at(nodes, around).children.append(nodes[path])
+    return nodes[path]
+
+
+def _into_scopes(nodes: dict[str, Node], path: str, node: Node) -> None:
+    """Take the arrays whose own names have scopes, as in a flat dict with a key `linear/w`, to the nodes of these."""
+    for leaf in [leaf for leaf in node.leaves if "/" in leaf.own]:
+        scope, _, own = _path(leaf.own).rpartition(".")
+        node.leaves.remove(leaf)
+        _at(nodes, f"{path}.{scope}".removeprefix(".")).leaves.append(replace(leaf, own=own))
+
+
 def _node(module: Module, names: Mapping[str, str | None], framework: str) -> Node:
-    name = module.name.rpartition(".")[2]
+    name = _path(module.name).rpartition(".")[2]
     kind = module.kind or automatic_kind(name)
     leaves = []
     for own, shape in (module.parameters | module.buffers).items():
