@@ -18,10 +18,10 @@ from parity.judging.hints.mode import looks_like_training
 from parity.judging.hints.options import option_in_words
 from parity.judging.score import score
 from parity.judging.unseen.frozen import stands_still
-from parity.judging.unseen.still import offered
 from parity.judging.where.excerpt import kept
 from parity.judging.where.parting import in_float32
 from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, OTHER, USUAL_DTYPES, Dtype, Framework, Key
+from parity.still import offered
 from parity.verdict import Comparison, Curves, FirstDifference, Score, StageVerdict, Verdict, worst
 
 if TYPE_CHECKING:

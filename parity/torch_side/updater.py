@@ -26,12 +26,21 @@ class Updater:
     `turn` once a step shows the scheduler's last rule.
 
     With a scheduler the state counts the steps also where the optimizer does not: Optax's schedules do so too. The
-    optimizer is handed frozen parameters too, as it is by `model.parameters()`; what it remembers of them is no state.
+    optimizer is handed frozen parameters and those that are `still`, too, as it is by `model.parameters()`; what it
+    remembers of them is no state.
     """
 
-    def __init__(self, parts: Parts, parameters: dict[str, Tensor], state: Arrays, acted: set[str]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        parameters: dict[str, Tensor],
+        state: Arrays,
+        acted: set[str],
+        still: frozenset[str],
+    ) -> None:
         self._parts, self._parameters, self._acted = parts, parameters, acted
-        self._remembered = {name: tensor for name, tensor in parameters.items() if name not in parts.frozen}
+        kept = parameters.keys() - parts.frozen - still
+        self._remembered = {name: tensor for name, tensor in parameters.items() if name in kept}
         self._optimizer: torch.optim.Optimizer = parts.optimizer(list(parameters.values()))
         self._scheduler: Any = None if parts.side.scheduler is None else parts.scheduler(self._optimizer)
         # SGD alone does not count its steps, and would keep a count that it is given as it is.
@@ -41,7 +50,7 @@ class Updater:
         self._first: list[Any] | None = None
         begun = {name: array for name, array in state.items() if name != STEP or not uncounted}
         with self._as_torch_counts():
-            state_in(self._optimizer, parameters, begun, frozen=parts.frozen)
+            state_in(self._optimizer, parameters, begun, parameters.keys() - kept)
         if self._scheduler is not None:
             for _ in range(int(state.get(STEP, np.zeros(())))):
                 self._move_on()

@@ -11,16 +11,20 @@ from typing import Any
 from parity.weight_map.entry import Part
 from parity.weight_map.kinds import ATTENTION, CELL, LINEAR, UNKNOWN, automatic_kind, family
 from parity.weight_map.names import is_bias
-from parity.weight_map.outline import Module, Outline
+from parity.weight_map.outline import STILL, Module, Outline
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """One array of a layer, or a part of one, by its own name there."""
+    """One array of a layer, or a part of one, by its own name there.
+
+    `still`: whether it is a buffer that torch has as a parameter.
+    """
 
     own: str
     part: Part
     buffer: bool = False
+    still: bool = False
 
     @property
     def is_bias(self) -> bool:
@@ -108,7 +112,8 @@ def _node(module: Module, names: Mapping[str, str | None], framework: str) -> No
     for own, shape in (module.parameters | module.buffers).items():
         full = module.full(own)
         if (called := names.get(full, full)) is not None:
-            leaves.append(Leaf(own, Part(called, shape), own in module.buffers))
+            still = own in module.config.get(STILL, ())
+            leaves.append(Leaf(own, Part(called, shape), own in module.buffers, still))
     ordered = framework == "torch" or module.kind != ""
     return Node(module.name, name, kind, module.config, leaves, [], family(kind, module.config), ordered)
 
@@ -123,15 +128,16 @@ def _take_apart(node: Node, framework: str, *, whole: bool) -> None:
 
 def _attention(node: Node) -> None:
     """torch.nn.MultiheadAttention: its packed or separate projections become children."""
-    own = {leaf.own: leaf.part for leaf in node.leaves}
+    own = {leaf.own: leaf for leaf in node.leaves}
     bias = own.pop("in_proj_bias", None)
     inner = []
     if packed := own.pop("in_proj_weight", None):
-        leaves = [Leaf("weight", packed), *([Leaf("bias", bias)] if bias else [])]
+        leaves = [replace(packed, own="weight"), *([replace(bias, own="bias")] if bias else [])]
         inner.append(Node(None, "in_proj", "Linear", {}, leaves, [], LINEAR))
     for index, letter in enumerate("qkv"):
         if separate := own.pop(f"{letter}_proj_weight", None):
-            leaves = [Leaf("weight", separate), *([Leaf("bias", bias.slice(0, index, 3))] if bias else [])]
+            slices = [replace(bias, own="bias", part=bias.part.slice(0, index, 3))] if bias else []
+            leaves = [replace(separate, own="weight"), *slices]
             inner.append(Node(None, f"{letter}_proj", "Linear", {}, leaves, [], LINEAR))
     for child in node.children:
         # torch computes it without calling the module, which is thus no layer that anybody sees.

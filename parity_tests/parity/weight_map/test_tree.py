@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parity.weight_map.find import find
-from parity.weight_map.outline import Outline, Shapes
+from parity.weight_map.outline import STILL, Outline, Shapes
 from parity.weight_map.tree import tree
 from parity_tests.parity.weight_map.made_outlines import Layer, jax_tree, linear, plain, torch
 
@@ -66,3 +66,10 @@ def test_so_are_those_in_the_keys_of_a_flat_dict() -> None:
 def test_a_scope_that_is_a_layer_itself_holds_the_others_too() -> None:
     (q,) = tree(jax_tree({"q": plain(w=(4, 5)), "q/fc": plain(**LAYER)}), {}).children
     assert [leaf.part.name for leaf in q.all_leaves()] == ["q.w", "q/fc.w", "q/fc.b"]
+
+
+def test_attention_that_is_taken_apart_keeps_what_its_arrays_are() -> None:
+    shapes: Shapes = {"in_proj_weight": (12, 4), "in_proj_bias": (12,)}
+    outline = torch({"attn": ("MultiheadAttention", {}, shapes, {STILL: list(shapes)})})
+    leaves = tree(outline, {}).all_leaves()
+    assert [(leaf.own, leaf.buffer, leaf.still) for leaf in leaves] == [("weight", True, True), ("bias", True, True)]
