@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from parity.errors import NotCheckable
 from parity.optimizers import STEP
 from parity.parts import Parts, blame
 from parity.recording import Arrays
@@ -66,7 +67,10 @@ class Updater:
                 # With its first gradient torch begins to remember.
                 self._optimizer.state.pop(parameter, None)
         self._used |= self._remembered.keys() - set(without)
-        self._idle = (self._remembered.keys() & set(without)) - self._used
+        given = {id(parameter) for group in self._optimizer.param_groups for parameter in group["params"]}
+        self._idle = {
+            name for name in self._remembered.keys() & set(without) - self._used if id(self._parameters[name]) in given
+        }  # fmt: skip
         if self._parts.side.clip is not None:
             self._clip()
         if self._scheduler is not None:
@@ -81,6 +85,9 @@ class Updater:
         """Parameters that never had a gradient are 0 for a step, and so are their gradients, and are then set back.
 
         torch's optimizer has no memory of them, and Optax's has one from the beginning: what the step makes of nothing.
+
+        Raises:
+            NotCheckable: the step makes something of nothing, which would be lost.
         """
         held = {self._parameters[name]: self._parameters[name].detach().clone() for name in self._idle}
         with torch.no_grad():
@@ -89,6 +96,12 @@ class Updater:
                 parameter.grad = torch.zeros_like(parameter)
         yield
         with torch.no_grad():
+            for name in self._idle:
+                if bool(torch.any(self._parameters[name].nan_to_num())):
+                    raise NotCheckable(
+                        f"the torch side's optimizer moves {name}, which it is given and which has no gradient, by "
+                        "itself: do not hand it to the class of torch.optim that it extends"
+                    )
             for parameter, value in held.items():
                 parameter.copy_(value)
 
