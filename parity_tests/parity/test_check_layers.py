@@ -35,6 +35,7 @@ def checked(torch_model: Any, jax_model: Any, **others: Any) -> Verdict:
     """What a check in float64 finds of two models whose loss is a mean square."""
     given = {"batches": random_batches(inputs=(6, 4), steps=2), **others}
     torch_side = {"model": torch_model, "loss": torch_loss, "optimizer": lambda p: torch.optim.SGD(p, lr=0.1)}
+    torch_side |= given.pop("torch", {})
     jax_side = {"model": jax_model, "loss": jax_loss, "optimizer": lambda: optax.sgd(0.1)} | given.pop("jax", {})
     pair = Pair(torch=torch_side, jax=jax_side, **given)
     return check(pair, dtypes=("float64",))
@@ -270,3 +271,37 @@ def test_layers_that_only_their_order_tells_are_told_where_something_differs(tur
     verdict = checked(InThisOrder, lambda rngs: InAnother(rngs, turned))
     assert verdict.outcome == ("differ" if turned else "agree")
     assert ("paired by order only: first and z, second and a" in verdict.listed) == turned
+
+
+# Images that come out with their channels last
+
+
+def channels_last_loss(model: Any, batch: dict[str, jax.Array]) -> jax.Array:
+    return jnp.mean(model(jnp.moveaxis(batch["inputs"], 1, -1)) ** 2)
+
+
+def channels_last_predict(model: Any, batch: dict[str, jax.Array]) -> jax.Array:
+    return jnp.moveaxis(model(jnp.moveaxis(batch["inputs"], 1, -1)), -1, 1)
+
+
+def torch_predict(model: nn.Module, batch: dict[str, Tensor]) -> Any:
+    return model(batch["inputs"])
+
+
+@pytest.mark.parametrize("padding", [1, "CIRCULAR"])
+def test_of_an_output_in_another_layout_it_is_said_what_to_do_and_doing_so_is_enough(padding: Any) -> None:
+    of_torch = partial(nn.Conv2d, 2, 3, kernel_size=3, padding=1)
+
+    def of_jax(rngs: nnx.Rngs) -> nnx.Module:
+        return nnx.Conv(2, 3, (3, 3), padding=padding, rngs=rngs)
+
+    batches = random_batches(inputs=(4, 2, 5, 6), steps=2)
+    last = {"loss": channels_last_loss}
+    said = "where that is meant, name the part `predict` of both sides, (model, batch) -> output in one layout"
+    verdict = checked(of_torch, of_jax, batches=batches, jax=last)
+    assert first_of(verdict) == "output"
+    assert str(verdict.first_difference).endswith(said) is (padding == 1)
+    of_both = {"torch": {"predict": torch_predict}, "jax": last | {"predict": channels_last_predict}}
+    verdict = checked(of_torch, of_jax, batches=batches, **of_both)
+    assert (verdict.outcome == "agree") is (padding == 1)
+    assert said not in str(verdict.first_difference)
