@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import prod
 from typing import NamedTuple
 
 from parity.errors import NotCheckable
@@ -14,6 +15,9 @@ NUMBER = re.compile(r"(.*?)(?:(?<![^.])(\d+)(?![^.])(.*))?")
 """A name of a layer in three: what stands before the first number in it, that number, and what stands behind."""
 TAP = "tap"
 """How what stands at a tap is called in the names of tensors."""
+
+
+_Shape = tuple[int, ...]
 
 
 class Unshown(NamedTuple):
@@ -28,7 +32,7 @@ class _Seen(NamedTuple):
 
     layer: str
     what: str
-    shape: tuple[int, ...]
+    shape: _Shape
 
 
 _Places = dict[str, _Seen]
@@ -41,9 +45,11 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
     `apart` are arrays of the torch side that have no counterpart, and everything that is named after them.
     A torch layer in `unmatched` has no JAX module that stands for it, such as packed attention beside separate
     projections; a tap there cannot be seen on the JAX side. And where a layer is called with more inputs on one side,
-    such as attention that is given its input once there and with a mask here, only what comes out of it is compared. A
-    module of the user's own may be given images whose channels come last on the JAX side, which nothing but their
-    shapes tells; so may a tap. And a side may read what a layer holds and never call it. In any case the neighbours
+    such as attention that is given its input once there and with a mask here, or with a larger one, such as what is
+    padded before a convolution that pads by itself here, only what comes out of it is compared. A module of the user's
+    own may be given images whose channels come last on the JAX side, which nothing but their shapes tells, or one that
+    stands for torch's layer may have them where torch has; so may a tap. One side may flatten the examples and their
+    tokens before it calls a layer. And a side may read what a layer holds and never call it. In any case the neighbours
     and the layers inside are compared, so that nothing lies between two places that both see. A layer or a tap that
     both call, and only one of them as often, is a difference.
 
@@ -59,6 +65,10 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
         _called_otherwise(torch, jax, unmatched),
         _laid_out_otherwise(torch, jax, unmatched),
     ]
+    return _together(found)
+
+
+def _together(found: Sequence[Unshown]) -> Unshown:
     tensors = frozenset(tensor for part in found for tensor in part.tensors)
     return Unshown(tensors, tuple(line for part in found for line in part.listed))
 
@@ -142,22 +152,45 @@ def _called_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str]) -
     lines = []
     for layer in dict.fromkeys(place.layer for place in torch.values()):
         inputs = [{t for t, place in side.items() if place[:2] == (layer, "input")} for side in (torch, jax)]
-        if layer not in unmatched and all(inputs) and inputs[0] != inputs[1]:
+        if layer in unmatched or not all(inputs):
+            continue
+        if inputs[0] != inputs[1] or _padded_by_itself(layer, torch, jax):
             found |= inputs[0] | inputs[1]
             lines.append(f"layer {layer}: called with other inputs on each side, only its outputs are compared")
     return Unshown(frozenset(found), tuple(lines))
 
 
+def _padded_by_itself(layer: str, torch: _Places, jax: _Places) -> bool:
+    """Whether a layer is given something of another size on each side and gives the same: one side pads on the way."""
+
+    def other(what: str) -> list[bool]:
+        places = {t: place for t, place in torch.items() if place[:2] == (layer, what) and t in jax}
+        return [sorted(place.shape) != sorted(jax[t].shape) for t, place in places.items()]
+
+    outputs = other("output")
+    return any(other("input")) and bool(outputs) and not any(outputs)
+
+
 def _laid_out_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unshown:
-    both = [t for t in torch if t in jax and _channels_last(torch[t], jax[t]) and torch[t].layer not in unmatched]
+    found = [
+        _of_shapes(torch, jax, unmatched, holds, way)
+        for way, holds in {
+            "whose channels come last on the jax side": _channels_last,
+            "whose channels come behind the examples on the jax side": _channels_second,
+            "that are given one axis on one side and several on the other": _merged,
+        }.items()
+    ]
+    return _together(found)
+
+
+def _of_shapes(
+    torch: _Places, jax: _Places, unmatched: frozenset[str], holds: Callable[[_Shape, _Shape], bool], way: str
+) -> Unshown:
+    both = [t for t in torch if t in jax and holds(torch[t].shape, jax[t].shape) and torch[t].layer not in unmatched]
     layers = sorted({torch[tensor].layer for tensor in both if torch[tensor].what != TAP})
     taps = sorted({torch[tensor].layer for tensor in both if torch[tensor].what == TAP})
     ends = {"layers": (layers, "the layers in and around are compared"), "taps": (taps, "they are not compared")}
-    lines = [
-        f"{what} whose channels come last on the jax side: {', '.join(names)}, {end}"
-        for what, (names, end) in ends.items()
-        if names
-    ]
+    lines = [f"{what} {way}: {', '.join(names)}, {end}" for what, (names, end) in ends.items() if names]
     tensors = {t for t, place in torch.items() if place.layer in (taps if place.what == TAP else layers)}
     return Unshown(frozenset(tensors), tuple(lines))
 
@@ -166,13 +199,31 @@ def _layers_of(arrays: Iterable[str]) -> frozenset[str]:
     return frozenset(name.rpartition(".")[0] for name in arrays)
 
 
-def _channels_last(torch: _Seen, jax: _Seen) -> bool:
+def _channels_last(torch: _Shape, jax: _Shape) -> bool:
     """Whether a tensor has another shape on each side, and one shape once the last axis of JAX's comes second.
 
     A module of the user's own does not say how its activations are laid out, and the shapes do not always.
     """
-    there = jax.shape
-    return len(there) > 2 and torch.shape != there and torch.shape == (there[0], there[-1], *there[1:-1])
+    return len(jax) > 2 and torch != jax and torch == (jax[0], jax[-1], *jax[1:-1])
+
+
+def _channels_second(torch: _Shape, jax: _Shape) -> bool:
+    """Whether it has once the second axis of JAX's comes last: it was second before it was taken for the last."""
+    return not _channels_last(torch, jax) and _channels_last(jax, torch)
+
+
+def _merged(torch: _Shape, jax: _Shape) -> bool:
+    """Whether one side has made one axis of several that come first, as of the examples and their tokens.
+
+    Where torch has channels, the last axis of JAX's was brought to the second place.
+    """
+    as_it_came = jax if len(jax) < 3 else (jax[0], *jax[2:], jax[1])
+    for there in (jax, as_it_came):
+        long, short = sorted((torch, there), key=len, reverse=True)
+        behind = short[1:]
+        if 1 < len(short) < len(long) and long[-len(behind) :] == behind and prod(long) == prod(short):
+            return True
+    return False
 
 
 def _seen(recording: Recording) -> _Places:

@@ -10,6 +10,8 @@ from parity.judging.unseen.layers import Unshown, unshown
 from parity.recording import FRAMEWORKS, Framework, Recording
 from parity_tests.parity.made_verdicts import provenance
 
+Shapes = tuple[tuple[int, ...], tuple[int, ...]]
+
 
 def sides(torch: tuple[str, ...], jax: tuple[str, ...]) -> dict[Framework, Recording]:
     """Recordings whose forward stage has these tensors."""
@@ -56,6 +58,28 @@ def test_of_a_layer_that_is_called_with_other_inputs_the_outputs_are_compared() 
     found = unshown(sides((*BOTH, "fc.input1"), BOTH), frozenset(), frozenset())
     assert found.tensors == {"fc.input", "fc.input1", "fc#2.input"}
     assert found.listed == ("layer fc: called with other inputs on each side, only its outputs are compared",)
+
+
+@pytest.mark.parametrize(
+    ("given", "gives", "apart"),
+    [
+        (((2, 3, 22), (2, 3, 20)), ((2, 5, 20), (2, 5, 20)), True),
+        # What comes out is another thing, too.
+        (((2, 3, 22), (2, 3, 20)), ((2, 5, 22), (2, 5, 20)), False),
+        (((2, 3, 20), (2, 3, 20)), ((2, 5, 22), (2, 5, 20)), False),
+        # Another order of axes is a mistake like any other.
+        (((2, 3, 5, 4), (2, 3, 4, 5)), ((2, 1, 4, 4), (2, 1, 4, 4)), False),
+    ],
+)
+def test_of_a_layer_that_pads_by_itself_on_one_side_the_outputs_are_compared(
+    given: Shapes, gives: Shapes, apart: bool
+) -> None:
+    recordings = sides(BOTH, BOTH)
+    for framework, start, end in zip(FRAMEWORKS, given, gives, strict=True):
+        recordings[framework].add("forward", 0, {"conv.input": np.zeros(start), "conv.output": np.zeros(end)})
+    found = unshown(recordings, frozenset(), frozenset())
+    assert found.tensors == ({"conv.input"} if apart else set())
+    assert bool(found.listed) == apart
 
 
 @pytest.mark.parametrize("missing", ["fc#2.output", "fc.output"])
@@ -113,12 +137,20 @@ def test_an_array_of_one_side_alone_that_is_called_as_an_activation_is_refused()
     ("torch", "jax", "apart"),
     [
         ((2, 3, 4, 5), (2, 4, 5, 3), True),
+        # It has them where torch has them, and those were not the last that were brought there.
+        ((2, 3, 4, 5), (2, 5, 3, 4), True),
+        # Examples and tokens are one axis; with channels that were brought to the second place.
+        ((6, 5), (2, 3, 5), True),
+        ((6, 5), (2, 5, 3), True),
+        ((2, 3, 5), (6, 5), True),
+        ((6, 5), (2, 4, 5), False),
+        ((30,), (2, 3, 5), False),
         ((2, 3, 4, 5), (2, 3, 4, 5), False),
         ((2, 3, 4, 5), (2, 5, 4, 3), False),
         ((2, 3), (3, 2), False),
     ],
 )
-def test_a_module_of_the_users_own_may_have_its_channels_last(
+def test_a_module_may_be_given_the_same_in_another_layout(
     torch: tuple[int, ...], jax: tuple[int, ...], apart: bool
 ) -> None:
     recordings = sides(BOTH, BOTH)
