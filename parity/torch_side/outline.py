@@ -64,4 +64,5 @@ def _config(module: nn.Module) -> dict[str, Any]:
 
 
 def _is_torchs(cls: type) -> bool:
-    return cls.__module__.startswith("torch.nn.")
+    # `torch.nn.utils.parametrize` makes a class of its own for each layer.
+    return cls.__module__.startswith("torch.nn.") and not cls.__module__.startswith("torch.nn.utils.")

@@ -13,6 +13,9 @@ from parity.weight_map.kinds import ATTENTION, CELL, LINEAR, UNKNOWN, automatic_
 from parity.weight_map.names import is_bias
 from parity.weight_map.outline import STILL, Module, Outline
 
+PARAMETRIZED = "parametrizations"
+"""The module in a layer in which `torch.nn.utils.parametrize` keeps what it makes a weight of."""
+
 
 @dataclass(frozen=True)
 class Leaf:
@@ -124,6 +127,18 @@ def _take_apart(node: Node, framework: str, *, whole: bool) -> None:
         _attention(node)
     elif node.family == CELL and framework == "torch" and own and not whole:
         _recurrent(node)
+    for child in node.children:
+        if child.name == PARAMETRIZED:
+            _parametrized(node, child)
+
+
+def _parametrized(layer: Node, around: Node) -> None:
+    """torch.nn.utils.parametrizations: what a weight is made of becomes the layer's own, as elsewhere it is."""
+    for tensor in around.children:
+        for inside in tensor.all():
+            one = [leaf.own for leaf in inside.leaves] == ["original"]
+            layer.leaves += [replace(leaf, own=tensor.name if one else leaf.own) for leaf in inside.leaves]
+            inside.leaves = []
 
 
 def _attention(node: Node) -> None:

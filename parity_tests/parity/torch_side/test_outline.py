@@ -50,3 +50,8 @@ def test_what_stands_still_is_a_buffer_under_all_of_its_names_unless_one_is_decl
     by_name = {module.name: module for module in outline(net, still(net, ())).modules}
     assert by_name[""] == Module("", "Net", {}, {"token": (1, 2)}, {"built_on": "", STILL: ["token"]})
     assert by_name["second"] == Module("second", "Linear", {"bias": (5,)}, {"weight": (5, 3)}, {STILL: ["weight"]})
+
+
+def test_a_layer_whose_weight_is_parametrized_is_of_its_own_kind() -> None:
+    layer = nn.utils.parametrizations.weight_norm(nn.Conv1d(4, 6, 3, groups=2))
+    assert outline(layer).modules[0].config == {"groups": 2, "built_on": "Conv1d"}
