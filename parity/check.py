@@ -296,7 +296,9 @@ def _list(findings: Findings, float32: Float32, found: list[Comparison]) -> None
 def _null(findings: Findings) -> list[str]:
     scales, unshown = findings.scales, findings.unshown.tensors
     return [
-        f"null gradient{when}: {stage} {tensor}"
-        for when, found in (("", scales.null), (" in the first steps", scales.begins_null))
+        f"{what}: {stage} {tensor}"
+        for what, found in (
+            ("null gradient", scales.null), ("null gradient in the first steps", scales.begins_null),
+        )
         for stage, tensor in sorted(found) if tensor not in unshown
     ]  # fmt: skip
