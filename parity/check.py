@@ -254,7 +254,7 @@ def _bfloat16(findings: Findings) -> None:
     if again := sum(c.outcome == "agree" and c.note == AGAIN for c in found):
         findings.listed.append(f"bfloat16: {again} of {len(found)} comparisons: {AGAIN}")
     _predictions(findings, "bfloat16", {framework: stepped[framework] for framework in FRAMEWORKS})
-    null = dict.fromkeys(f"{stage} {tensor}" for stage, tensor in sorted(findings.scales.null))
+    null = dict.fromkeys(f"{stage} {tensor}" for stage, tensor in sorted(findings.scales.ever_null))
     findings.listed += [f"bfloat16: not judged: the null gradient {tensor}" for tensor in null]
 
 
@@ -294,5 +294,11 @@ def _list(findings: Findings, float32: Float32, found: list[Comparison]) -> None
 
 
 def _null(findings: Findings) -> list[str]:
-    null = sorted((stage, tensor) for stage, tensor in findings.scales.null if tensor not in findings.unshown.tensors)
-    return [f"null gradient: {stage} {tensor}" for stage, tensor in null]
+    scales, unshown = findings.scales, findings.unshown.tensors
+    return [
+        f"{what}: {stage} {tensor}"
+        for what, found in (
+            ("null gradient", scales.null), ("null gradient in the first steps", scales.begins_null),
+        )
+        for stage, tensor in sorted(found) if tensor not in unshown
+    ]  # fmt: skip

@@ -196,7 +196,10 @@ class Parts:
         module = self._of_torch("models", "tell the names and shapes of its parameters").module_of(
             self._torch, "float32"
         )
-        found: Outline = importlib.import_module("parity.torch_side.outline").outline(module)
+        outlines = importlib.import_module("parity.torch_side.outline")
+        # Where nothing is trained, nothing tells them from other parameters.
+        still = outlines.still(module, self.side.tie.frozen) if self.side.tie.training else ()
+        found: Outline = outlines.outline(module, still)
         return found
 
     @cached_property

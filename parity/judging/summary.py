@@ -18,10 +18,10 @@ from parity.judging.hints.mode import looks_like_training
 from parity.judging.hints.options import option_in_words
 from parity.judging.score import score
 from parity.judging.unseen.frozen import stands_still
-from parity.judging.unseen.still import offered
 from parity.judging.where.excerpt import kept
 from parity.judging.where.parting import in_float32
-from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, OTHER, USUAL_DTYPES, Dtype, Framework, Key
+from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, OTHER, PLACE, USUAL_DTYPES, Dtype, Framework, Key
+from parity.still import offered
 from parity.verdict import Comparison, Curves, FirstDifference, Score, StageVerdict, Verdict, worst
 
 if TYPE_CHECKING:
@@ -211,7 +211,15 @@ def _hint(findings: Findings, first: Comparison) -> str:
     lowered = in_float32(findings, first)
     # What is in float32 elsewhere need not be what differs.
     looks = "" if lowered.here else _as_far_as_computable(findings, first)
-    return "; ".join(filter(None, (looks, lowered.words)))
+    return "; ".join(filter(None, (looks, _laid_out_otherwise(findings, first, looks), lowered.words)))
+
+
+def _laid_out_otherwise(findings: Findings, first: Comparison, looks: str) -> str:
+    """What to do about a model's output that is right but for the order of its axes, as of a U-Net's images."""
+    is_output = first.key.stage == "forward" and not PLACE.match(first.key.tensor)
+    if not (is_output and "transposed" in looks and findings.pair.jax.predict is None):
+        return ""
+    return "where that is meant, name the part `predict` of both sides, (model, batch) -> output in one layout"
 
 
 def _as_far_as_computable(findings: Findings, first: Comparison) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,8 @@ ATTENTION = "_scaled_dot_product"
 LOSSES = ("nll_loss_forward", "nll_loss2d_forward")
 IGNORED = -100
 """The label that torch's losses leave out where they are told none, and that few batches have."""
+FRAMES = 6
+"""In how many frames of Python's around an operation a function of torch's is looked for: between stand the mode's."""
 OUTSIDE = "outside of its layers"
 
 
@@ -56,7 +59,10 @@ class Idle(Operations):  # type: ignore[no-untyped-call]
         self, name: str, given: Sequence[Any], named: Mapping[str, Any], gave: Tensor
     ) -> Iterator[tuple[str, bool]]:
         """What of an operation may change nothing, and whether it did; nothing of most operations."""
-        if name in OF_ONE or name in OF_TWO:
+        if name == "masked_fill" and (left_out := _left_out()) is not None:
+            if left_out != IGNORED:
+                yield "ignore_index", not _everywhere(given[0], gave)
+        elif name in OF_ONE or name in OF_TWO:
             yield name, not any(_everywhere(one, gave) for one in given[: 1 if name in OF_ONE else 2])
         elif name in ("add", "mul") and gave.is_floating_point():
             yield name, not (self._is_fixed(given[1]) and bool((given[1] == (name == "mul")).all()))
@@ -105,6 +111,18 @@ def _name(operation: Any) -> str:
     """Without what tells its variants apart."""
     named: str = getattr(operation, "overloadpacket", operation).__name__
     return named.rstrip("_")
+
+
+def _left_out() -> int | None:
+    """The label that `cross_entropy` leaves out, where it is what asks for an operation, as it does when it smooths."""
+    frame = sys._getframe(2)
+    for _ in range(FRAMES):
+        if frame.f_code is nn.functional.cross_entropy.__code__:
+            return int(frame.f_locals["ignore_index"])
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return None
 
 
 def _is_plain(found: Any) -> bool:

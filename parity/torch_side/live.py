@@ -285,7 +285,7 @@ class TorchSide:
         return frozenset(self._seen - self._used)
 
     def _trained(self, model: Any) -> dict[str, Tensor]:
-        return trained(self._models.parameters(model), self.frozen)
+        return trained(self._models.parameters(model), self.frozen | self._models.still)
 
     def _gradients(self, model: Any, loss: Tensor, slopes: dict[str, Tensor]) -> Gradients:
         named = {name: to_numpy(slope) for name, slope in slopes.items()}
@@ -295,7 +295,7 @@ class TorchSide:
         """The optimizer over the model's parameters; None where the update is by hand."""
         if self._side.update is not None:
             return None
-        return Updater(self._parts, self._models.parameters(model), state, self._acted)
+        return Updater(self._parts, self._models.parameters(model), state, self._acted, self._models.still)
 
     def _state(self, model: Any, updater: Updater | None) -> State:
         return State(self._models.arrays(model), {} if updater is None else updater.state())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import chain
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from parity.errors import REAL_ONLY, NotCheckable
 from parity.parts import Parts
 from parity.recording import Array, Arrays, Dtype
+from parity.weight_map.outline import STILL
 
 
 def to_numpy(tensor: Tensor) -> Array:
@@ -44,6 +46,10 @@ class Models(Protocol):
     def parameters(self, model: Any) -> dict[str, Tensor]:
         """The tensors that the optimizer is handed."""
 
+    @property
+    def still(self) -> frozenset[str]:
+        """Those of the parameters that are held as buffers are."""
+
 
 class ByHand:
     """A model that the side's own parts build and read."""
@@ -63,6 +69,10 @@ class ByHand:
 
     def parameters(self, model: Any) -> dict[str, Tensor]:
         return dict(model.named_parameters()) if isinstance(model, nn.Module) else dict(model)
+
+    @property
+    def still(self) -> frozenset[str]:
+        return frozenset()
 
 
 class OfModule:
@@ -99,11 +109,16 @@ class OfModule:
         return {name: to_numpy(tensor) for name, tensor in _held(model).items()}
 
     def buffers(self, model: nn.Module) -> Arrays:
-        parameters = dict(model.named_parameters())
-        return {name: to_numpy(tensor) for name, tensor in _held(model).items() if name not in parameters}
+        trained = dict(model.named_parameters()).keys() - self.still
+        return {name: to_numpy(tensor) for name, tensor in _held(model).items() if name not in trained}
 
     def parameters(self, model: nn.Module) -> dict[str, Tensor]:
         return dict(model.named_parameters())
+
+    @cached_property
+    def still(self) -> frozenset[str]:
+        outline = self._parts.torch_outline
+        return frozenset(module.full(own) for module in outline.modules for own in module.config.get(STILL, ()))
 
 
 def _can_be_copied(model: nn.Module) -> bool:
@@ -140,7 +155,7 @@ def _held(model: nn.Module) -> dict[str, Tensor]:
 
 
 def trained(named: dict[str, Tensor], frozen: Collection[str]) -> dict[str, Tensor]:
-    """Those of the parameters that gradients are taken by. A frozen one need not have a gradient.
+    """Those of the parameters that gradients are taken by. A frozen one, or one that is still, need not have one.
 
     Raises:
         NotCheckable: a parameter has none that is not declared frozen.

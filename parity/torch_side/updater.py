@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from parity.errors import NotCheckable
 from parity.optimizers import STEP
 from parity.parts import Parts, blame
 from parity.recording import Arrays
@@ -26,12 +27,21 @@ class Updater:
     `turn` once a step shows the scheduler's last rule.
 
     With a scheduler the state counts the steps also where the optimizer does not: Optax's schedules do so too. The
-    optimizer is handed frozen parameters too, as it is by `model.parameters()`; what it remembers of them is no state.
+    optimizer is handed frozen parameters and those that are `still`, too, as it is by `model.parameters()`; what it
+    remembers of them is no state.
     """
 
-    def __init__(self, parts: Parts, parameters: dict[str, Tensor], state: Arrays, acted: set[str]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        parameters: dict[str, Tensor],
+        state: Arrays,
+        acted: set[str],
+        still: frozenset[str],
+    ) -> None:
         self._parts, self._parameters, self._acted = parts, parameters, acted
-        self._remembered = {name: tensor for name, tensor in parameters.items() if name not in parts.frozen}
+        kept = parameters.keys() - parts.frozen - still
+        self._remembered = {name: tensor for name, tensor in parameters.items() if name in kept}
         self._optimizer: torch.optim.Optimizer = parts.optimizer(list(parameters.values()))
         self._scheduler: Any = None if parts.side.scheduler is None else parts.scheduler(self._optimizer)
         # SGD alone does not count its steps, and would keep a count that it is given as it is.
@@ -41,7 +51,7 @@ class Updater:
         self._first: list[Any] | None = None
         begun = {name: array for name, array in state.items() if name != STEP or not uncounted}
         with self._as_torch_counts():
-            state_in(self._optimizer, parameters, begun, frozen=parts.frozen)
+            state_in(self._optimizer, parameters, begun, parameters.keys() - kept)
         if self._scheduler is not None:
             for _ in range(int(state.get(STEP, np.zeros(())))):
                 self._move_on()
@@ -57,7 +67,10 @@ class Updater:
                 # With its first gradient torch begins to remember.
                 self._optimizer.state.pop(parameter, None)
         self._used |= self._remembered.keys() - set(without)
-        self._idle = (self._remembered.keys() & set(without)) - self._used
+        given = {id(parameter) for group in self._optimizer.param_groups for parameter in group["params"]}
+        self._idle = {
+            name for name in self._remembered.keys() & set(without) - self._used if id(self._parameters[name]) in given
+        }  # fmt: skip
         if self._parts.side.clip is not None:
             self._clip()
         if self._scheduler is not None:
@@ -72,6 +85,9 @@ class Updater:
         """Parameters that never had a gradient are 0 for a step, and so are their gradients, and are then set back.
 
         torch's optimizer has no memory of them, and Optax's has one from the beginning: what the step makes of nothing.
+
+        Raises:
+            NotCheckable: the step makes something of nothing, which would be lost.
         """
         held = {self._parameters[name]: self._parameters[name].detach().clone() for name in self._idle}
         with torch.no_grad():
@@ -80,6 +96,12 @@ class Updater:
                 parameter.grad = torch.zeros_like(parameter)
         yield
         with torch.no_grad():
+            for name in self._idle:
+                if bool(torch.any(self._parameters[name].nan_to_num())):
+                    raise NotCheckable(
+                        f"the torch side's optimizer moves {name}, which it is given and which has no gradient, by "
+                        "itself: do not hand it to the class of torch.optim that it extends"
+                    )
             for parameter, value in held.items():
                 parameter.copy_(value)
 

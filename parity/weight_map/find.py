@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from math import inf, prod
@@ -164,8 +163,8 @@ def _apart(alignment: Alignment, torch: Outline, told: Told) -> Apart:
 
 
 def _may_be_alone(owned: Owned) -> bool:
-    """Counters, masks and caches; the statistics of a norm may not."""
-    return role(owned.leaf.own) == "counter" or owned.node.family != NORM
+    """Counters, masks and caches; the statistics of a norm may not, nor may what is a parameter of torch's."""
+    return not owned.leaf.still and (role(owned.leaf.own) == "counter" or owned.node.family != NORM)
 
 
 def _left_over(alignment: Alignment) -> tuple[list[Part], list[Part]]:
@@ -180,7 +179,9 @@ def _faults(alignment: Alignment, torch: Outline, jax: Outline) -> list[str]:
     for parts, whose in ((of_torch, "no JAX leaf for "), (of_jax, "no torch tensor for ")):
         if parts:
             faults.append(whose + ", ".join(dict.fromkeys(map(str, parts))))
-    faults += _offered(of_torch, of_jax) + ([] if alignment.leaf_of else of_stacked(of_torch, of_jax))
+    faults += _offered((of_torch, torch.buffers), (of_jax, jax.buffers)) + (
+        [] if alignment.leaf_of else of_stacked(of_torch, of_jax)
+    )
     faults += of_other_kind(torch, jax, {part.name for part in (*of_torch, *of_jax)})
     if of_torch or of_jax:
         for outline in (torch, jax):
@@ -189,16 +190,16 @@ def _faults(alignment: Alignment, torch: Outline, jax: Outline) -> list[str]:
     return faults or alignment.assumed
 
 
-def _offered(of_torch: list[Part], of_jax: list[Part]) -> list[str]:
-    """The override for each array of torch's that is left with one leaf of its shape, and that leaf with no other."""
-    left = [[part for part in dict.fromkeys(side) if part.axis is None] for side in (of_torch, of_jax)]
-    shapes = [Counter(part.whole for part in side) for side in left]
-    found = {part.whole: part.name for part in left[1]}
-    lines = [
-        f'"{part.name}": "{found[part.whole]}"'
-        for part in left[0]
-        if shapes[0][part.whole] == shapes[1][part.whole] == 1
+def _offered(*sides: tuple[list[Part], frozenset[str]]) -> list[str]:
+    """The override for each array of torch's that is left with one leaf of its shape, and that leaf with no other.
+
+    Each side: what is left, and the names of its buffers, which stand for no parameter.
+    """
+    looks = [
+        {part.name: (part.whole, part.name in buffers) for part in left if part.axis is None} for left, buffers in sides
     ]
+    found = [{look: name for name, look in side.items() if [*side.values()].count(look) == 1} for side in looks]
+    lines = [f'"{name}": "{found[1][look]}"' for look, name in found[0].items() if look in found[1]]
     return [f"if one stands for the other, write the override {', '.join(lines)}"] if lines else []
 
 

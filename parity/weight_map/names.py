@@ -19,7 +19,10 @@ _ROLES = {
     "mean": "mean runningmean",
     "var": "var runningvar variance",
     "counter": "numbatchestracked count counter",
+    "magnitude": "original0 g weightg kernelg",
+    "direction": "original1 v weightv kernelv",
 }
+"""The last two are of a weight that is normed, as PyTorch's `weight_norm` has it, the newer and the older one."""
 _ROLE = {word: role for role, words in _ROLES.items() for word in words.split()}
 
 
@@ -49,5 +52,5 @@ def is_bias(own: str, shape: tuple[int, ...]) -> bool:
 
 
 def role(own: str) -> str:
-    """What an array is in its layer: weight, bias, mean, var, counter, or its plain name."""
+    """What an array is in its layer: weight, bias, mean, var, counter, magnitude, direction, or its plain name."""
     return _ROLE.get(plain(own), plain(own))

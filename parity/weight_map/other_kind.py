@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from parity.errors import listing
+from parity.still import offered
 from parity.weight_map.names import role
-from parity.weight_map.outline import Module, Outline, Shapes
+from parity.weight_map.outline import STILL, Module, Outline, Shapes
+
+SAME = "make it the same on both sides; a parameter with requires_grad off is a buffer, too, unless `frozen` names it"
 
 
 def of_other_kind(torch: Outline, jax: Outline, left: Collection[str]) -> list[str]:
@@ -19,7 +23,19 @@ def of_other_kind(torch: Outline, jax: Outline, left: Collection[str]) -> list[s
         for trained, kept in _alike(torch, _parameters, jax, _buffers)
         if {kept, trained} & {*left}
     ]
-    return [*found, "make it the same on both sides"] if found else []
+    return [*found, SAME, *_still(torch, left)] if found else _still(torch, left)
+
+
+def _still(torch: Outline, left: Collection[str]) -> list[str]:
+    """What is said of parameters with `requires_grad` off that are `left`."""
+    still = {module.full(own) for module in torch.modules for own in module.config.get(STILL, ())}
+    trained = {module.full(own) for module in torch.modules for own in module.parameters}
+    if not (found := sorted(still & {*left})):
+        return []
+    return [
+        f"torch has requires_grad off of {listing(found, 3)}: they go with what the jax side holds as buffers, such as "
+        f"nnx.Variables that are no nnx.Params{offered(still, still | trained)}"
+    ]
 
 
 def _parameters(module: Module) -> Shapes:
@@ -27,7 +43,8 @@ def _parameters(module: Module) -> Shapes:
 
 
 def _buffers(module: Module) -> Shapes:
-    return module.buffers
+    """Of what is still more is told."""
+    return {own: shape for own, shape in module.buffers.items() if own not in module.config.get(STILL, ())}
 
 
 _Held = Callable[[Module], Shapes]

@@ -9,6 +9,8 @@ from typing import Any
 from parity.errors import NotCheckable
 from parity.recording import FRAMEWORKS, Arrays, Framework
 
+STILL = "still"
+"""What a module's config calls those of its buffers that are parameters of torch's with `requires_grad` off."""
 Shape = tuple[int, ...]
 Shapes = dict[str, Shape]
 

@@ -11,16 +11,23 @@ from typing import Any
 from parity.weight_map.entry import Part
 from parity.weight_map.kinds import ATTENTION, CELL, LINEAR, UNKNOWN, automatic_kind, family
 from parity.weight_map.names import is_bias
-from parity.weight_map.outline import Module, Outline
+from parity.weight_map.outline import STILL, Module, Outline
+
+PARAMETRIZED = "parametrizations"
+"""The module in a layer in which `torch.nn.utils.parametrize` keeps what it makes a weight of."""
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """One array of a layer, or a part of one, by its own name there."""
+    """One array of a layer, or a part of one, by its own name there.
+
+    `still`: whether it is a buffer that torch has as a parameter.
+    """
 
     own: str
     part: Part
     buffer: bool = False
+    still: bool = False
 
     @property
     def is_bias(self) -> bool:
@@ -67,24 +74,49 @@ def tree(outline: Outline, names: Mapping[str, str | None], other: Outline | Non
     A recurrent layer stays whole where the `other` model has a module with arrays of the same names and shapes.
     """
     whole = [module.parameters for module in other.modules] if other else []
-    nodes: dict[str, Node] = {}
+    nodes = {_path(module.name): _node(module, names, outline.framework) for module in outline.modules}
+    for path in [_path(module.name) for module in outline.modules]:
+        if path:
+            _at(nodes, path.rpartition(".")[0]).children.append(nodes[path])
+    for path, node in list(nodes.items()):
+        _into_scopes(nodes, path, node)
     for module in outline.modules:
-        nodes[module.name] = _node(module, names, outline.framework)
-        if module.name:
-            nodes[module.name.rpartition(".")[0]].children.append(nodes[module.name])
-    for module in outline.modules:
-        _take_apart(nodes[module.name], outline.framework, whole=module.parameters in whole)
+        _take_apart(nodes[_path(module.name)], outline.framework, whole=module.parameters in whole)
     return nodes[""]
 
 
+def _path(name: str) -> str:
+    """A name with a dot before each of its parts: a slash in it ends a scope, as in Haiku's `encoder/~/linear`."""
+    return name.replace("/", ".")
+
+
+def _at(nodes: dict[str, Node], path: str) -> Node:
+    """The node of this path. One that no module stands for is a scope, and made where it is first met."""
+    if path not in nodes:
+        around, _, name = path.rpartition(".")
+        kind = automatic_kind(name)
+        nodes[path] = Node(None, name, kind, family=family(kind, {}), ordered=False)
+        _at(nodes, around).children.append(nodes[path])
+    return nodes[path]
+
+
+def _into_scopes(nodes: dict[str, Node], path: str, node: Node) -> None:
+    """Take the arrays whose own names have scopes, as in a flat dict with a key `linear/w`, to the nodes of these."""
+    for leaf in [leaf for leaf in node.leaves if "/" in leaf.own]:
+        scope, _, own = _path(leaf.own).rpartition(".")
+        node.leaves.remove(leaf)
+        _at(nodes, f"{path}.{scope}".removeprefix(".")).leaves.append(replace(leaf, own=own))
+
+
 def _node(module: Module, names: Mapping[str, str | None], framework: str) -> Node:
-    name = module.name.rpartition(".")[2]
+    name = _path(module.name).rpartition(".")[2]
     kind = module.kind or automatic_kind(name)
     leaves = []
     for own, shape in (module.parameters | module.buffers).items():
         full = module.full(own)
         if (called := names.get(full, full)) is not None:
-            leaves.append(Leaf(own, Part(called, shape), own in module.buffers))
+            still = own in module.config.get(STILL, ())
+            leaves.append(Leaf(own, Part(called, shape), own in module.buffers, still))
     ordered = framework == "torch" or module.kind != ""
     return Node(module.name, name, kind, module.config, leaves, [], family(kind, module.config), ordered)
 
@@ -95,19 +127,32 @@ def _take_apart(node: Node, framework: str, *, whole: bool) -> None:
         _attention(node)
     elif node.family == CELL and framework == "torch" and own and not whole:
         _recurrent(node)
+    for child in node.children:
+        if child.name == PARAMETRIZED:
+            _parametrized(node, child)
+
+
+def _parametrized(layer: Node, around: Node) -> None:
+    """torch.nn.utils.parametrizations: what a weight is made of becomes the layer's own, as elsewhere it is."""
+    for tensor in around.children:
+        for inside in tensor.all():
+            one = [leaf.own for leaf in inside.leaves] == ["original"]
+            layer.leaves += [replace(leaf, own=tensor.name if one else leaf.own) for leaf in inside.leaves]
+            inside.leaves = []
 
 
 def _attention(node: Node) -> None:
     """torch.nn.MultiheadAttention: its packed or separate projections become children."""
-    own = {leaf.own: leaf.part for leaf in node.leaves}
+    own = {leaf.own: leaf for leaf in node.leaves}
     bias = own.pop("in_proj_bias", None)
     inner = []
     if packed := own.pop("in_proj_weight", None):
-        leaves = [Leaf("weight", packed), *([Leaf("bias", bias)] if bias else [])]
+        leaves = [replace(packed, own="weight"), *([replace(bias, own="bias")] if bias else [])]
         inner.append(Node(None, "in_proj", "Linear", {}, leaves, [], LINEAR))
     for index, letter in enumerate("qkv"):
         if separate := own.pop(f"{letter}_proj_weight", None):
-            leaves = [Leaf("weight", separate), *([Leaf("bias", bias.slice(0, index, 3))] if bias else [])]
+            slices = [replace(bias, own="bias", part=bias.part.slice(0, index, 3))] if bias else []
+            leaves = [replace(separate, own="weight"), *slices]
             inner.append(Node(None, f"{letter}_proj", "Linear", {}, leaves, [], LINEAR))
     for child in node.children:
         # torch computes it without calling the module, which is thus no layer that anybody sees.

@@ -135,6 +135,46 @@ def test_decay_that_is_a_part_of_the_gradient_is_none_of_such_a_parameter(masked
     assert str(verdict.first_difference.comparison.key if verdict.first_difference else "") == first
 
 
+class Averaging(torch.optim.Adam):
+    """Adam, which moves the last two parameters by itself: they come to be as the first two are."""
+
+    def __init__(self, parameters: Sequence[Tensor], given: bool = False) -> None:
+        *moved, self.weight, self.bias = self.all = list(parameters)
+        super().__init__(self.all if given else moved, lr=1e-2)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        super().step(closure)
+        self.weight.lerp_(self.all[0][:2], 0.1)
+        self.bias.lerp_(self.all[1][:2], 0.1)
+
+
+def averaging(share: float) -> optax.GradientTransformation:
+    """Its port."""
+    adam = optax.masked(optax.adam(1e-2), decayed)
+
+    def update(gradients: Any, state: Any, parameters: Any) -> Any:
+        updates, state = adam.update(gradients, state, parameters)
+        a, old = optax.apply_updates(parameters, updates)["a"], parameters["old"]
+        updates["old"] = jax.tree.map(lambda mean, own: share * (own[..., :2] - mean), old, a)
+        return updates, state
+
+    return optax.GradientTransformation(adam.init, update)
+
+
+def test_an_optimizer_may_move_what_has_no_gradient_and_is_not_given_to_torchs_own() -> None:
+    """As one that keeps a running average of the model."""
+    assert not differing(checked(Averaging, partial(averaging, 0.1)))
+    verdict = checked(Averaging, partial(averaging, 0.2))
+    assert differing(verdict)[0] == "update, step 0, old.weight"
+    first = str(verdict.first_difference)
+    assert "torch's optimizer leaves" not in first
+    with pytest.raises(
+        NotCheckable, match=r"the torch side's optimizer moves old\.weight, .* by itself: do not hand it"
+    ):
+        checked(partial(Averaging, given=True), partial(averaging, 0.1))
+
+
 def longer_from_the_second_on(_: int, steps: int) -> Sequence[dict[str, Any]]:
     """Batches of which the first is short."""
     numbers, sizes = np.random.default_rng(0), [3] + [6] * (steps - 1)

@@ -35,6 +35,7 @@ def checked(torch_model: Any, jax_model: Any, **others: Any) -> Verdict:
     """What a check in float64 finds of two models whose loss is a mean square."""
     given = {"batches": random_batches(inputs=(6, 4), steps=2), **others}
     torch_side = {"model": torch_model, "loss": torch_loss, "optimizer": lambda p: torch.optim.SGD(p, lr=0.1)}
+    torch_side |= given.pop("torch", {})
     jax_side = {"model": jax_model, "loss": jax_loss, "optimizer": lambda: optax.sgd(0.1)} | given.pop("jax", {})
     pair = Pair(torch=torch_side, jax=jax_side, **given)
     return check(pair, dtypes=("float64",))
@@ -270,73 +271,3 @@ def test_layers_that_only_their_order_tells_are_told_where_something_differs(tur
     verdict = checked(InThisOrder, lambda rngs: InAnother(rngs, turned))
     assert verdict.outcome == ("differ" if turned else "agree")
     assert ("paired by order only: first and z, second and a" in verdict.listed) == turned
-
-
-# Positions, once on one side and for each example on the other
-
-
-class Positions(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.table = nn.Embedding(5, 4)
-        self.head = nn.Linear(4, 3)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        found: Tensor = self.head(inputs + self.table(torch.arange(5)[None]))
-        return found
-
-
-class PositionsOfEach(nnx.Module):
-    """Looks them up for each example; `late` by one."""
-
-    def __init__(self, rngs: nnx.Rngs, late: bool = False) -> None:
-        self.table = nnx.Embed(5, 4, rngs=rngs)
-        self.head = nnx.Linear(4, 3, rngs=rngs)
-        self.late = late
-
-    def __call__(self, inputs: jax.Array) -> jax.Array:
-        positions = jnp.broadcast_to((jnp.arange(5) + self.late) % 5, inputs.shape[:2])
-        return self.head(inputs + self.table(positions))
-
-
-@pytest.mark.parametrize("late", [False, True])
-def test_positions_may_be_looked_up_once_or_for_each_example(late: bool) -> None:
-    batches = random_batches(inputs=(3, 5, 4), steps=2)
-    verdict = checked(Positions, lambda rngs: PositionsOfEach(rngs, late), batches=batches)
-    assert verdict.outcome == ("differ" if late else "agree"), verdict.first_difference
-    if late:
-        assert first_of(verdict) == "head.input"
-    assert [line for line in verdict.listed if line.endswith("table.output (torch (1, 5, 4), jax (3, 5, 4))")]
-
-
-# A causal convolution, cut off behind it or padded before it
-
-
-class Cut(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv1d(4, 4, 3, padding=2, groups=4)
-        self.head = nn.Linear(4, 3)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        found: Tensor = self.head(self.conv(inputs.transpose(1, 2))[..., :6].transpose(1, 2))
-        return found
-
-
-class Padded(nnx.Module):
-    def __init__(self, rngs: nnx.Rngs, padding: Any) -> None:
-        self.conv = nnx.Conv(4, 4, (3,), feature_group_count=4, padding=padding, rngs=rngs)
-        self.head = nnx.Linear(4, 3, rngs=rngs)
-
-    def __call__(self, inputs: jax.Array) -> jax.Array:
-        return self.head(self.conv(inputs))
-
-
-@pytest.mark.parametrize("causal", [True, False])
-def test_a_causal_convolution_may_be_cut_off_behind_or_padded_before(causal: bool) -> None:
-    padding = [(2, 0)] if causal else "SAME"
-    verdict = checked(Cut, lambda rngs: Padded(rngs, padding), batches=random_batches(inputs=(3, 6, 4), steps=2))
-    assert verdict.outcome == ("agree" if causal else "differ"), verdict.first_difference
-    if not causal:
-        assert first_of(verdict) == "head.input"
-    assert [line for line in verdict.listed if line.endswith("conv.output (torch (3, 4, 8), jax (3, 4, 6))")]

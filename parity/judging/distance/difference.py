@@ -35,12 +35,20 @@ class Scales:
     """The scale of every tensor at every step, and which gradients are null.
 
     A scale is the largest absolute value of the tensor so far in the run; that of a null gradient, which is nothing but
-    rounding, is the largest of all gradients of its stage so far.
+    rounding, is the largest of all gradients of its stage so far. So is that of a gradient as long as it is null: which
+    examples a batch holds may decide whether there is one.
     """
 
     of: dict[Key, float]
     null: frozenset[tuple[str, str]]
     """Stage and tensor of each null gradient."""
+    begins_null: frozenset[tuple[str, str]] = frozenset()
+    """Stage and tensor of each gradient that is null in the first steps, and not in all."""
+
+    @property
+    def ever_null(self) -> frozenset[tuple[str, str]]:
+        """Stage and tensor of each gradient that is null in the first steps or in all."""
+        return self.null | self.begins_null
 
 
 def scales(recordings: Sequence[Recording]) -> Scales:
@@ -72,8 +80,13 @@ def scales_of(found: Sequence[Mapping[Key, float]]) -> Scales:
         name for name, value in running.items()
         if is_gradient(Key(name[0], 0, name[1])) and value < NULL * stage_running[name[0]]
     )  # fmt: skip
-    wide = {key: stage_until[key.stage, key.step] for key in own if (key.stage, key.tensor) in null}
-    return Scales(own | wide, null)
+    # One that is zero so far has nothing that a scale is needed for.
+    so_far = {
+        key for key, value in own.items()
+        if is_gradient(key) and 0 < value < NULL * stage_until[key.stage, key.step]
+    }  # fmt: skip
+    wide = {key: stage_until[key.stage, key.step] for key in own if key in so_far or (key.stage, key.tensor) in null}
+    return Scales(own | wide, null, frozenset((key.stage, key.tensor) for key in so_far) - null)
 
 
 def difference(a: Array, b: Array, scale: float, key: Key | None = None) -> float:

@@ -55,7 +55,7 @@ class Float32:
 
         Measured for a bias before batch norm, a sum of 6272: 17 eps of its stage's scale in JAX, 0.1 in torch.
         """
-        return self.dtype == "bfloat16" and (key.stage, key.tensor) in self.scales.null
+        return self.dtype == "bfloat16" and (key.stage, key.tensor) in self.scales.ever_null
 
     def _compare(self, key: Key, sides: Mapping[Framework, Recording], loop: str | None) -> list[Comparison]:
         told = {framework: distance_told(recording, key) for framework, recording in sides.items()}

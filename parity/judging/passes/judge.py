@@ -35,10 +35,13 @@ def taken(keys: Iterable[Key], *lockstep: Recording) -> list[Key]:
 
 
 def rests_on_null(key: Key, judge: Recording, scales: Scales) -> bool:
-    """Whether a tensor is a parameter with a null gradient after an update, or the optimizer's memory of one."""
+    """Whether a tensor is a parameter with a null gradient after an update, or the optimizer's memory of one.
+
+    What rounding did in the first steps stays in both: one whose gradient begins null rests on it to the end.
+    """
     if key.stage not in ("update", "trajectory") or is_gradient(key):
         return False
-    return ("backward", whose(key, judge.of("init", 0))) in scales.null
+    return ("backward", whose(key, judge.of("init", 0))) in scales.ever_null
 
 
 def compare_null_in_lockstep(

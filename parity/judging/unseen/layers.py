@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from parity.errors import NotCheckable
@@ -14,6 +14,7 @@ NUMBER = re.compile(r"(.*?)(?:(?<![^.])(\d+)(?![^.])(.*))?")
 """A name of a layer in three: what stands before the first number in it, that number, and what stands behind."""
 TAP = "tap"
 """How what stands at a tap is called in the names of tensors."""
+_Shape = tuple[int, ...]
 
 
 class Unshown(NamedTuple):
@@ -28,7 +29,7 @@ class _Seen(NamedTuple):
 
     layer: str
     what: str
-    shape: tuple[int, ...]
+    shape: _Shape
 
 
 _Places = dict[str, _Seen]
@@ -43,10 +44,10 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
     projections; a tap there cannot be seen on the JAX side. And where a layer is called with more inputs on one side,
     such as attention that is given its input once there and with a mask here, only what comes out of it is compared. A
     module of the user's own may be given images whose channels come last on the JAX side, which nothing but their
-    shapes tells; so may a tap. What a layer gives may have another shape on each side until both have cut or spread it.
-    And a side may read what a layer holds and never call it. In any case the neighbours and the layers inside are
-    compared, so that nothing lies between two places that both see. A layer or a tap that both call, and only one of
-    them as often, is a difference.
+    shapes tells, or one that stands for torch's layer may have them where torch has; so may a tap. What goes in or out
+    of a layer may have another shape on each side until both have cut, flattened or spread it. And a side may read what
+    a layer holds and never call it. In any case the neighbours and the layers inside are compared, so that nothing lies
+    between two places that both see. A layer or a tap that both call, and only one of them as often, is a difference.
 
     Raises:
         NotCheckable: an array of `apart` has the name of something that is to be compared.
@@ -62,6 +63,10 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
     ]
     known = frozenset(tensor for part in found for tensor in part.tensors)
     found.append(_shaped_otherwise(torch, jax, unmatched, known))
+    return _together(found)
+
+
+def _together(found: Sequence[Unshown]) -> Unshown:
     tensors = frozenset(tensor for part in found for tensor in part.tensors)
     return Unshown(tensors, tuple(line for part in found for line in part.listed))
 
@@ -152,26 +157,35 @@ def _called_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str]) -
 
 
 def _laid_out_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unshown:
-    both = [t for t in torch if t in jax and _channels_last(torch[t], jax[t]) and torch[t].layer not in unmatched]
+    found = [
+        _of_shapes(torch, jax, unmatched, holds, way)
+        for way, holds in {
+            "whose channels come last on the jax side": _channels_last,
+            "whose channels come behind the examples on the jax side": _channels_second,
+        }.items()
+    ]
+    return _together(found)
+
+
+def _of_shapes(
+    torch: _Places, jax: _Places, unmatched: frozenset[str], holds: Callable[[_Shape, _Shape], bool], way: str
+) -> Unshown:
+    both = [t for t in torch if t in jax and holds(torch[t].shape, jax[t].shape) and torch[t].layer not in unmatched]
     layers = sorted({torch[tensor].layer for tensor in both if torch[tensor].what != TAP})
     taps = sorted({torch[tensor].layer for tensor in both if torch[tensor].what == TAP})
     ends = {"layers": (layers, "the layers in and around are compared"), "taps": (taps, "they are not compared")}
-    lines = [
-        f"{what} whose channels come last on the jax side: {', '.join(names)}, {end}"
-        for what, (names, end) in ends.items()
-        if names
-    ]
+    lines = [f"{what} {way}: {', '.join(names)}, {end}" for what, (names, end) in ends.items() if names]
     tensors = {t for t, place in torch.items() if place.layer in (taps if place.what == TAP else layers)}
     return Unshown(frozenset(tensors), tuple(lines))
 
 
 def _shaped_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str], known: frozenset[str]) -> Unshown:
-    """What has another shape on each side: positions that are looked up once or for each example, what a convolution
-    gives before or after its end is cut off, tokens of a batch in one row or in several.
+    """What has another shape on each side: positions that are looked up once or for each example, what is padded before
+    a convolution or in it, or cut off behind it, tokens of a batch in one row or in several.
 
     Whether that is one thing shows in what follows. A tap is where the user says that both have one thing.
     """
-    groups: dict[tuple[tuple[int, ...], tuple[int, ...]], list[str]] = {}
+    groups: dict[tuple[_Shape, _Shape], list[str]] = {}
     for tensor in (t for t in torch if t in jax and t not in known and torch[t].layer not in unmatched):
         shapes = torch[tensor].shape, jax[tensor].shape
         if torch[tensor].what != TAP and shapes[0] != shapes[1]:
@@ -188,13 +202,17 @@ def _layers_of(arrays: Iterable[str]) -> frozenset[str]:
     return frozenset(name.rpartition(".")[0] for name in arrays)
 
 
-def _channels_last(torch: _Seen, jax: _Seen) -> bool:
+def _channels_last(torch: _Shape, jax: _Shape) -> bool:
     """Whether a tensor has another shape on each side, and one shape once the last axis of JAX's comes second.
 
     A module of the user's own does not say how its activations are laid out, and the shapes do not always.
     """
-    there = jax.shape
-    return len(there) > 2 and torch.shape != there and torch.shape == (there[0], there[-1], *there[1:-1])
+    return len(jax) > 2 and torch != jax and torch == (jax[0], jax[-1], *jax[1:-1])
+
+
+def _channels_second(torch: _Shape, jax: _Shape) -> bool:
+    """Whether it has once the second axis of JAX's comes last: it was second before it was taken for the last."""
+    return not _channels_last(torch, jax) and _channels_last(jax, torch)
 
 
 def _seen(recording: Recording) -> _Places:

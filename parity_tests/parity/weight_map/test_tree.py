@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
+from flax import nnx
+from torch import nn
 
 from parity.weight_map.find import find
-from parity.weight_map.outline import Shapes
+from parity.weight_map.outline import STILL, Outline, Shapes
 from parity.weight_map.tree import tree
-from parity_tests.parity.weight_map.made_outlines import Layer, jax_tree, plain, torch
+from parity_tests.parity.weight_map.both import carried, drawn, filled, mapped, outputs_agree, shaped
+from parity_tests.parity.weight_map.made_outlines import Layer, jax_tree, linear, plain, torch
 
 BOTH_WAYS: Shapes = {
     f"{kind}_l0{way}": shape
@@ -36,3 +42,83 @@ def test_a_layer_in_both_directions_is_two_cells_where_one_name_or_shape_is_anot
         assert [child.name for child in rnn.children] == ["forward_rnn", "backward_rnn"]
     (rnn,) = tree(outline, {}, jax_tree({"other": plain(**BOTH_WAYS)})).children
     assert [leaf.own for leaf in rnn.leaves] == list(BOTH_WAYS)
+
+
+LAYER: Shapes = {"w": (4, 5), "b": (5,)}
+TWO_CRITICS = torch({f"{critic}.{name}": linear(4, 5) for critic in ("q", "target") for name in ("fc", "out")})
+SCOPED = ("target/~/fc", "target/~/out", "q/~/fc", "q/~/out")
+
+
+def leaf_of(outline: Outline) -> dict[str, str]:
+    return {entry.torch.name: entry.jax.name for entry in find(TWO_CRITICS, outline).entries}
+
+
+def test_the_scopes_in_a_name_are_the_modules_around_a_layer() -> None:
+    """As Haiku has them, whose dicts of parameters are sorted, so that no order says what is which."""
+    found = leaf_of(jax_tree({name: plain(**LAYER) for name in SCOPED}))
+    assert found["q.out.weight"] == "q/~/out.w"
+    assert found["target.fc.bias"] == "target/~/fc.b"
+    assert len(found) == 8
+
+
+def test_so_are_those_in_the_keys_of_a_flat_dict() -> None:
+    flat = {f"{name}/{own}": shape for name in SCOPED for own, shape in LAYER.items()}
+    found = leaf_of(jax_tree({"": plain(**flat)}))
+    assert found["q.out.weight"] == "q/~/out/w"
+    assert found["target.fc.bias"] == "target/~/fc/b"
+    assert len(found) == 8
+
+
+def test_a_scope_that_is_a_layer_itself_holds_the_others_too() -> None:
+    (q,) = tree(jax_tree({"q": plain(w=(4, 5)), "q/fc": plain(**LAYER)}), {}).children
+    assert [leaf.part.name for leaf in q.all_leaves()] == ["q.w", "q/fc.w", "q/fc.b"]
+
+
+def test_attention_that_is_taken_apart_keeps_what_its_arrays_are() -> None:
+    shapes: Shapes = {"in_proj_weight": (12, 4), "in_proj_bias": (12,)}
+    outline = torch({"attn": ("MultiheadAttention", {}, shapes, {STILL: list(shapes)})})
+    leaves = tree(outline, {}).all_leaves()
+    assert [(leaf.own, leaf.buffer, leaf.still) for leaf in leaves] == [("weight", True, True), ("bias", True, True)]
+
+
+class Normed(nnx.Module):
+    """A convolution over time whose weight has a length of its own for each output, in torch's layout or in Flax's."""
+
+    def __init__(self, inputs: int, outputs: int, *, flax: bool) -> None:
+        shape, self.axes = ((3, inputs, outputs), (0, 1)) if flax else ((outputs, inputs, 3), (1, 2))
+        self.v, self.bias = nnx.Param(jnp.zeros(shape)), nnx.Param(jnp.zeros(outputs))
+        self.g = nnx.Param(jnp.zeros(outputs if flax else (outputs, 1, 1)))
+        self.names = ("NWC", "WIO" if flax else "OIW", "NWC")
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        v = self.v[...]
+        w = self.g[...] * v / jnp.sqrt(jnp.sum(v**2, self.axes, keepdims=True))
+        return jax.lax.conv_general_dilated(x, w, (1,), "VALID", dimension_numbers=self.names) + self.bias[...]
+
+
+@pytest.mark.parametrize("flax", [True, False])
+def test_what_a_normed_weight_is_made_of_belongs_to_its_layer(flax: bool) -> None:
+    weight_norm = nn.utils.parametrizations.weight_norm
+    of_torch = nn.Sequential(*(weight_norm(nn.Conv1d(4, 4, 3)) for _ in range(2)))
+    of_jax = shaped(lambda rngs: nnx.Sequential(*(Normed(4, 4, flax=flax) for _ in range(2))))
+    arrays = {name: tensor for name, tensor in drawn(of_torch).items() if name in of_torch.state_dict()}
+    with jax.enable_x64(True):
+        made = filled(of_jax, carried(mapped(of_torch, of_jax), arrays))
+    assert outputs_agree(of_torch, made, np.random.default_rng(0).standard_normal((2, 4, 9)), images=True)
+
+
+def test_a_weight_that_is_divided_by_its_norm_belongs_to_its_layer_too() -> None:
+    class Divided(nnx.Module):
+        def __init__(self) -> None:
+            self.weight, self.bias = nnx.Param(jnp.zeros((5, 4))), nnx.Param(jnp.zeros(5))
+            self.u, self.v = nnx.BatchStat(jnp.zeros(5)), nnx.BatchStat(jnp.zeros(4))
+
+    spectral_norm = nn.utils.parametrizations.spectral_norm
+    of_torch = nn.Sequential(*(spectral_norm(nn.Linear(4, 5)) for _ in range(2)))
+    found = mapped(of_torch, shaped(lambda rngs: nnx.Sequential(Divided(), Divided()))).entries
+    assert {entry.torch.name: entry.jax.name for entry in found if entry.torch.name.startswith("1.")} == {
+        "1.bias": "layers.1.bias",
+        "1.parametrizations.weight.original": "layers.1.weight",
+        "1.parametrizations.weight.0._u": "layers.1.u",
+        "1.parametrizations.weight.0._v": "layers.1.v",
+    }

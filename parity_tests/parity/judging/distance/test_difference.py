@@ -55,6 +55,21 @@ def test_a_gradient_far_below_the_others_is_null_and_told_in_their_scale() -> No
     assert not scales([recording(weight=[np.full(2, 1e-17)], gradient__big=[np.ones(2)])]).null
 
 
+def test_a_gradient_is_told_in_the_scale_of_the_others_as_long_as_it_is_null() -> None:
+    """As that of a bias before a batch norm is, until a batch hides some of the examples from it."""
+    gradients = {
+        "gradient__big": [np.ones(2)] * 4,
+        "gradient__late": [np.zeros(2), np.full(2, 1e-17), np.full(2, 0.5), np.full(2, 1e-17)],
+        "gradient__nothing_yet": [np.zeros(2), np.zeros(2), np.ones(2), np.ones(2)],
+    }
+    found = scales([recording(**gradients)])
+    assert [found.of[Key("trajectory", step, "gradient.late")] for step in range(4)] == [0, 1, 0.5, 0.5]
+    assert found.begins_null == {("trajectory", "gradient.late")}
+    assert not found.null
+    gradients["gradient__late"] = [np.full(2, 1e-17)] * 4
+    assert not scales([recording(**gradients)]).begins_null
+
+
 def test_data_initial_parameters_and_whole_numbers_are_exact() -> None:
     assert exact(Key("init", 0, "w"), np.ones(1))
     assert exact(Key("data", 0, "x"), np.ones(1))

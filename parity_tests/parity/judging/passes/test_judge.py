@@ -47,7 +47,7 @@ def to_arrays(model: Any) -> Arrays:
 
 
 def predict(model: Any, batch: Any) -> Any:
-    return batch["x"] @ model["weight"].T + model["shift"]
+    return batch["x"] @ model["weight"].T + model["shift"] * (1 - batch.get("hidden", 0))
 
 
 SHARED: dict[str, Any] = {
@@ -125,6 +125,39 @@ def test_a_parameter_whose_name_ends_like_one_with_a_null_gradient_is_judged_in_
     )
     found = scales([judge])
     assert [key.tensor for key in judge.flow() if rests_on_null(key, judge, found)] == ["bias", "exp_avg.bias"]
+
+
+def test_what_rests_on_a_gradient_that_begins_null_does_so_to_the_end() -> None:
+    one = np.ones(1)
+    judge = recording(("init", 0, {"bias": one, "weight": one}))
+    for step, size in enumerate((1e-17, 1.0)):
+        judge.add("backward", step, {"bias": one * size, "weight": one})
+        judge.add("update", step, {"bias": one, "weight": one, "exp_avg.bias": one})
+    found = [key for key in judge.flow() if rests_on_null(key, judge, scales([judge]))]
+    assert [(key.step, key.tensor) for key in found] == [
+        (0, "bias"), (0, "exp_avg.bias"), (1, "bias"), (1, "exp_avg.bias")
+    ]  # fmt: skip
+
+
+def hiding_later(seed: int, steps: int) -> list[Arrays]:
+    """From the second batch on, the shift does not reach the first class, and then the loss depends on it."""
+    hidden = np.zeros((32, 4))
+    hidden[:, 0] = 1
+    return [batch | {"hidden": hidden * (step > 0)} for step, batch in enumerate(batches(seed, steps))]
+
+
+@pytest.mark.parametrize("wrong", ["", "shift"])
+def test_a_gradient_that_only_begins_null_is_no_difference_and_a_wrong_step_still_is(wrong: str) -> None:
+    pair = wrong_for(wrong) if wrong else PAIR
+    parts: dict[str, Any] = {"batches": hiding_later, "scored": lambda seed: {"held out": hiding_later(seed, 2)[1]}}
+    torch, jax = replace(pair.torch, **parts), replace(pair.jax, **parts)
+    verdict = check(replace(pair, torch=torch, jax=jax, steps=4))
+    if wrong:
+        assert verdict.first_difference is not None
+        assert verdict.first_difference.comparison.key == ("update", 0, "shift")
+        return
+    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+    assert "null gradient in the first steps: backward shift" in verdict.listed
 
 
 @pytest.mark.parametrize("name", ["shift", "weight"])

@@ -10,6 +10,8 @@ from parity.judging.unseen.layers import Unshown, unshown
 from parity.recording import FRAMEWORKS, Framework, Recording
 from parity_tests.parity.made_verdicts import provenance
 
+Shapes = tuple[tuple[int, ...], tuple[int, ...]]
+
 
 def sides(torch: tuple[str, ...], jax: tuple[str, ...]) -> dict[Framework, Recording]:
     """Recordings whose forward stage has these tensors."""
@@ -109,27 +111,30 @@ def test_an_array_of_one_side_alone_that_is_called_as_an_activation_is_refused()
         unshown(recordings, frozenset(), frozenset({"fc.input"}))
 
 
+LAST, BEHIND = "layers whose channels come last on the jax side", "layers whose channels come behind the examples"
+OTHER = "of another shape on each side, so that only what comes before and after it is compared: "
+
+
 @pytest.mark.parametrize(
-    ("torch", "jax", "apart"),
+    ("torch", "jax", "told"),
     [
-        ((2, 3, 4, 5), (2, 4, 5, 3), True),
-        ((2, 3, 4, 5), (2, 3, 4, 5), False),
-        ((2, 3, 4, 5), (2, 5, 4, 3), False),
-        ((2, 3), (3, 2), False),
+        ((2, 3, 4, 5), (2, 4, 5, 3), LAST),
+        # It has them where torch has them, and those were not the last that were brought there.
+        ((2, 3, 4, 5), (2, 5, 3, 4), BEHIND),
+        # Examples and tokens are one axis.
+        ((6, 5), (2, 3, 5), OTHER),
+        ((2, 3, 5), (6, 5), OTHER),
+        ((2, 3, 4, 5), (2, 5, 4, 3), OTHER),
+        ((2, 3), (3, 2), OTHER),
+        ((2, 3, 4, 5), (2, 3, 4, 5), ""),
     ],
 )
-def test_a_module_of_the_users_own_may_have_its_channels_last(
-    torch: tuple[int, ...], jax: tuple[int, ...], apart: bool
+def test_a_module_may_be_given_the_same_in_another_layout(
+    torch: tuple[int, ...], jax: tuple[int, ...], told: str
 ) -> None:
-    recordings = sides(BOTH, BOTH)
-    for framework, shape in zip(FRAMEWORKS, (torch, jax), strict=True):
-        recordings[framework].add("forward", 0, {"block.input": np.zeros(shape), "block.output": np.zeros(shape)})
-    found = unshown(recordings, frozenset(), frozenset())
-    assert found.tensors == ({"block.input", "block.output"} if torch != jax else set())
-    assert [line.startswith("layers whose channels come last") for line in found.listed] == [apart] * (torch != jax)
-
-
-OTHER = "of another shape on each side, so that only what comes before and after it is compared: "
+    found = shaped(torch, jax, "block.input", "block.output")
+    assert found.tensors == ({"block.input", "block.output"} if told else set())
+    assert [line.startswith(told) for line in found.listed] == [True] * bool(told)
 
 
 def shaped(torch: tuple[int, ...], jax: tuple[int, ...], *names: str) -> Unshown:

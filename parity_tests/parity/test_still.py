@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.judging.unseen.still import offered
+from parity.still import offered
 
 ALL = ("old.0.weight", "old.0.bias", "old.1.weight", "fc.weight", "fc.bias", "scale")
 
