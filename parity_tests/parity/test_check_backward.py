@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from parity import NotCheckable, Pair, Verdict, check, random_batches
 from parity.recording import FRAMEWORKS, STAGES
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 
 class Net(nn.Module):

@@ -21,7 +21,7 @@ from parity_tests.parity.scanned_jax import NnxBlock, NnxNet, block, cross_entro
 from parity_tests.parity.scanned_torch import BLOCKS, CLASSES, FEATURES, WIDTH
 from parity_tests.parity.test_check_modules import first_of
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 INSIDE, BEHIND, AROUND = 0.5, 0.25, 0.3
 """The rates of the two dropouts in a block, and of those before and behind the blocks."""

@@ -17,7 +17,7 @@ from parity_tests.parity import tiny_torch
 from parity_tests.parity.test_check_modules import pair
 from parity_tests.parity.tiny import planted, tiny
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 
 @cache

@@ -17,7 +17,7 @@ from parity.verdict import Verdict
 from parity_tests.parity.tiny import tiny
 from parity_tests.parity.tiny_draws import draw_parameters
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 INFERENCE = ("data", "init", "forward", "score")
 STEPS = OBSERVED_STEPS + 2

@@ -24,7 +24,7 @@ from parity_tests.parity.test_check_modules import first_of, pair
 from parity_tests.parity.test_check_trees import pair as tree_pair
 from parity_tests.parity.tiny import loops, tiny
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 FROZEN = ("inner.*",)
 

@@ -20,7 +20,7 @@ from parity.recording import Key
 from parity_tests.parity import small_jax, small_torch
 from parity_tests.parity.test_check_modules import first_of, pair
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 
 class Weighted(small_torch.Small):

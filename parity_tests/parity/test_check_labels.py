@@ -19,7 +19,7 @@ from parity.verdict import Verdict
 FEATURES, CLASSES = 3, 4
 SHAPES = {"sequences": (5, 6), "images": (2, 5, 6)}
 """Of the labels; features come last in the batch, and classes behind the examples or last in the output."""
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 
 class TorchEach(nn.Module):

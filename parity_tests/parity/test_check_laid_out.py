@@ -16,7 +16,7 @@ from parity import random_batches
 from parity_tests.parity.test_check_layers import checked, first_of
 from parity_tests.ports.counterparts import BatchNorm
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 
 class Causal(nn.Module):

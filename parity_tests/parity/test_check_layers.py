@@ -19,7 +19,7 @@ from parity.judging.summary import KEPT_DTYPE
 from parity.verdict import Verdict
 from parity_tests.ports.counterparts import BatchNorm
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 
 def torch_loss(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:

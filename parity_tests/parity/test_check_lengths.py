@@ -16,7 +16,7 @@ from parity.live import LiveSide, live_side
 from parity.recording import Batch, Key
 
 WIDTH, CLASSES = 4, 3
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 
 class TorchSteps(nn.Module):

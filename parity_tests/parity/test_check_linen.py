@@ -28,7 +28,7 @@ from parity_tests.parity.test_check_modules import expect_names_of_torch, first_
 from parity_tests.parity.test_check_scanned import pair as scanned
 from parity_tests.ports.linen_counterparts import BatchNorm
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 
 def pair(torch: str = "small_torch:Small", **jax: Any) -> Pair:

@@ -27,7 +27,7 @@ from parity_tests.parity.scanned_torch import BLOCKS, CLASSES, FEATURES, WIDTH
 from parity_tests.parity.test_check_modules import first_of
 from parity_tests.ports.counterparts import BatchNorm
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 STYLES: dict[str, dict[str, Any]] = {
     "linen": {"model": LinenNet, "loss": scanned_jax.loss},

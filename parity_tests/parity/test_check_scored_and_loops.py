@@ -16,7 +16,7 @@ from parity.recording import FRAMEWORKS, Framework
 from parity_tests.parity.tiny import Mistake, Run, loops, planted, tiny
 from parity_tests.parity.tiny_draws import batches, draw_parameters, scored
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 both_sides = pytest.mark.parametrize("framework", FRAMEWORKS)
 
 

@@ -17,7 +17,7 @@ from parity import NotCheckable, Pair, check, random_batches
 from parity.recording import Key
 from parity_tests.parity.test_check_modules import first_of
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 
 class Net(nn.Module):

@@ -23,7 +23,7 @@ from parity_tests.parity.test_check_linen import pair as linen_pair
 from parity_tests.parity.test_check_modules import first_of, pair
 from parity_tests.parity.test_check_trees import pair as tree_pair
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 
 class Tapped(plain_torch.Plain):

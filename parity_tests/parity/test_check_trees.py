@@ -16,7 +16,7 @@ from parity_tests.parity import plain_jax
 from parity_tests.parity.plain_torch import CLASSES, FEATURES
 from parity_tests.parity.test_check_modules import first_of
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 TRANSPOSE = {"inner.weight": "plain/~/inner.w: transpose"}
 

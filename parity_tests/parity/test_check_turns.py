@@ -18,7 +18,7 @@ from parity_tests.parity.attending_jax import Block, Net
 from parity_tests.parity.attending_torch import BLOCKS, LENGTH, TOKENS
 from parity_tests.parity.test_check_modules import first_of
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 INSIDE = ("before", "query", "key", "value", "behind", "widen", "narrow")
 

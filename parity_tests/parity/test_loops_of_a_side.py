@@ -17,7 +17,7 @@ from parity.recording import FRAMEWORKS, Framework, State
 from parity.verdict import Comparison, Verdict
 from parity_tests.parity.tiny import Mistake, Run, loops, tiny
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 STEPS = 2
 ALL = None

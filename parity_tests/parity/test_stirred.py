@@ -20,7 +20,7 @@ from parity.runs import begin
 from parity.stirred import LEAST, MOST, stirred
 from parity_tests.parity.made_recordings import recording
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 
 def test_what_is_all_0_or_all_1_is_moved_upwards_and_nothing_else() -> None:

@@ -14,7 +14,7 @@ from parity.verdict import Verdict
 from parity_tests.parity import tiny_jax
 from parity_tests.parity.tiny import planted
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 
 def scoring(factor: float) -> Verdict:

@@ -18,7 +18,7 @@ from parity.live import live_side
 from parity.recording import Key
 from parity_tests.parity.test_check_modules import pair
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 BOUND = 0.05
 """Below the norm of the small pair's gradients, so that clipping changes something."""

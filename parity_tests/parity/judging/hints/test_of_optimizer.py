@@ -17,7 +17,7 @@ from parity_tests.parity.optimizers.cases import CASES, Case, clip_norm
 from parity_tests.parity.optimizers.changes import CHANGES, SMALL, Change, altered, named
 from parity_tests.parity.optimizers.recorded import Changed, ran
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 NAMED = {case.name: case for case in CASES}
 QUICK = ("SGD, dampening: momentum", "AdamW: eps", "StepLR: schedule.gamma")
 RATE = 0.01

@@ -25,7 +25,7 @@ from parity_tests.parity.optimizers.cases import CASES
 from parity_tests.parity.optimizers.paired import beside, changed
 from parity_tests.parity.tiny import tiny
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 ADAM = next(case for case in CASES if case.name == "Adam")
 FIRST = Comparison(Key("update", 1, "inner.bias"), "float64", None, None, 1e-3, 1e-12, None, "differ", "")
 

@@ -13,7 +13,7 @@ from parity.recording import Recording
 from parity_tests.parity.optimizers.cases import CASES
 from parity_tests.parity.optimizers.recorded import alike, ran
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 NAMED = {case.name: case for case in CASES}
 
 

@@ -20,7 +20,7 @@ from parity_tests.parity import small_torch
 from parity_tests.parity.optimizers.cases import clip_norm
 from parity_tests.parity.test_check_modules import pair
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 CLIP = "whether the jax side clips as torch's does: that changed no gradient in 3 steps"
 SCHEDULER = "whether the jax side's rates change as torch's scheduler has them: that left them alone in 3 steps"
 TURN = "whether the jax side goes over to another rule as torch's scheduler does: that is only after 3 steps"

@@ -18,7 +18,7 @@ from parity_tests.parity.made_verdicts import provenance
 from parity_tests.parity.small_jax import Small
 from parity_tests.parity.test_check_modules import pair
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 PLACES = ("a.input", "a.output", "b#2.input", "b#2.output", "output")
 
