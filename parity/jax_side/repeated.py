@@ -98,11 +98,12 @@ def _loop_of(equation: Any) -> _Loop | None:
     params = equation.params
     if equation.primitive.name == "scan":
         body = params["jaxpr"].jaxpr
-        # By shapes: JAX 0.11 has other parameters for this than 0.10. What each turn has is of one axis less there.
-        whole = [outer.aval.shape == inner.aval.shape for outer, inner in zip(equation.invars, body.invars, strict=True)]
+        # By shapes, what each turn has being of one axis less there: JAX 0.11 has other parameters for it than 0.10.
+        inputs = zip(equation.invars, body.invars, strict=True)
+        whole = sum(outer.aval.shape == inner.aval.shape for outer, inner in inputs)
         outputs = zip(equation.outvars, body.outvars, strict=True)
         carried = sum(outer.aval.shape == inner.aval.shape for outer, inner in outputs)
-        return _Loop(body, 0, sum(whole) - carried, carried, params["length"])
+        return _Loop(body, 0, whole - carried, carried, params["length"])
     if equation.primitive.name == "while":
         before, carried = params["cond_nconsts"], len(equation.outvars)
         return _Loop(params["body_jaxpr"].jaxpr, before, params["body_nconsts"], carried, None)
