@@ -65,14 +65,23 @@ class Masks:
     def _forget(self) -> None:
         self._anew.enter_context(_UNLIKE(object()))
 
+    @property
+    def drawn(self) -> tuple[Any, int, object, tuple[Any, ...]]:
+        """What is drawn so far. Set, it is so again, and what was called since counts for nothing."""
+        return self._before, self._drawn, self._trace, self._keys
+
+    @drawn.setter
+    def drawn(self, before: tuple[Any, int, object, tuple[Any, ...]]) -> None:
+        self._before, self._drawn, self._trace, self._keys = before
+
     @contextmanager
     def set_aside(self) -> Iterator[None]:
         """What is called meanwhile is not run, and counts for nothing."""
-        before = self._before, self._drawn, self._trace, self._keys
+        before = self.drawn
         try:
             yield
         finally:
-            self._before, self._drawn, self._trace, self._keys = before
+            self.drawn = before
 
     def scan(self, real: Callable[..., Any]) -> Callable[..., Any]:
         """`jax.lax.scan`, each turn with masks of its own."""

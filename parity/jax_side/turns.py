@@ -132,8 +132,10 @@ def _scan(layers: Layers, turns: Turns, real: Callable[..., Any]) -> Callable[..
             return whole(f, init, xs)
         if turns.known is None:
             return _marked(layers, turns, loop, f, init, xs, whole)
-        if loop[0] not in turns.known.loops and not _has_a_tap(layers, f, init, xs):
-            return whole(f, init, xs)
+        if loop[0] not in turns.known.loops:
+            given = _unless_tapped(layers, whole, f, init, xs)
+            if given is not None:
+                return given
         with layers.set_aside():
             # What does not fit together is told by the loop itself, and which masks are one.
             check_masks(jax.make_jaxpr(lambda init, xs: whole(f, init, xs))(init, xs))
@@ -177,12 +179,22 @@ def _marked(
     return carry, ys
 
 
-def _has_a_tap(layers: Layers, f: Callable[..., Any], init: Any, xs: Any) -> bool:
-    """Whether a turn calls a tap, and Python would make no turn another."""
+def _unless_tapped(layers: Layers, whole: Callable[..., Any], f: Callable[..., Any], init: Any, xs: Any) -> Any:
+    """What a loop gives as it is; None where a turn calls a tap, and Python would make no turn another.
+
+    It is traced as it is first: what Python counts in a turn is then what it is outside of a check.
+    """
+    masks, hidden = layers.masks, {*layers.hidden}
+    drawn = masks.drawn if masks else None
     before, layers.tapped = layers.tapped, False
-    alike = _program(layers, f, init, xs) == _program(layers, f, init, xs)
+    given = whole(f, init, xs)
     found, layers.tapped = layers.tapped, before
-    return found and alike
+    if not found or _program(layers, f, init, xs) != _program(layers, f, init, xs):
+        return given
+    layers.hidden = hidden
+    if masks and drawn:
+        masks.drawn = drawn
+    return None
 
 
 def _program(layers: Layers, f: Callable[..., Any], init: Any, xs: Any) -> tuple[str, list[bytes]]:

@@ -90,13 +90,15 @@ class Updater:
             NotCheckable: the step makes something of nothing, which would be lost.
         """
         held = {self._parameters[name]: self._parameters[name].detach().clone() for name in self._idle}
+        # One that begins at a state with a memory moves by it, which is set back, as torch would leave it.
+        anew = [name for name, own in self._parameters.items() if name in self._idle and not self._remembers(own)]
         with torch.no_grad():
             for parameter in held:
                 parameter.zero_()
                 parameter.grad = torch.zeros_like(parameter)
         yield
         with torch.no_grad():
-            for name in self._idle:
+            for name in anew:
                 if bool(torch.any(self._parameters[name].nan_to_num())):
                     raise NotCheckable(
                         f"the torch side's optimizer moves {name}, which it is given and which has no gradient, by "
@@ -104,6 +106,10 @@ class Updater:
                     )
             for parameter, value in held.items():
                 parameter.copy_(value)
+
+    def _remembers(self, parameter: Tensor) -> bool:
+        memory = [tensor for tensor in self._optimizer.state[parameter].values() if isinstance(tensor, Tensor)]
+        return any(bool(torch.any(tensor)) for tensor in memory if tensor.shape == parameter.shape)
 
     def _clip(self) -> None:
         moving = [p for p in self._parameters.values() if p.grad is not None and "clip" not in self._acted]
