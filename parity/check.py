@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 
 from parity.dtypes import dtypes_fault
@@ -33,6 +33,7 @@ from parity.judging.unseen.frozen import compare_frozen, without_frozen
 from parity.judging.unseen.hidden import hidden
 from parity.judging.unseen.idle import idle_in_words
 from parity.judging.unseen.layers import unshown
+from parity.judging.unseen.shaped import before_differences
 from parity.judging.where.parting import parting
 from parity.pair import Pair
 from parity.recording import (
@@ -132,7 +133,7 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
         keys = [key for key in keys if not rests_on_null(key, judge, findings.scales)]
         compared = compare_float64(free["torch"], free["jax"], findings.scales, noise_of, keys=keys)
         findings.lockstep = _beyond_noise(findings, compared, noise_of)
-    findings.comparisons += findings.lockstep.comparisons
+    findings.comparisons += _with_shapes(findings, free, noise_of)
     findings.listed += [findings.lockstep.listed] if findings.lockstep.listed else []
     findings.hidden = hidden(findings)
     _of_the_judge(findings, noise_of)
@@ -146,6 +147,15 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
         _let_go(findings)
     tell("float64: one precision lower, for its power")
     findings.coarse["float64"] = sides[judging].coarse("float64", judge, findings.scales)
+
+
+def _with_shapes(findings: Findings, free: Mapping[Framework, Recording], noise_of: NoiseOf) -> list[Comparison]:
+    """What was compared, and what has another shape on each side where a difference follows, in the order of the flow."""
+    compared, torch = findings.lockstep.comparisons, free["torch"]
+    keys = before_differences(findings.unshown.shaped, torch, compared)
+    place = {key: index for index, key in enumerate(keys_of(*free.values()))}
+    found = compare_float64(torch, free["jax"], findings.scales, noise_of, keys=keys)
+    return sorted([*found, *compared], key=lambda c: place.get(c.key, len(place)))
 
 
 def _shown_by_both(findings: Findings, free: dict[Framework, Recording]) -> None:

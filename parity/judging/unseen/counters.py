@@ -32,4 +32,4 @@ def without_counters(unshown: Unshown, sides: Mapping[Framework, Recording], *, 
         for framework, names in alone.items()
         if names
     ]
-    return Unshown(unshown.tensors.union(*alone.values()), (*unshown.listed, *lines))
+    return unshown._replace(tensors=unshown.tensors.union(*alone.values()), listed=(*unshown.listed, *lines))

@@ -24,7 +24,7 @@ def without_frozen(unshown: Unshown, frozen: frozenset[str], sides: Mapping[Fram
     keys = keys_of(*sides.values())
     named = {key.tensor for key in keys if key.tensor not in arrays and whose(key, arrays) in frozen}
     line = f"frozen: {', '.join(sorted(frozen))}: neither their gradients nor their moments are compared"
-    return Unshown(unshown.tensors | named, (*unshown.listed, line))
+    return unshown._replace(tensors=unshown.tensors | named, listed=(*unshown.listed, line))
 
 
 def compare_frozen(sides: Mapping[Framework, Recording], frozen: frozenset[str], dtype: Dtype) -> list[Comparison]:

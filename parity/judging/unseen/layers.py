@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import prod
 from typing import NamedTuple
 
 from parity.errors import NotCheckable
@@ -18,10 +19,14 @@ _Shape = tuple[int, ...]
 
 
 class Unshown(NamedTuple):
-    """Names of tensors that only one side can show, and lines that say so."""
+    """Names of tensors that only one side can show, and lines that say so.
+
+    `shaped` are those of them that both show, with more numbers on one side.
+    """
 
     tensors: frozenset[str] = frozenset()
     listed: tuple[str, ...] = ()
+    shaped: frozenset[str] = frozenset()
 
 
 class _Seen(NamedTuple):
@@ -68,7 +73,7 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
 
 def _together(found: Sequence[Unshown]) -> Unshown:
     tensors = frozenset(tensor for part in found for tensor in part.tensors)
-    return Unshown(tensors, tuple(line for part in found for line in part.listed))
+    return Unshown(tensors, tuple(line for part in found for line in part.listed), found[-1].shaped)
 
 
 def _apart(sides: Mapping[Framework, Recording], apart: frozenset[str]) -> Unshown:
@@ -183,7 +188,8 @@ def _shaped_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str], k
     """What has another shape on each side: positions that are looked up once or for each example, what is padded before
     a convolution or in it, or cut off behind it, tokens of a batch in one row or in several.
 
-    Whether that is one thing shows in what follows. A tap is where the user says that both have one thing.
+    Whether that is one thing shows in what follows (`before_differences`). A tap is where the user says that both have
+    one thing.
     """
     groups: dict[tuple[_Shape, _Shape], list[str]] = {}
     for tensor in (t for t in torch if t in jax and t not in known and torch[t].layer not in unmatched):
@@ -195,7 +201,9 @@ def _shaped_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str], k
         f"{', '.join(briefly(tensors))} (torch {shapes[0]}, jax {shapes[1]})"
         for shapes, tensors in groups.items()
     ]
-    return Unshown(frozenset(tensor for tensors in groups.values() for tensor in tensors), tuple(lines))
+    apart = {shapes: frozenset(tensors) for shapes, tensors in groups.items()}
+    more = [tensors for (here, there), tensors in apart.items() if prod(here) != prod(there)]
+    return Unshown(frozenset().union(*apart.values()), tuple(lines), frozenset().union(*more))
 
 
 def _layers_of(arrays: Iterable[str]) -> frozenset[str]:
