@@ -150,7 +150,7 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
 
 
 def _with_shapes(findings: Findings, free: Mapping[Framework, Recording], noise_of: NoiseOf) -> list[Comparison]:
-    """What was compared, and what has another shape on each side where a difference follows, in the order of the flow."""
+    """What was compared, and what has another shape on each side before a difference, in the order of the flow."""
     compared, torch = findings.lockstep.comparisons, free["torch"]
     keys = before_differences(findings.unshown.shaped, torch, compared)
     place = {key: index for index, key in enumerate(keys_of(*free.values()))}
