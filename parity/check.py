@@ -153,6 +153,8 @@ def _with_shapes(findings: Findings, free: Mapping[Framework, Recording], noise_
     """What was compared, and what has another shape on each side before a difference, in the order of the flow."""
     compared, torch = findings.lockstep.comparisons, free["torch"]
     keys = before_differences(findings.unshown.shaped, torch, compared)
+    if not keys:
+        return compared
     place = {key: index for index, key in enumerate(keys_of(*free.values()))}
     found = compare_float64(torch, free["jax"], findings.scales, noise_of, keys=keys)
     return sorted([*found, *compared], key=lambda c: place.get(c.key, len(place)))

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from parity.errors import REAL_ONLY, NotCheckable
 from parity.parts import Parts
 from parity.recording import Array, Arrays, Dtype
-from parity.weight_map.outline import STILL
 
 
 def to_numpy(tensor: Tensor) -> Array:
@@ -117,8 +116,7 @@ class OfModule:
 
     @cached_property
     def still(self) -> frozenset[str]:
-        outline = self._parts.torch_outline
-        return frozenset(module.full(own) for module in outline.modules for own in module.config.get(STILL, ()))
+        return self._parts.torch_outline.still
 
 
 def _can_be_copied(model: nn.Module) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from parity.errors import listing
 from parity.still import offered
 from parity.weight_map.names import role
-from parity.weight_map.outline import STILL, Module, Outline, Shapes
+from parity.weight_map.outline import Module, Outline, Shapes
 
 SAME = "make it the same on both sides; a parameter with requires_grad off is a buffer, too, unless `frozen` names it"
 
@@ -28,13 +28,12 @@ def of_other_kind(torch: Outline, jax: Outline, left: Collection[str]) -> list[s
 
 def _still(torch: Outline, left: Collection[str]) -> list[str]:
     """What is said of parameters with `requires_grad` off that are `left`."""
-    still = {module.full(own) for module in torch.modules for own in module.config.get(STILL, ())}
     trained = {module.full(own) for module in torch.modules for own in module.parameters}
-    if not (found := sorted(still & {*left})):
+    if not (found := sorted(torch.still & {*left})):
         return []
     return [
         f"torch has requires_grad off of {listing(found, 3)}: they go with what the jax side holds as buffers, such as "
-        f"nnx.Variables that are no nnx.Params{offered(still, still | trained)}"
+        f"nnx.Variables that are no nnx.Params{offered(torch.still, torch.still | trained)}"
     ]
 
 
@@ -44,7 +43,7 @@ def _parameters(module: Module) -> Shapes:
 
 def _buffers(module: Module) -> Shapes:
     """Of what is still more is told."""
-    return {own: shape for own, shape in module.buffers.items() if own not in module.config.get(STILL, ())}
+    return {own: shape for own, shape in module.buffers.items() if own not in module.still}
 
 
 _Held = Callable[[Module], Shapes]

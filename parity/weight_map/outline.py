@@ -10,7 +10,7 @@ from parity.errors import NotCheckable
 from parity.recording import FRAMEWORKS, Arrays, Framework
 
 STILL = "still"
-"""What a module's config calls those of its buffers that are parameters of torch's with `requires_grad` off."""
+"""What a module's config calls its `still` buffers."""
 Shape = tuple[int, ...]
 Shapes = dict[str, Shape]
 
@@ -38,6 +38,11 @@ class Module:
         """The full name of one of its arrays."""
         return f"{self.name}.{own}" if self.name else own
 
+    @property
+    def still(self) -> frozenset[str]:
+        """The own names of those of its buffers that are parameters of torch's with `requires_grad` off."""
+        return frozenset(self.config.get(STILL, ()))
+
 
 @dataclass(frozen=True)
 class Outline:
@@ -63,6 +68,11 @@ class Outline:
     def buffers(self) -> frozenset[str]:
         """The full names of all arrays that are not trained."""
         return frozenset(module.full(own) for module in self.modules for own in module.buffers)
+
+    @property
+    def still(self) -> frozenset[str]:
+        """The full names of those buffers that are parameters of torch's with `requires_grad` off."""
+        return frozenset(module.full(own) for module in self.modules for own in module.still)
 
     def document(self) -> dict[str, Any]:
         """The outline as plain JSON values."""

@@ -11,7 +11,7 @@ from typing import Any
 from parity.weight_map.entry import Part
 from parity.weight_map.kinds import ATTENTION, CELL, LINEAR, UNKNOWN, automatic_kind, family
 from parity.weight_map.names import is_bias
-from parity.weight_map.outline import STILL, Module, Outline
+from parity.weight_map.outline import Module, Outline
 
 PARAMETRIZED = "parametrizations"
 """The module in a layer in which `torch.nn.utils.parametrize` keeps what it makes a weight of."""
@@ -115,8 +115,7 @@ def _node(module: Module, names: Mapping[str, str | None], framework: str) -> No
     for own, shape in (module.parameters | module.buffers).items():
         full = module.full(own)
         if (called := names.get(full, full)) is not None:
-            still = own in module.config.get(STILL, ())
-            leaves.append(Leaf(own, Part(called, shape), own in module.buffers, still))
+            leaves.append(Leaf(own, Part(called, shape), own in module.buffers, own in module.still))
     ordered = framework == "torch" or module.kind != ""
     return Node(module.name, name, kind, module.config, leaves, [], family(kind, module.config), ordered)
 

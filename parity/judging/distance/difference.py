@@ -122,6 +122,15 @@ def _dtype_of(array: Array, asked: str) -> str:
     return array.dtype.name
 
 
+OF_SHAPES = "torch has shape"
+"""How it begins what is said of two arrays of different shapes."""
+
+
+def shapes_apart(torch: Array, jax: Array) -> str:
+    """What is said of two arrays of different shapes; empty where they are of one."""
+    return "" if torch.shape == jax.shape else f"{OF_SHAPES} {torch.shape}, jax {jax.shape}"
+
+
 def fault(array: Array | None, framework: str, dtype: str, key: Key | None = None) -> str:
     """Why an array cannot be compared at all; empty where it can.
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from parity.judging.distance.difference import Scales, difference, exact, fault
+from parity.judging.distance.difference import Scales, difference, exact, fault, shapes_apart
 from parity.judging.distance.factors import FLOAT64_CEILING, FLOAT64_FLOOR
 from parity.judging.distance.limits import float64_limit
 from parity.judging.distance.noise import Noise
@@ -31,8 +31,8 @@ def compare_exact(
 
 
 def _unequal(key: Key, torch: Array, jax: Array) -> tuple[str, float]:
-    if torch.shape != jax.shape:
-        return f"torch has shape {torch.shape}, jax {jax.shape}", float("inf")
+    if note := shapes_apart(torch, jax):
+        return note, float("inf")
     whole = torch.dtype.kind in WHOLE and jax.dtype.kind in WHOLE
     if torch.dtype != jax.dtype and not whole:
         return f"torch has dtype {torch.dtype}, jax {jax.dtype}", float("inf")
@@ -69,8 +69,7 @@ def compare_one(
         return Comparison(key, "float64", None, loop, float("inf"), FLOAT64_FLOOR, None, "differ", note)
     if exact(key, torch) or exact(key, jax):
         return compare_exact(key, torch, jax, "float64", loop)
-    if torch.shape != jax.shape:
-        note = f"torch has shape {torch.shape}, jax {jax.shape}"
+    if note := shapes_apart(torch, jax):
         return Comparison(key, "float64", None, loop, float("inf"), FLOAT64_FLOOR, None, "differ", note)
     apart = difference(torch, jax, scales.of[key], key)
     note = "null gradient" if (key.stage, key.tensor) in scales.null else ""

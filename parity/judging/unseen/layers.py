@@ -73,7 +73,8 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
 
 def _together(found: Sequence[Unshown]) -> Unshown:
     tensors = frozenset(tensor for part in found for tensor in part.tensors)
-    return Unshown(tensors, tuple(line for part in found for line in part.listed), found[-1].shaped)
+    shaped = frozenset(tensor for part in found for tensor in part.shaped)
+    return Unshown(tensors, tuple(line for part in found for line in part.listed), shaped)
 
 
 def _apart(sides: Mapping[Framework, Recording], apart: frozenset[str]) -> Unshown:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from itertools import groupby
 
+from parity.judging.distance.difference import OF_SHAPES
 from parity.recording import Key, Recording
 from parity.verdict import Comparison
-
-SHAPE = "torch has shape"
-"""How the note of a comparison begins of which the shapes differ."""
 
 
 def before_differences(shaped: Collection[str], flow: Recording, compared: Iterable[Comparison]) -> list[Key]:
@@ -36,7 +34,7 @@ def _before(
             every.append(key)
             waiting.append(key)
         elif key in found:
-            if found[key].note.startswith(SHAPE):
+            if found[key].note.startswith(OF_SHAPES):
                 told += [one for one in every if _shape(flow, one) == _shape(flow, key)]
             elif found[key].outcome == "differ" and first:
                 told += waiting
