@@ -39,13 +39,13 @@ def entries_of(
 
 
 def result(answers: Mapping[tuple[str, str], Any] | None = None, request: Request = REQUEST) -> dict[str, Any]:
-    """A result as it is written. The usual one is made once, and each caller has a copy."""
-    return copy.deepcopy(_usual()) if not answers and request == REQUEST else _made(answers, request)
+    """A result as it is written. Of usual answers it is made once for each request, and each caller has a copy."""
+    return _made(answers, request) if answers else copy.deepcopy(_usual(request))
 
 
 @functools.cache
-def _usual() -> dict[str, Any]:
-    return _made(None, REQUEST)
+def _usual(request: Request) -> dict[str, Any]:
+    return _made(None, request)
 
 
 def _made(answers: Mapping[tuple[str, str], Any] | None, request: Request) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from types import ModuleType
 from typing import Any
@@ -47,3 +48,18 @@ def test_one_may_stand_in_for_another() -> None:
             assert named() == [other, other]
         assert named() == [stand_in, stand_in]
     assert named() == [real, real]
+
+
+def test_what_a_module_that_was_looked_through_holds_by_now_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a library by another name, of anybody else's by the same."""
+    own: Any = ModuleType("own")
+    late: Any = json
+    own.scan = None
+    monkeypatch.setitem(sys.modules, "own", own)
+    real: Any = jax.lax.scan
+    with everywhere({real: stand_in}):
+        own.scan = jax.lax.scan
+        monkeypatch.setattr(late, "scan", jax.lax.scan, raising=False)
+    assert [own.scan, late.scan] == [real, real]
+    with everywhere({real: stand_in}):
+        assert [own.scan, late.scan] == [stand_in, stand_in]
