@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -14,14 +15,17 @@ from jax.lax import scan as by_its_name
 from parity.jax_side.everywhere import everywhere
 
 
-def stand_in() -> None: ...
+@pytest.fixture
+def stand_in() -> Callable[..., Any]:
+    """A function that no module holds: at the end it would be replaced there, too."""
+    return lambda: None
 
 
 def named() -> list[Any]:
     return [jax.lax.scan, by_its_name]
 
 
-def test_a_function_is_replaced_under_every_name_and_is_there_again_afterwards() -> None:
+def test_a_function_is_replaced_under_every_name_and_is_there_again_afterwards(stand_in: Any) -> None:
     real: Any = jax.lax.scan
     with everywhere({real: stand_in}):
         assert named() == [stand_in, stand_in]
@@ -30,7 +34,7 @@ def test_a_function_is_replaced_under_every_name_and_is_there_again_afterwards()
     assert named() == [real, real]
 
 
-def test_what_is_imported_meanwhile_does_not_keep_the_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_imported_meanwhile_does_not_keep_the_stand_in(stand_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     late = ModuleType("late")
     real: Any = jax.lax.scan
     with everywhere({real: stand_in}):
@@ -39,7 +43,7 @@ def test_what_is_imported_meanwhile_does_not_keep_the_stand_in(monkeypatch: pyte
     assert late.scan is real
 
 
-def test_one_may_stand_in_for_another() -> None:
+def test_one_may_stand_in_for_another(stand_in: Any) -> None:
     def other() -> None: ...
 
     real: Any = jax.lax.scan
@@ -50,7 +54,9 @@ def test_one_may_stand_in_for_another() -> None:
     assert named() == [real, real]
 
 
-def test_what_a_module_that_was_looked_through_holds_by_now_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_module_that_was_looked_through_holds_by_now_is_found(
+    stand_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of a library by another name, of anybody else's by the same."""
     own: Any = ModuleType("own")
     late: Any = json
@@ -63,3 +69,12 @@ def test_what_a_module_that_was_looked_through_holds_by_now_is_found(monkeypatch
     assert [own.scan, late.scan] == [real, real]
     with everywhere({real: stand_in}):
         assert [own.scan, late.scan] == [stand_in, stand_in]
+
+
+def test_what_was_never_sought_before_is_found_in_modules_that_were_looked_through(stand_in: Any) -> None:
+    real: Any = jax.lax.scan
+    with everywhere({real: stand_in}):
+        pass
+    with everywhere({json.dumps: stand_in}):
+        found = json.dumps
+    assert found is stand_in
