@@ -1,4 +1,4 @@
-"""The ports agree with what they are ports of: one seed and few steps in every run (the largest: in `make slow`),
+"""The ports agree with what they are ports of: one seed and few steps (one in every run, the others in `make slow`),
 20 whole ones in `make proof`.
 """
 
@@ -10,15 +10,14 @@ from parity.check import check
 from parity.recording import STAGES
 from parity.verdict import Verdict
 from parity_tests.ports.mistakes import MISTAKES
-from parity_tests.ports.quick import LARGE, quick, whole
+from parity_tests.ports.quick import quick, whole
 from parity_tests.proof import ALARM_SEEDS, hand_in
 from parity_tests.test_pairs import alarm_row
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
-SLOW = (*LARGE, "vit", "lstm")
-"""These run in `make slow`; of the vision transformer and the LSTM, which is much like the GRU, `make test` plants a
-mistake."""
+ALWAYS = "gpt"
+"""Of the others `make test` plants a mistake, but for the largest."""
 CEILING = 1e-9
 """No float64 limit of a port is above this."""
 
@@ -30,7 +29,7 @@ def expect_agreement(verdict: Verdict) -> None:
     assert all(c.limit <= CEILING for c in verdict.comparisons if c.dtype == "float64")
 
 
-@pytest.mark.parametrize("port", [pytest.param(p, marks=pytest.mark.slow if p in SLOW else ()) for p in MISTAKES])
+@pytest.mark.parametrize("port", [pytest.param(p, marks=() if p == ALWAYS else pytest.mark.slow) for p in MISTAKES])
 def test_agrees(port: str) -> None:
     expect_agreement(check(quick(port, steps=1), loops=()))
 
