@@ -7,6 +7,7 @@ and the order of its axes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
@@ -21,6 +22,12 @@ STREAM = "parity.stream"
 def stream(seed: int, step: int) -> Array:
     """The stream of a step, as a batch carries it."""
     return np.array([seed, step], np.int64)
+
+
+def pass_name(part: str, batch: Mapping[str, Any]) -> str:
+    """What a pass is called in which `part` is asked about a batch of these shapes."""
+    shapes = [f"{name} {tuple(array.shape)}" for name, array in sorted(batch.items()) if name != STREAM]
+    return ", ".join([part, *shapes])
 
 
 def mask(stream: Any, call: int, shape: tuple[int, ...], rate: float) -> Array:

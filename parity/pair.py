@@ -6,7 +6,7 @@ so a pair loads where one of the frameworks is missing. In a notebook, a part ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -42,6 +42,7 @@ class Tie:
         frozen: patterns of the names of parameters that no step may move.
         entries: what the torch side's optimizer remembers, where that is recorded.
         optimizer: what the torch side's optimizer is, where that is recorded.
+        dropouts: the shapes of the masks that the torch side draws in each pass, where they are recorded.
     """
 
     training: bool = True
@@ -52,6 +53,7 @@ class Tie:
     frozen: tuple[str, ...] = ()
     entries: frozenset[str] | None = None
     optimizer: Optimizer | None = None
+    dropouts: Mapping[str, Sequence[tuple[int, ...]]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from functools import cached_property, partial, wraps
@@ -252,6 +252,20 @@ class Parts:
             except (ModuleNotFoundError, NotCheckable):
                 found = frozenset()
         return found if tie.torch.scheduler is None else found - {STEP}
+
+    def torch_dropouts(self, batch: Batch) -> Mapping[str, Sequence[tuple[int, ...]]]:
+        """The shapes of the masks that torch's side draws in each pass about such a batch; nothing where none can tell.
+
+        By `parity.draws.pass_name`.
+        """
+        if self.side.tie.dropouts is not None or self.side.tie.torch is None:
+            return self.side.tie.dropouts or {}
+        try:
+            live = importlib.import_module("parity.torch_side.live").TorchSide(self.side.tie.torch, "float64", "cpu")
+            found: Mapping[str, Sequence[tuple[int, ...]]] = live.dropouts(live.initial(0), batch)
+        except (ModuleNotFoundError, NotCheckable):
+            found = {}
+        return found
 
     def weight_map(self, outline: Outline) -> WeightMap:
         """The map between the torch side's model and one of this outline: found, unless the pair gives it."""

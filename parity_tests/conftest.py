@@ -79,6 +79,7 @@ SLOW = (
     "parity/test_check_bfloat16.py",
     "parity/test_check_casts.py",
     "parity/test_check_dropping.py",
+    "parity/test_check_examples.py",
     "parity/test_check_float32_inside.py",
     "parity/test_check_frozen.py",
     "parity/test_check_held_apart.py",
@@ -115,6 +116,7 @@ QUICK = (
     "test_a_layer_that_both_call_and_one_calls_more_often_is_a_difference",
     "test_a_layer_that_casts_is_red_and_named_with_its_sides",
     "test_a_mask_that_all_blocks_share_is_refused[nn.scan]",
+    "test_a_mistake_in_them_differs[experts in reverse]",
     "test_a_mistake_between_two_taps_is_found_at_the_second",
     "the gradient of one block stopped",
     "test_a_mistake_inside_the_blocks_is_told_in_each_of_them[a norm's epsilon]",
@@ -126,7 +128,7 @@ QUICK = (
     "test_what_is_not_declared_must_move",
 )
 """In the names of tests that are run all the same: of bfloat16, layers in float32, taps, frozen parameters, names,
-calls, scanned blocks, dropouts in them, whole numbers and the five ports the mistake that each is for."""
+calls, scanned blocks, dropouts in them and in experts, whole numbers and the five ports the mistake that each is for."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -91,12 +91,14 @@ def _hold_dtypes(pair: Pair) -> None:
 def _told(pair: Pair, content: Content, heading: Heading) -> Pair:
     """The pair, its JAX side told by the recording what only torch could tell.
 
-    That is what the optimizer is and remembers, and where torch's is a module the initial parameters and the outline.
+    That is what the optimizer is and remembers, which masks are drawn, and where torch's is a module the initial
+    parameters and the outline.
     """
     free = content.recordings.get(FREE)
     tie = replace(
-        pair.jax.tie, entries=None if free is None else free.state_before(1).entries, optimizer=heading.optimizer
-    )
+        pair.jax.tie, entries=None if free is None else free.state_before(1).entries, optimizer=heading.optimizer,
+        dropouts=heading.dropouts,
+    )  # fmt: skip
     if heading.outline is None:
         return replace(pair, jax=replace(pair.jax, tie=tie))
     drawn = {} if free is None else free.of("init", 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -15,7 +15,7 @@ from parity.golden.sources import changed_since, sources
 from parity.optimizers import Optimizer
 from parity.pair import Pair
 from parity.recording import Device, Framework
-from parity.weight_map.outline import Outline
+from parity.weight_map.outline import Outline, Shape
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Heading:
         unmatched, apart, drew, remarks, idle: of the side, as `parity.shown.Shown` has them.
         outline: what torch's module is made of, from which the weight map is found; None where it is no module.
         optimizer: what torch's optimizer is, for a JAX side that names none; None where it has no translation.
+        dropouts: the shapes of the masks that torch's side draws in each pass, which a JAX side may draw otherwise.
         sources: digests of the side's code, by module.
     """
 
@@ -49,6 +50,7 @@ class Heading:
     drew: bool
     outline: Outline | None
     optimizer: Optimizer | None
+    dropouts: Mapping[str, Sequence[Shape]]
     sources: dict[str, str]
     remarks: tuple[str, ...]
     idle: tuple[str, ...]
@@ -76,10 +78,13 @@ class Heading:
             kept = Kept(tuple(document["kept"]["steps"]), document["kept"]["given"])
             outline = None if document["outline"] is None else Outline.from_document(document["outline"])
             optimizer = document["optimizer"]
-            told = {"optimizer": None if optimizer is None else Optimizer.from_document(optimizer)}
+            told: dict[str, Any] = {"optimizer": None if optimizer is None else Optimizer.from_document(optimizer)}
             tuples = {name: tuple(document[name]) for name in ("stages", "unmatched", "apart", "remarks", "idle")}
+            told |= {
+                "dropouts": {name: [tuple(shape) for shape in shapes] for name, shapes in document["dropouts"].items()}
+            }
             found = cls(**(dict(document) | tuples | told | {"kept": kept, "outline": outline}))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise NotCheckable(f"{file}: its heading is not as expected: {error}: {AGAIN}") from error
         if found.framework not in get_args(Framework):
             raise NotCheckable(f"{file}: expected a side torch or jax, found {found.framework!r}: {AGAIN}")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from parity.draws import STREAM, pass_name
 from parity.errors import NotCheckable
 from parity.golden.entries import (
     CURVE,
@@ -37,9 +38,10 @@ from parity.judging.passes.loops import ENGINE, FLOAT32_STARTS, chosen
 from parity.optimizers import Optimizer
 from parity.pair import Pair
 from parity.parts import Parts
-from parity.recording import USUAL_DTYPES, Device, Framework, Key, Recording
+from parity.recording import USUAL_DTYPES, Batch, Device, Framework, Key, Recording
 from parity.running import Running
 from parity.runs import Progress
+from parity.weight_map.outline import Shape
 
 
 class Asked(NamedTuple):
@@ -70,6 +72,7 @@ def golden_of(
         apart=tuple(sorted(running.apart)), drew=running.drew, remarks=tuple(running.remarks),
         idle=tuple(sorted(running.idle)), outline=running.float64.outline,
         optimizer=_optimizer(pair) if framework == "torch" else None,
+        dropouts=_dropouts(pair, batches) if framework == "torch" else {},
     )  # fmt: skip
     asked = Asked(running, running.free(), Content(heading.document()), seed, pair.steps, progress)
     _free(asked, kept, device)
@@ -92,6 +95,13 @@ def _optimizer(pair: Pair) -> Optimizer | None:
         return Parts(pair.torch, "torch").torch_optimizer
     except NotCheckable:
         return None
+
+
+def _dropouts(pair: Pair, batches: Sequence[Batch]) -> dict[str, Sequence[Shape]]:
+    """The shapes of the masks that torch's side draws, of one batch of each shape."""
+    unlike = {pass_name("", batch): batch for batch in batches if STREAM in batch}
+    found = [Parts(pair.jax, "jax").torch_dropouts(batch) for batch in unlike.values()]
+    return {name: shapes for passes in found for name, shapes in passes.items()}
 
 
 def _free(asked: Asked, kept: Kept, device: Device) -> None:

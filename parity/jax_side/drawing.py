@@ -9,6 +9,7 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
+from parity.jax_side.handed import settled
 from parity.jax_side.repeated import check_masks, programs_in
 
 PRIMITIVES = frozenset({"random_bits", "rng_bit_generator", "rng_uniform"})
@@ -32,10 +33,11 @@ def compiled(
         return function(*given, **named)
 
     fast = jax.jit(tracing, static_argnames=static)
+    run = settled(fast)
 
     def call(*given: Any, **named: Any) -> Any:
         nonlocal traced
-        found = fast(*given, **named)
+        found = run(*given, **named)
         if traced:
             # What was traced for the call is kept, and not traced again.
             program = fast.trace(*given, **named).jaxpr

@@ -18,6 +18,7 @@ from parity.draws import STREAM
 from parity.errors import NotCheckable
 from parity.jax_side.drawing import compiled
 from parity.jax_side.dropout import injected
+from parity.jax_side.handed import Handed, settled
 from parity.jax_side.layers import arrays_of, shown
 from parity.jax_side.leaves import to_numpy
 from parity.jax_side.lowering import lowered_before
@@ -71,6 +72,7 @@ class JaxSide:
             self._transformation = None if side.optimizer is None else self._parts.optimizer()
         self._hidden: set[str] = set()
         self._calls = Calls(self._models, self._pass)
+        self._handed = Handed(self._parts)
         self._device_batch = OnDevice(dtype)
         self._translated: Optimizer | None = None
         self._fresh = self._compiled("optimizer", self._begin)
@@ -82,7 +84,8 @@ class JaxSide:
         self._predicted = self._compiled("predict", self._predict)
 
     def _compiled(self, label: str, function: Callable[..., Any], *static: str) -> Callable[..., Any]:
-        return watched(self.framework, label, compiled(function, self._draws, static), self.dtype)
+        fast = self._handed.keys.watched(compiled(function, self._draws, static))
+        return watched(self.framework, label, fast, self.dtype)
 
     def _draws(self) -> None:
         self.drew = True
@@ -119,7 +122,7 @@ class JaxSide:
 
     @property
     def remarks(self) -> list[str]:
-        return self._models.remarks
+        return [*self._models.remarks, *self._handed.remarks]
 
     @property
     def frozen(self) -> frozenset[str]:
@@ -153,7 +156,7 @@ class JaxSide:
     def lowered(self, parameters: Arrays, batch: Batch) -> list[str]:
         with self._settings():
             given = self._models.held(parameters), self._device_batch(batch)
-            program, found = jax.make_jaxpr(self._lowered, return_shape=True)(*given)
+            program, found = settled(jax.make_jaxpr(self._lowered, return_shape=True))(*given)
         return lowered_before(program, list(found))
 
     def operations(self, parameters: Arrays, batch: Batch) -> dict[str, bool]:
@@ -235,12 +238,12 @@ class JaxSide:
         model = self._models.bound(held, training=mode)
         watching = self._models.watched(model, bits, probes, taught, layers=layers)
         with (
-            watching as watched, injected(batch.get(STREAM)) as watched.masks,
+            watching as watched, injected(batch.get(STREAM), self._handed.keys) as watched.masks,
             tapped(watched.tap) if layers else nullcontext(),
         ):  # fmt: skip
-            yield Pass(
-                model, nested(given), watched, mode, partial(self._calls.turns, batch, mode) if layers else no_turns
-            )
+            turns = partial(self._calls.turns, batch, mode) if layers else no_turns
+            handed = partial(self._handed.to, watched.masks, self._device_batch.last)
+            yield Pass(model, nested(given), watched, mode, turns, handed)
         self._hidden |= watched.hidden
 
     # Batches of other shapes may call other layers: a compiled function keeps one order for each. JAX sorts a dict.

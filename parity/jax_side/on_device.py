@@ -23,6 +23,11 @@ class OnDevice:
             self._last = batch, self._put(batch)
         return self._last[1]
 
+    @property
+    def last(self) -> Batch:
+        """The batch that was put there last, as it came."""
+        return self._last[0]
+
     def _put(self, batch: Batch) -> dict[str, jax.Array]:
         # Narrower ones would be divided in float32, in a float64 run too. Without 64-bit JAX there are no wider ones.
         whole = np.int64 if self._dtype == "float64" else np.int32

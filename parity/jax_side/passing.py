@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from parity.errors import NotCheckable
@@ -21,7 +22,7 @@ def no_turns(part: Callable[..., Any]) -> None:
 class Pass(NamedTuple):
     """The model and the batch as the side's own code takes them, the layers that are watched, and the mode.
 
-    `turns` are those of the loops in a part, where they are to be taken one by one.
+    `turns` are those of the loops in a part, where they are to be taken one by one; `handed` hands it its masks.
     """
 
     model: Any
@@ -29,13 +30,14 @@ class Pass(NamedTuple):
     layers: Layers
     training: bool
     turns: Callable[[Callable[..., Any]], Turns | None] = no_turns
+    handed: Callable[[Callable[..., Any]], AbstractContextManager[object]] = nullcontext
 
     def ask(self, part: Callable[..., Any]) -> Any:
         """What a part, `loss` or `predict`, gives."""
         with self.layers.set_aside():
             turns = self.turns(part)
         self.layers.turns = turns
-        with opened(self.layers):
+        with self.handed(part), opened(self.layers):
             return asked(part, self.model, self.batch, training=self.training)
 
     def loss_of(self, loss: Callable[..., Any]) -> Any:

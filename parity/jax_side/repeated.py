@@ -9,7 +9,7 @@ import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from parity.errors import NotCheckable
-from parity.jax_side.dropout import Mask
+from parity.jax_side.mask import Mask
 
 Loops = frozenset[int]
 """Some of the loops around an equation, the outermost is 0."""
@@ -27,7 +27,8 @@ def check_masks(program: ClosedJaxpr) -> None:
     """Nothing, where a dropout has a mask of its own in every turn.
 
     Raises:
-        NotCheckable: the turns of a loop are not counted, or the port hands a dropout one key for all of them.
+        NotCheckable: the turns of a loop are not counted, or the port hands a dropout one key for all of them; or it is
+            not known that one branch alone is run.
     """
     masks: list[_Drawn] = []
     _outputs(program.jaxpr, [NONE] * len(program.jaxpr.invars), NONE, masks)
@@ -41,6 +42,22 @@ def check_masks(program: ClosedJaxpr) -> None:
             "the jax side calls a dropout inside a loop with the same key in every turn, so that each leaves out the "
             "same: split it, as by split_rngs={'dropout': True}, or jax.random.split and a scan over the keys"
         )
+    if _in_branches(program.jaxpr, 0):
+        raise NotCheckable(
+            "the jax side calls a dropout in a branch, and the function that takes the branch was out of sight, so "
+            "that each is handed masks of its own: call it where it is used, as jax.lax.cond or jax.lax.switch"
+        )
+
+
+def _in_branches(program: Jaxpr, around: int) -> bool:
+    """Whether a mask is in more branches than it knows of."""
+    for equation in program.eqns:
+        if (mask := _mask_of(equation)) is not None and sum(index < 0 for index in mask.path) < around:
+            return True
+        inside = around + (equation.primitive.name == "cond")
+        if any(_in_branches(_inner(one), inside) for one in programs_in(equation)):
+            return True
+    return False
 
 
 def _outputs(program: Jaxpr, inputs: Sequence[Loops], around: Loops, masks: list[_Drawn]) -> list[Loops]:
@@ -59,14 +76,14 @@ def _outputs(program: Jaxpr, inputs: Sequence[Loops], around: Loops, masks: list
 def _given_by(equation: Any, inputs: list[Loops], around: Loops, masks: list[_Drawn]) -> list[Loops]:
     """The same of an equation."""
     of_any = NONE.union(*inputs)
-    if _is_mask(equation):
+    if _mask_of(equation) is not None:
         masks.append(_Drawn(around - inputs[1], around - inputs[2]))
     if loop := _loop_of(equation):
         return _given_by_loop(loop, inputs[loop.before :], around, masks)
     found = [of_any] * len(equation.outvars)
     programs = programs_in(equation)
     for program in programs:
-        inner = program.jaxpr if isinstance(program, ClosedJaxpr) else program
+        inner = _inner(program)
         # Which branch is taken stands before what all branches are given.
         given = inputs[len(inputs) - len(inner.invars) :]
         given = given if len(given) == len(inner.invars) else [of_any] * len(inner.invars)
@@ -126,14 +143,19 @@ def _given_by_loop(loop: _Loop, inputs: list[Loops], around: Loops, masks: list[
     return [out - own for out in _outputs(loop.body, given, around | own, masks)]
 
 
-def _is_mask(equation: Any) -> bool:
-    return isinstance(getattr(equation.params.get("callback"), "callback_func", None), Mask)
+def _mask_of(equation: Any) -> Mask | None:
+    found = getattr(equation.params.get("callback"), "callback_func", None)
+    return found if isinstance(found, Mask) else None
 
 
 def programs_in(equation: Any) -> list[ClosedJaxpr | Jaxpr]:
     """The programs of a loop or of branches."""
     found = jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program)
     return [one for one in found if _is_program(one)]
+
+
+def _inner(program: ClosedJaxpr | Jaxpr) -> Jaxpr:
+    return program.jaxpr if isinstance(program, ClosedJaxpr) else program
 
 
 def _is_program(value: object) -> bool:

@@ -139,7 +139,7 @@ def _scan(layers: Layers, turns: Turns, real: Callable[..., Any]) -> Callable[..
         with layers.set_aside():
             # What does not fit together is told by the loop itself, and which masks are one.
             check_masks(jax.make_jaxpr(lambda init, xs: whole(f, init, xs))(init, xs))
-        return _taken(turns, loop, f, init, xs, reverse=reverse)
+        return _taken(layers, turns, loop, f, init, xs, reverse=reverse)
 
     return scan
 
@@ -209,7 +209,7 @@ def _program(layers: Layers, f: Callable[..., Any], init: Any, xs: Any) -> tuple
 
 
 def _taken(
-    turns: Turns, loop: tuple[Token, int], f: Callable[..., Any], init: Any, xs: Any, *, reverse: bool
+    layers: Layers, turns: Turns, loop: tuple[Token, int], f: Callable[..., Any], init: Any, xs: Any, *, reverse: bool
 ) -> tuple[Any, Any]:
     """What `jax.lax.scan` gives."""
     token, length = loop
@@ -218,7 +218,8 @@ def _taken(
     leaves, of_xs = jax.tree.flatten(xs)
     # Taken apart at once, which is quicker to compile on the way back.
     apart = [jax.lax.split(leaf, [1] * length) for leaf in leaves]
-    for index in reversed(range(length)) if reverse else range(length):
+    order = reversed(range(length)) if reverse else range(length)
+    for index in layers.masks.turns(length, order) if layers.masks else order:
         x = jax.tree.unflatten(of_xs, [jax.lax.squeeze(parts[index], [0]) for parts in apart])
         with turns.turn(token, length, index):
             # Flax's own containers come out with more in them than went in.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from typing import Any
 from unittest.mock import patch
 
@@ -16,10 +15,16 @@ from parity.recording import Array
 
 
 class Drawn:
-    """Whether torch's own generators gave a number while they were watched."""
+    """What was drawn while it was watched.
+
+    Attributes:
+        own: whether torch's own generators gave a number.
+        shapes: those of the masks, one after another.
+    """
 
     def __init__(self) -> None:
         self.own = False
+        self.shapes: list[tuple[int, ...]] = []
 
 
 @contextmanager
@@ -28,7 +33,7 @@ def injected(stream: Array | None) -> Iterator[Drawn]:
 
     What else draws from a generator of torch's is told by `Drawn.own` at the end.
     """
-    drawn, calls = Drawn(), count()
+    drawn = Drawn()
 
     def dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         if not training or p == 0:
@@ -36,7 +41,8 @@ def injected(stream: Array | None) -> Iterator[Drawn]:
         # Nothing is drawn on the JAX side.
         if p == 1:
             return torch.zeros_like(x)
-        kept = torch.from_numpy(mask(stream, next(calls), tuple(x.shape), p)).to(x.device)
+        kept = torch.from_numpy(mask(stream, len(drawn.shapes), tuple(x.shape), p)).to(x.device)
+        drawn.shapes.append(tuple(x.shape))
         return torch.where(kept, x / (1 - p), torch.zeros_like(x))
 
     before = _generators()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from parity.draws import STREAM
+from parity.draws import STREAM, pass_name
 from parity.errors import NotCheckable
 from parity.live import Gradients, Observation, Step
 from parity.pair import Side
@@ -57,6 +57,7 @@ class TorchSide:
         self._acted: set[str] = set()
         self._seen: set[str] = set()
         self._used: set[str] = set()
+        self._masks: list[tuple[int, ...]] = []
 
     @property
     def frozen(self) -> frozenset[str]:
@@ -116,6 +117,19 @@ class TorchSide:
             with lowering.watching():
                 self._parts.calling(model, tensors)
         return lowering.places
+
+    def dropouts(self, parameters: Arrays, batch: Batch) -> dict[str, list[tuple[int, ...]]]:
+        """The shapes of the masks that a pass over such a batch draws in each part, by `parity.draws.pass_name`."""
+        found = {}
+        for part, asked in (("loss", self._side.loss), ("predict", self._side.predict)):
+            if asked is not None:
+                model = self._built(parameters)
+                model = self._unmoved(model) if part == "predict" else model
+                with self._pass(model, batch, None, layers=False) as (_, tensors):
+                    getattr(self._parts, part)(model, tensors)
+            # Without `predict`, the output is what the model gives the loss.
+            found[pass_name(part, batch)] = self._masks
+        return found
 
     def operations(self, parameters: Arrays, batch: Batch) -> dict[str, bool]:
         model = self._to_be_called(parameters)
@@ -223,7 +237,7 @@ class TorchSide:
             injected(batch.get(STREAM)) as drawn,
         ):
             yield watched, nested(tensors)
-        self.drew = self.drew or drawn.own
+        self.drew, self._masks = self.drew or drawn.own, drawn.shapes
 
     def _unmoved(self, model: Any) -> Any:
         """The model without gradients by its parameters, where `predict` is called: its code may ask for others."""

@@ -288,6 +288,33 @@ SHARED: dict[str, dict[str, Any]] = {
 }
 
 
+class Equal(DropsInsideNet):
+    """Each block has a stream of its own, and all have one key and one count."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        super().__init__(rngs)
+        for name in ("inside", "behind"):
+            key = getattr(self.blocks, name).rngs.key
+            key[...] = jnp.broadcast_to(key[...][0], key[...].shape)
+
+
+class OneStream(NnxNet):
+    """Outside of a loop: two layers with a stream each that begin alike."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        super().__init__(rngs)
+        self.before, self.after = (nnx.Dropout(AROUND, rngs=nnx.Rngs(0)) for _ in range(2))
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        return self.after(super().__call__(self.before(inputs)))
+
+
+@pytest.mark.parametrize("model", [Equal, OneStream])
+def test_streams_that_were_made_equal_by_hand_are_refused(model: type[NnxNet]) -> None:
+    with pytest.raises(NotCheckable, match="with keys that are equal"):
+        checked(model=model, loss=scanned_jax.loss)
+
+
 @pytest.mark.parametrize("way", SHARED)
 def test_a_mask_that_all_blocks_share_is_refused(way: str) -> None:
     with pytest.raises(NotCheckable, match="a dropout inside a loop with the same key in every turn"):

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 from parity.jax_side.layers import Layers, watch
@@ -45,15 +44,20 @@ class OfNnx(Mapped):
         """What is kept: in outline, or as it is made where torch does not say what is in it."""
         return jax.jit(lambda: _split(made_by(self._parts))[3])() if self.map.apart.jax else self._split[3]
 
+    @cached_property
+    def _drawing(self) -> Any:
+        """The random streams as they are made. Nothing draws by them: they tell whether two are equal."""
+        return jax.jit(lambda: _split(made_by(self._parts))[2])() if jax.tree.leaves(self._split[2]) else self._split[2]
+
     def held(self, arrays: Arrays) -> Held:
-        leaves = self.map.to_jax(arrays)
+        leaves, _ = self.map.to_jax(arrays), self._drawing
         return Held(filled(self._split[1], leaves, self._dtype), filled(self._kept, leaves, self._dtype))
 
     def bound(self, held: Held, *, training: bool) -> Any:
-        graph, _, drawing, _ = self._split
+        graph = self._split[0]
         # Variables of their own: a call may only change those of the trace that it is in.
-        trained, kept = jax.tree.map(lambda leaf: leaf, (held.trained, held.kept))
-        model = nnx.merge(graph, trained, _fresh(drawing), kept)
+        states = jax.tree.map(lambda leaf: leaf, (held.trained, self._drawing, held.kept))
+        model = nnx.merge(graph, *states)
         (model.train if training else model.eval)()
         return model
 
@@ -86,15 +90,3 @@ def _split(module: nnx.Module) -> tuple[Any, Any, Any, Any]:
     graph, *states = nnx.split(module, nnx.Param, nnx.RngState, ...)
     trained, drawing, kept = states
     return graph, trained, drawing, kept
-
-
-def _fresh(drawing: Any) -> Any:
-    """Keys and counters of random streams as they are at the start. Nothing that is compared may draw from them."""
-    return jax.tree.map(
-        lambda leaf: (
-            jnp.broadcast_to(jax.random.key(0), leaf.shape)
-            if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-            else jnp.zeros(leaf.shape, leaf.dtype)
-        ),
-        drawing,
-    )

@@ -13,6 +13,7 @@ from parity.draws import stream
 from parity.errors import NotCheckable
 from parity.jax_side.drawing import compiled
 from parity.jax_side.dropout import injected
+from parity.jax_side.keys import Keys
 
 ONES = jnp.ones(3)
 KEY = jax.random.key(0)
@@ -78,7 +79,10 @@ def repeating(x: jax.Array) -> jax.Array:
 
 
 def test_what_repeats_a_mask_is_refused_when_it_is_called() -> None:
-    with injected(jnp.asarray(stream(1, 2))), pytest.raises(NotCheckable, match="with the same key in every turn"):
+    with (
+        injected(jnp.asarray(stream(1, 2)), Keys()),
+        pytest.raises(NotCheckable, match="with the same key in every turn"),
+    ):
         compiled(repeating, lambda: None)(ONES)
 
 

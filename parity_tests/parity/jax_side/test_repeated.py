@@ -14,18 +14,22 @@ from flax import nnx
 from parity.draws import stream
 from parity.errors import NotCheckable
 from parity.jax_side.dropout import injected
+from parity.jax_side.keys import Keys
 from parity.jax_side.repeated import check_masks
 
 ONES = jnp.ones(3)
 KEY = jax.random.key(0)
 REAL = partial(jax.lax.scan)
-"""Where nothing can stand in for it."""
+REAL_COND = partial(jax.lax.cond)
+"""Where nothing can stand in for them."""
 
 
 def check(function: Callable[[jax.Array, jax.Array], Any]) -> None:
-    with injected(jnp.asarray(stream(1, 2))):
-        program = jax.make_jaxpr(lambda x, key: function(x, key))(ONES, KEY)
-    check_masks(program)
+    def passed(x: jax.Array, key: jax.Array) -> Any:
+        with injected(jnp.asarray(stream(1, 2)), Keys()):
+            return function(x, key)
+
+    check_masks(jax.make_jaxpr(passed)(ONES, KEY))
 
 
 def drop(x: jax.Array, key: jax.Array) -> jax.Array:
@@ -135,6 +139,17 @@ def in_a_while(x: jax.Array, key: jax.Array) -> Any:
 
 def out_of_sight(x: jax.Array, key: jax.Array) -> Any:
     return REAL(lambda x, key: (drop(x, key), None), x, jax.random.split(key, 2))[0]
+
+
+def in_one_of_three(x: jax.Array, key: jax.Array) -> Any:
+    """In sight, and around a branch that is not."""
+    return jax.lax.switch(1, [drop, lambda x, key: REAL_COND(x.sum() > 1, drop, lambda x, _: x, x, key)], x, key)
+
+
+@pytest.mark.parametrize("function", [lambda *of: REAL_COND(True, drop, lambda x, _: x, *of), in_one_of_three])
+def test_a_branch_that_is_taken_out_of_sight_is_refused(function: Callable[[jax.Array, jax.Array], Any]) -> None:
+    with pytest.raises(NotCheckable, match="the function that takes the branch was out of sight"):
+        check(function)
 
 
 @pytest.mark.parametrize("function", [in_a_while, out_of_sight])
