@@ -128,7 +128,7 @@ QUICK = (
     "test_what_is_not_declared_must_move",
 )
 """In the names of tests that are run all the same: of bfloat16, layers in float32, taps, frozen parameters, names,
-calls, scanned blocks, dropouts in them and in experts, whole numbers and the five ports the mistake that each is for."""
+calls, scanned blocks, dropouts in them, experts, whole numbers and the five ports the mistake that each is for."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

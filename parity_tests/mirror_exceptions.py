@@ -116,6 +116,12 @@ EXCEPTIONS = (
         "Adam's `count` is int32",
         "PyTorch's own counter is float32, and a captured float64 step would take its bias corrections in float32.",
     ),
+    MayDiffer(
+        {"__init__.py FRAMEWORK": "value"},
+        '`"torch"`',
+        '`"jax", "flax", "optax"`',
+        "What `python -m` asks to be installed: JAX leaves models and optimizers to other packages.",
+    ),
     # How steps are driven
     MayDiffer(
         {"loops.py stepped": "body, neutral body", "loops.py one_step": "only jaxnet"},

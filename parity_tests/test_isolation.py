@@ -90,6 +90,37 @@ def test_a_wing_and_its_side_work_without_the_other_framework(wing: str, side: s
     assert not FRAMEWORKS[other] & set(json.loads(loaded.replace("'", '"')))
 
 
+@pytest.mark.parametrize(
+    ("module", "hidden", "missing"),
+    [
+        ("torchnet.mlp", "torch", "torch"),
+        ("torchnet.line_fit", "torch", "torch"),
+        ("torchnet.mnist", "torch", "torch"),
+        ("jaxnet.mlp", "jax", "jax"),
+        ("jaxnet.mnist", "optax", "optax"),
+    ],
+)
+def test_a_problem_without_its_framework_is_one_line_that_says_what_to_install(
+    module: str, hidden: str, missing: str
+) -> None:
+    # As `python -m` sets it while it looks for the module.
+    code = f"import runpy\nsys.argv[:] = ['-m']\nrunpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    done = python(code, {hidden}, [])
+    wing = module.partition(".")[0]
+    extra = wing.removesuffix("net")
+    assert done.stderr == (
+        f"error: {wing} needs {missing}, which is not installed: pip install 'one-network-twice[{extra}]'\n"
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("wing", ["torchnet", "jaxnet"])
+def test_who_imports_a_wing_without_its_framework_has_the_error_of_python(wing: str) -> None:
+    hidden = wing.removesuffix("net")
+    assert python("print('here')", {hidden}, [wing]).stdout == "here\n"
+    assert f"ModuleNotFoundError: No module named '{hidden}'" in python("", {hidden}, [f"{wing}.mlp"]).stderr
+
+
 def test_parity_imports_no_framework_until_a_side_runs() -> None:
     modules = [
         name for name in modules_below("parity") if not name.startswith(("parity.torch_side", "parity.jax_side"))

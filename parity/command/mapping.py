@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.text import Text
@@ -18,16 +19,18 @@ def map_pair(session: Session, file: Path | None) -> int:
         NotCheckable: bad usage, a missing framework, the map cannot be found, or the JAX side needs none.
     """
     from parity.live import live_side
+    from parity.weight_map.file import saving
 
     (one,) = chosen_of(session.request)
     try:
-        with importable(one.pair_file, base=one.base), session.progress(one) as tell:
-            tell("the weight map")
-            weights = live_side(one.pair.jax, "jax", "float32", "cpu").weight_map
-        if weights is None:
-            raise NotCheckable("the jax side names the part `arrays`, which takes the place of a weight map")
-        if file is not None:
-            weights.save(file)
+        with nullcontext() if file is None else saving(file) as write:
+            with importable(one.pair_file, base=one.base), session.progress(one) as tell:
+                tell("the weight map")
+                weights = live_side(one.pair.jax, "jax", "float32", "cpu").weight_map
+            if weights is None:
+                raise NotCheckable("the jax side names the part `arrays`, which takes the place of a weight map")
+            if write is not None:
+                write(weights)
     except NotCheckable as error:
         raise NotCheckable(f"{one.pair.name}: {error}") from error.__cause__
     session.out.print(Text(str(weights)), soft_wrap=True)

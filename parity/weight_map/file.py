@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -36,10 +38,25 @@ def save(weights: WeightMap, path: Path) -> None:
     Raises:
         NotCheckable: the file cannot be written.
     """
-    lines = {name: _lines(value) for name, value in document(weights).items()}
-    text = "{\n" + ",\n".join(f" {json.dumps(name)}: {value}" for name, value in lines.items()) + "\n}\n"
-    with replacing(path, f"{path}: the weight map") as write:
+    with saving(path) as write:
+        write(weights)
+
+
+@contextmanager
+def saving(path: Path) -> Iterator[Callable[[WeightMap], None]]:
+    """A function that writes the map that is found meanwhile, as `save` does.
+
+    Raises:
+        NotCheckable: the file cannot be written, before anything is looked for.
+    """
+
+    def written(weights: WeightMap) -> None:
+        lines = {name: _lines(value) for name, value in document(weights).items()}
+        text = "{\n" + ",\n".join(f" {json.dumps(name)}: {value}" for name, value in lines.items()) + "\n}\n"
         write(text.encode())
+
+    with replacing(path, f"{path}: the weight map") as write:
+        yield written
 
 
 def _lines(value: Any) -> str:

@@ -81,6 +81,7 @@ def test_an_override_stands_in_it(small: Path, capsys: Said) -> None:
             "parity_tests.parity.small_jax:Smaller: parity_tests.parity.small_jax has no 'Smal",
         ),
         ({}, "no/folder/m", "no/folder/m: the weight map cannot be written: No such file or directory"),
+        ({"model": "Smaller"}, "no/folder/m", "no/folder/m: the weight map cannot be written: No such file"),
     ],
 )
 def test_a_map_that_cannot_be_made_is_one_line_and_nothing_is_written(
