@@ -45,8 +45,8 @@ class Alignment:
     layers: list[tuple[Node, Node]] = field(default_factory=list)
     torch: list[Owned] = field(default_factory=list)
     jax: list[Owned] = field(default_factory=list)
-    lost_torch: list[Part] = field(default_factory=list)
-    lost_jax: list[Part] = field(default_factory=list)
+    lost_torch: list[Owned] = field(default_factory=list)
+    lost_jax: list[Owned] = field(default_factory=list)
     undecided: list[str] = field(default_factory=list)
     assumed: list[str] = field(default_factory=list)
     listed: list[str] = field(default_factory=list)
@@ -137,8 +137,8 @@ class Alignment:
                 level.jax.remove(other)
                 self.align(item.node, other.node)
             else:
-                self.lost_torch += _parts(item.node)
-        self.lost_jax += [part for item in level.jax for part in _parts(item.node)]
+                self.lost_torch += own.below(item.node)
+        self.lost_jax += [owned for item in level.jax for owned in own.below(item.node)]
 
     def _level(self, torch: list[Item], jax: list[Item], *, nested: bool) -> tuple[Level, list[Node], list[Node]]:
         """The level as it stands or, where it does not come out, with what is left on it opened up.
@@ -194,10 +194,6 @@ class Alignment:
             part = node.leaves[0].part if node.leaves else None
             if part and part.axis is not None and node.name == QUERY and not part.name.endswith("in_proj_weight"):
                 self.listed.append(f"{part.name} is taken to hold query, key and value, one after another")
-
-
-def _parts(node: Node) -> list[Part]:
-    return [leaf.part for leaf in node.all_leaves()]
 
 
 def _which(torch: list[Item], jax: list[Item]) -> str:

@@ -9,7 +9,6 @@ from types import MappingProxyType
 
 from parity.errors import NotCheckable
 from parity.weight_map.alignment import Alignment
-from parity.weight_map.entry import Part
 from parity.weight_map.flatten import flattened
 from parity.weight_map.given import uncovered
 from parity.weight_map.kinds import ATTENTION, CELL, EMBEDDING, NORM, UNKNOWN, family, framework_class, has_channels
@@ -17,6 +16,7 @@ from parity.weight_map.layouts import Layouts
 from parity.weight_map.levels import unwrapped
 from parity.weight_map.looks_stacked import of_stacked
 from parity.weight_map.names import role
+from parity.weight_map.offered import offered
 from parity.weight_map.other_kind import of_other_kind
 from parity.weight_map.outline import Outline
 from parity.weight_map.overrides import Told, parse
@@ -82,7 +82,7 @@ def _found(
     alignment.finish()
     apart = _apart(alignment, torch, told)
     if faults := _faults(alignment, torch, jax) or _unmapped(alignment, apart, torch, jax):
-        lost = sum(prod(part.shape) for side in _left_over(alignment) for part in side)
+        lost = sum(prod(owned.leaf.part.shape) for side in _left_over(alignment) for owned in side)
         raise NotFound(f"the weight map cannot be found: {'; '.join(faults)}", lost)
     order = {name: index for index, (name, _) in enumerate(torch.arrays())}
     entries = sorted(alignment.entries, key=lambda entry: (order[entry.torch.name], entry.torch.start))
@@ -167,40 +167,25 @@ def _may_be_alone(owned: Owned) -> bool:
     return not owned.leaf.still and (role(owned.leaf.own) == "counter" or owned.node.family != NORM)
 
 
-def _left_over(alignment: Alignment) -> tuple[list[Part], list[Part]]:
+def _left_over(alignment: Alignment) -> tuple[list[Owned], list[Owned]]:
     """The arrays of both models that are without a counterpart."""
-    of_torch = [owned.leaf.part for owned in alignment.torch] + alignment.lost_torch
-    return of_torch, [owned.leaf.part for owned in alignment.jax] + alignment.lost_jax
+    return alignment.torch + alignment.lost_torch, alignment.jax + alignment.lost_jax
 
 
 def _faults(alignment: Alignment, torch: Outline, jax: Outline) -> list[str]:
     faults = list(alignment.undecided)
-    of_torch, of_jax = _left_over(alignment)
+    left = _left_over(alignment)
+    of_torch, of_jax = ([owned.leaf.part for owned in side] for side in left)
     for parts, whose in ((of_torch, "no JAX leaf for "), (of_jax, "no torch tensor for ")):
         if parts:
             faults.append(whose + ", ".join(dict.fromkeys(map(str, parts))))
-    faults += _offered((of_torch, torch.buffers), (of_jax, jax.buffers)) + (
-        [] if alignment.leaf_of else of_stacked(of_torch, of_jax)
-    )
+    faults += offered(alignment.layouts, *left) + ([] if alignment.leaf_of else of_stacked(of_torch, of_jax))
     faults += of_other_kind(torch, jax, {part.name for part in (*of_torch, *of_jax)})
     if of_torch or of_jax:
         for outline in (torch, jax):
             tied = ", ".join(f"{name} is {first}" for name, first in outline.tied.items())
             faults += [f"tied on the {outline.framework} side: {tied}"] if tied else []
     return faults or alignment.assumed
-
-
-def _offered(*sides: tuple[list[Part], frozenset[str]]) -> list[str]:
-    """The override for each array of torch's that is left with one leaf of its shape, and that leaf with no other.
-
-    Each side: what is left, and the names of its buffers, which stand for no parameter.
-    """
-    looks = [
-        {part.name: (part.whole, part.name in buffers) for part in left if part.axis is None} for left, buffers in sides
-    ]
-    found = [{look: name for name, look in side.items() if [*side.values()].count(look) == 1} for side in looks]
-    lines = [f'"{name}": "{found[1][look]}"' for look, name in found[0].items() if look in found[1]]
-    return [f"if one stands for the other, write the override {', '.join(lines)}"] if lines else []
 
 
 def _unmapped(alignment: Alignment, apart: Apart, torch: Outline, jax: Outline) -> list[str]:

@@ -39,9 +39,11 @@ class Layouts:
         if not fitting:
             raise Unfit(f"{torch.part} does not become {jax.part}")
         if len(fitting) > 1:
-            raise Undecided(ask(torch, jax, [_words(steps) for steps in fitting]))
+            words = [_words(steps) for steps in fitting]
+            raise Undecided(ask(torch, jax, words), tuple(words))
         if flattened := self._flattened.get(name):
-            raise Undecided(ask(torch, jax, flattened.words(), flattened.why))
+            words = flattened.words()
+            raise Undecided(ask(torch, jax, words, flattened.why), tuple(words))
         return fitting[0]
 
     def _candidates(self, torch: Leaf, of: Node, jax: Leaf, jax_of: Node) -> list[Steps]:

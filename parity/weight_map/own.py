@@ -26,6 +26,11 @@ def of(node: Node) -> list[Owned]:
     return [Owned(leaf, node) for leaf in node.leaves]
 
 
+def below(node: Node) -> list[Owned]:
+    """The arrays of a layer and of all layers in it."""
+    return [owned for one in node.all() for owned in of(one)]
+
+
 def fits(layouts: Layouts, torch: Owned, jax: Owned) -> bool:
     """Whether the one can become the other, in one way or several."""
     if torch.leaf.buffer != jax.leaf.buffer:

@@ -10,7 +10,14 @@ class Unfit(Exception):  # noqa: N818 -- named for what it says of the two
 
 
 class Undecided(Exception):  # noqa: N818
-    """They may belong together in more than one way: what to write, in one line."""
+    """They may belong together in more than one way: what to write, in one line.
+
+    `words`: the ways, each as an override has it; none where it is about more than these two.
+    """
+
+    def __init__(self, message: str, words: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.words = words
 
 
 class NotFound(NotCheckable):
