@@ -178,15 +178,17 @@ class Masks:
             if jax.config.values["jax_disable_jit"]:
                 return real(*given, **named)
             self._inside()
-            branches, ends = Branches(), _Ends()
+            branches, ends, known = Branches(), _Ends(), _known_branch(real, *given, **named)
             path, around = self._begin(branches), self._at
 
             def branch(function: Any, index: int, *, counted: bool) -> Any:
                 def called(*operands: Any) -> Any:
-                    body = branches.bodies[index] = []
+                    body: list[Called] = []
                     self._at = begun = around._replace(trace=trace(), called=body, path=(*path, index))
                     found = function(*operands)
-                    ends.seen(index, begun, self._at)
+                    if known in (None, index):
+                        branches.bodies[index] = body
+                        ends.seen(index, begun, self._at)
                     return (found, self._at.number) if counted else found
 
                 return called if callable(function) else function
@@ -254,6 +256,16 @@ def _with_branches(real: Callable[..., Any], branch: Callable[[Any, int], Any], 
     if "branches" in taken:
         taken["branches"] = [branch(one, -index) for index, one in enumerate(taken["branches"], 1)]
     return real(*bound.args, **bound.kwargs)
+
+
+def _known_branch(real: Callable[..., Any], *given: Any, **named: Any) -> int | None:
+    """The number of the branch, where that is known before the run, as by the mode; None: it is not."""
+    bound = signature(real).bind(*given, **named).arguments
+    told = next(iter(bound.values()))
+    if isinstance(told, jax.core.Tracer):
+        return None
+    # What is no branch is taken for the nearest one.
+    return -1 - min(max(int(told), 0), len(bound["branches"]) - 1) if "branches" in bound else -1 if told else -2
 
 
 @contextmanager

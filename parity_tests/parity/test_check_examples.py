@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from parity import Pair, check, random_batches
+from parity import Pair, check, random_batches, tap
 from parity.errors import NotCheckable
 from parity.golden.check import check_against, write_golden
 from parity.verdict import Verdict
@@ -174,6 +174,7 @@ RIGHT: dict[str, tuple[str, Way]] = {
     "map": ("blocks", by_map(whole)),
     "map from the end": ("blocks", by_map(whole, reverse=True)),
     "map over a scan": ("blocks", by_map(scanned)),
+    "map that is taken turn by turn": ("blocks", by_map(lambda p, x, key: tap(whole(p, x, key), "example"))),
     "experts by vmap": ("experts", experts),
     "experts by vmap of each example": ("experts", by_vmap(experts)),
     "experts by vmap in a map": ("experts", by_map(experts)),

@@ -197,6 +197,24 @@ def test_the_branch_that_is_run_has_the_next_masks_and_what_follows_those_after_
     np.testing.assert_array_equal(found, [first & second, third] if pred else [first, second])
 
 
+@pytest.mark.parametrize("transformed", [lambda f: f, jax.jit, jax.checkpoint, jax.vmap])
+@pytest.mark.parametrize(("pred", "calls"), [(True, 2), (False, 1)])
+def test_a_branch_that_is_known_beforehand_counts_as_if_it_stood_there(
+    transformed: Any, pred: bool, calls: int
+) -> None:
+    """As where the mode tells it, inside of functions that are compiled by themselves, too."""
+    key = KEYS[:1] if transformed is jax.vmap else KEYS[0]
+    found = traced(lambda: transformed(lambda key: branched(pred, key))(key).squeeze() & kept(KEYS[1]))
+    np.testing.assert_array_equal(found, expected(*range(calls + 1)).all(0))
+
+
+@pytest.mark.parametrize("index", [-1, 0, 1, 5])
+def test_of_branches_by_a_number_the_nearest_is_known_beforehand(index: int) -> None:
+    own, other, last = KEYS[:3]
+    found = traced(lambda: jax.lax.switch(index, [lambda: kept(own), lambda: kept(own) & kept(other)]) & kept(last))
+    np.testing.assert_array_equal(found, expected(*range(3 if index > 0 else 2)).all(0))
+
+
 @pytest.mark.parametrize("index", [0, 1, 2])
 def test_of_several_branches_with_as_many_masks_each_has_the_same(index: int) -> None:
     own = KEYS[0]
