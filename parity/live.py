@@ -80,6 +80,10 @@ class LiveSide(Protocol):
         """
 
     @property
+    def doubts(self) -> Sequence[str]:
+        """What is to be told where something differs: how this side's dropouts may be others than torch's."""
+
+    @property
     def idle(self) -> frozenset[str]:
         """Of `clip` and `scheduler` those that the side names and that have changed nothing so far; JAX names none.
 

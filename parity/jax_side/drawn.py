@@ -84,29 +84,32 @@ def exclusive(path: Path, other: Path) -> bool:
     return max(parted) < 0
 
 
-def ways(called: Sequence[Called], drawn: Sequence[Shape]) -> Iterator[Told]:
-    """The ways in which what is called draws masks of the shapes that torch's side draws, one after another.
+def ways(called: Sequence[Called], drawn: Sequence[Shape]) -> list[Told]:
+    """The first two ways in which what is called draws masks of the shapes that torch's side draws one after another.
 
     The axes of a mask may stand in any order (`parity.draws.mask`). A way in which all is as usual comes first.
     """
     torch = [tuple(sorted(shape)) for shape in drawn]
-    return (told for told, end in _ways(called, (0,), (), 0, torch) if end == len(torch))
+    return _ways(called, (), (), 0, torch).get(len(torch), [])
 
 
-def _ways(
-    called: Sequence[Called], at: Path, around: Shape, start: int, torch: list[Shape]
-) -> Iterator[tuple[Told, int]]:
-    """The same of what is called from `at` on, and of the masks from `start` on, and where the next one begins.
+_Ways = dict[int, list[Told]]
+"""For each number of masks that are drawn then, the first two ways: more are of no interest, and may be without end."""
+
+
+def _ways(called: Sequence[Called], path: Path, around: Shape, start: int, torch: list[Shape]) -> _Ways:
+    """The same of what is called in a loop or branch at `path`, of the masks from `start` on.
 
     `around` has how many turns each loop has whose turns are examples of one mask.
     """
-    *path, index = at
-    if index == len(called):
-        yield Told(), start
-        return
-    for told, count, end in _ways_of_one(called, at, around, start, torch):
-        for rest, last in _ways(called, (*path, index + count), around, end, torch):
-            yield told.and_(rest), last
+    at: list[_Ways] = [{} for _ in range(len(called) + 1)]
+    at[0][start] = [Told()]
+    for index in range(len(called)):
+        for begun, before in at[index].items():
+            for told, count, end in _ways_of_one(called, (*path, index), around, begun, torch):
+                found = at[index + count].setdefault(end, [])
+                found += [one.and_(told) for one in before][: 2 - len(found)]
+    return at[-1]
 
 
 def _ways_of_one(
@@ -117,43 +120,49 @@ def _ways_of_one(
     if isinstance(one, Dropout):
         if torch[start : start + 1] == [_sorted(around, one.over, one.shape)]:
             yield Told(), 1, start + 1
+        group = _of_one_vmap(called[at[-1] :])
         for axis in range(len(one.over)):
-            yield from _ways_apart(called, at, axis, around, start, torch)
+            # An expert after another or, with the first dropout of each before the second, all at once.
+            for count in dict.fromkeys([len(group), 1]):
+                yield from _apart(group[:count], at, axis, around, start, torch)
     elif isinstance(one, Branches):
         for branch, body in one.bodies.items():
-            for told, end in _ways(body, (*at, branch, 0), around, start, torch):
-                yield told, 1, end
+            yield from ((told, 1, end) for told, end in _flat(_ways(body, (*at, branch), around, start, torch)))
     else:
-        for told, end in _ways(one.body, (*at, 0), around, start, torch):
+        for told, end in _flat(_ways(one.body, at, around, start, torch)):
             all_turns = torch[start:end] * one.turns
             if torch[start : start + len(all_turns)] == all_turns:
                 yield told, 1, start + len(all_turns)
-        for told, end in _ways(one.body, (*at, 0), (*around, one.turns), start, torch):
+        for told, end in _flat(_ways(one.body, at, (*around, one.turns), start, torch)):
             yield Told(frozenset({at})).and_(told), 1, end
 
 
-def _ways_apart(
-    called: Sequence[Called], at: Path, axis: int, around: Shape, start: int, torch: list[Shape]
-) -> Iterator[tuple[Told, int, int]]:
-    """All dropouts of one `jax.vmap`, where that is over what torch calls one after another, such as experts."""
-    *path, index = at
-    group = [called[index]]
-    first = group[0]
-    assert isinstance(first, Dropout)
-    for other in called[index + 1 :]:
-        if not (isinstance(other, Dropout) and (other.trace, other.over) == (first.trace, first.over)):
+def _flat(found: _Ways) -> Iterator[tuple[Told, int]]:
+    return ((told, end) for end, several in found.items() for told in several)
+
+
+def _of_one_vmap(called: Sequence[Called]) -> list[Dropout]:
+    """The dropouts with which it begins that are called in one trace, for as many."""
+    found: list[Dropout] = []
+    for one in called:
+        if not isinstance(one, Dropout) or (found and (one.trace, one.over) != (found[0].trace, found[0].over)):
             break
-        group.append(other)
-    size, over = first.over[axis], (*first.over[:axis], *first.over[axis + 1 :])
-    shapes = [_sorted(around, over, one.shape) for one in group if isinstance(one, Dropout)] * size
-    if torch[start : start + len(shapes)] != shapes:
-        return
-    strides = tuple(len(group) if place == axis else 0 for place in range(len(first.over)))
-    last = len(shapes) - len(group) + 1
-    apart = {
-        (*path, index + place): Apart(strides, last if place == len(group) - 1 else 1) for place in range(len(group))
-    }
-    yield Told(apart=apart), len(group), start + len(shapes)
+        found.append(one)
+    return found
+
+
+def _apart(
+    group: list[Dropout], at: Path, axis: int, around: Shape, start: int, torch: list[Shape]
+) -> Iterator[tuple[Told, int, int]]:
+    """Dropouts of one `jax.vmap` over what torch calls one after another, such as experts, with all of them in each."""
+    *path, index = at
+    over, count = group[0].over, len(group)
+    shapes = [_sorted(around, (*over[:axis], *over[axis + 1 :]), one.shape) for one in group] * over[axis]
+    if torch[start : start + len(shapes)] == shapes:
+        strides = tuple(count if place == axis else 0 for place in range(len(over)))
+        taken = [1] * (count - 1) + [len(shapes) - count + 1]
+        apart = {(*path, index + place): Apart(strides, later) for place, later in enumerate(taken)}
+        yield Told(apart=apart), count, start + len(shapes)
 
 
 def _sorted(*shapes: Shape) -> Shape:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from itertools import islice
 from typing import Any
 
 from parity.draws import pass_name
@@ -25,7 +24,8 @@ UNLIKE = (
 )
 EITHER = (
     "the jax side's dropouts, in loops or jax.vmap, fit the masks of torch's, {}, in more than one way, and one of "
-    "them was taken: if that is the wrong one, have another number of examples than of blocks or experts"
+    "them was taken: if that is the wrong one, have another number of examples than of blocks, and let torch call one "
+    "expert after another"
 )
 
 
@@ -38,12 +38,12 @@ class Handed:
 
     Attributes:
         keys: those of the side's dropouts.
-        remarks: what could not be told, a line each.
+        doubts: what could not be told, a line each.
     """
 
     def __init__(self, parts: Parts) -> None:
         self.keys = Keys()
-        self.remarks: list[str] = []
+        self.doubts: list[str] = []
         self._parts = parts
         self._known: dict[str, Told] = {}
         self._torch: dict[str, Sequence[Shape]] = {}
@@ -73,13 +73,13 @@ class Handed:
             self._torch |= self._parts.torch_dropouts(batch)
         if (torch := self._torch.get(asked)) is None:
             return Told()
-        found = [*islice(ways(masks.called, torch), 2)]
+        found = ways(masks.called, torch)
         shapes = [str(tuple(shape)) for shape in torch]
         what = (
             ", ".join([*shapes[:MOST], *([f"... ({len(shapes)})"] if len(shapes) > MOST else [])]) or "which draws none"
         )
-        remark = "" if len(found) == 1 else (EITHER if found else UNLIKE).format(what)
-        self.remarks += [remark] if remark and remark not in self.remarks else []
+        doubt = "" if len(found) == 1 else (EITHER if found else UNLIKE).format(what)
+        self.doubts += [doubt] if doubt and doubt not in self.doubts else []
         return found[0] if found else Told()
 
 

@@ -73,6 +73,7 @@ class JaxSide:
         self._hidden: set[str] = set()
         self._calls = Calls(self._models, self._pass)
         self._handed = Handed(self._parts)
+        self.doubts = self._handed.doubts
         self._device_batch = OnDevice(dtype)
         self._translated: Optimizer | None = None
         self._fresh = self._compiled("optimizer", self._begin)
@@ -122,7 +123,7 @@ class JaxSide:
 
     @property
     def remarks(self) -> list[str]:
-        return [*self._models.remarks, *self._handed.remarks]
+        return self._models.remarks
 
     @property
     def frozen(self) -> frozenset[str]:

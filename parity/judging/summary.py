@@ -44,7 +44,7 @@ def summarised(findings: Findings, loops: dict[Framework, dict[str, str]], curve
     return Verdict(
         pair=findings.pair.name, outcome=outcome, stages=stages,
         first_difference=first, excerpt=kept(findings, first.comparison) if first else None,
-        unseen=findings.unseen, listed=[*_by_order(findings), *findings.listed],
+        unseen=findings.unseen, listed=[*_doubts(findings), *findings.listed],
         scores=_scores(findings), curves=curves,
         comparisons=comparisons,
         provenances=[recording.provenance for sides in findings.recordings.values() for recording in sides.values()],
@@ -53,11 +53,14 @@ def summarised(findings: Findings, loops: dict[Framework, dict[str, str]], curve
     )  # fmt: skip
 
 
-def _by_order(findings: Findings) -> list[str]:
-    """Where something differs: the pairs of layers that may be the wrong ones."""
+def _doubts(findings: Findings) -> list[str]:
+    """Where something differs: the pairs of layers that may be the wrong ones, and dropouts that may."""
     jax = findings.running.get("jax")
-    found = jax.float64.weight_map if jax and findings.differs else None
-    return [f"paired by order only: {listing(found.by_order, BY_ORDER)}"] if found and found.by_order else []
+    if jax is None or not findings.differs:
+        return []
+    found = jax.float64.weight_map
+    by_order = [f"paired by order only: {listing(found.by_order, BY_ORDER)}"] if found and found.by_order else []
+    return [*by_order, *jax.float64.doubts]
 
 
 def _powers(findings: Findings) -> tuple[Kinds, list[Comparison]]:

@@ -39,6 +39,7 @@ class TorchSide:
     unmatched: frozenset[str] = frozenset()
     apart: frozenset[str] = frozenset()
     remarks: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def __init__(self, side: Side, dtype: Dtype, device: Device) -> None:
         if device == "gpu" and not torch.cuda.is_available():

@@ -45,7 +45,7 @@ ONE_WAY: dict[str, tuple[list[Called], list[tuple[int, ...]], Told]] = {
 @pytest.mark.parametrize("case", ONE_WAY)
 def test_the_shapes_of_torchs_masks_tell_the_way_in_which_they_are_drawn(case: str) -> None:
     called, drawn, told = ONE_WAY[case]
-    assert [*ways(called, drawn)] == [told]
+    assert ways(called, drawn) == [told]
 
 
 NO_WAY: dict[str, tuple[list[Called], list[tuple[int, ...]]]] = {
@@ -61,13 +61,26 @@ NO_WAY: dict[str, tuple[list[Called], list[tuple[int, ...]]]] = {
 
 @pytest.mark.parametrize("case", NO_WAY)
 def test_what_torch_does_not_draw_is_drawn_in_no_way(case: str) -> None:
-    assert [*ways(*NO_WAY[case])] == []
+    assert ways(*NO_WAY[case]) == []
 
 
 def test_as_many_examples_as_blocks_may_be_either() -> None:
     called: list[Called] = [Loop(4, [Loop(4, [drop(8)])])]
-    found = [*ways(called, [(4, 8)] * 4)]
+    found = ways(called, [(4, 8)] * 4)
     assert found == [Told(frozenset({(0, 0)})), Told(frozenset({(0,)}))]
+
+
+def test_two_dropouts_of_each_expert_may_be_called_in_either_order() -> None:
+    two: list[Called] = [drop(6, 8, over=(3,)), drop(6, 8, over=(3,))]
+    one_after_another, all_at_once = ways(two, [(6, 8)] * 6)
+    assert one_after_another == Told(apart=TWO_OF_EXPERTS)
+    assert all_at_once == Told(apart={(0,): Apart((1,), 3), (1,): Apart((1,), 3)})
+
+
+def test_many_layers_of_which_the_last_fits_none_are_told_soon() -> None:
+    layers: list[Called] = [drop(4, 8, over=(3,), trace=index // 2) for index in range(120)]
+    assert ways([*layers, drop(9)], [(4, 8)] * 360) == []
+    assert len(ways(layers, [(4, 8)] * 360)) == 2
 
 
 @pytest.mark.parametrize(

@@ -49,14 +49,14 @@ def test_examples_one_by_one_are_handed_their_parts_and_the_next_pass_knows() ->
     for times in (2, 1):
         found, traced = passed(of, lambda: jax.lax.map(one, KEYS))
         np.testing.assert_array_equal(found, mask(stream(1, 2), 0, (6, 4), 0.5))
-        assert (traced, of.remarks) == (times, [])
+        assert (traced, of.doubts) == (times, [])
 
 
 def test_where_all_is_as_usual_nothing_is_traced_again() -> None:
     of = handed((4,), (4,), (4,), (4,), (4,), (4,))
     found, traced = passed(of, lambda: jax.lax.map(one, KEYS))
     np.testing.assert_array_equal(found, [mask(stream(1, 2), number, (4,), 0.5) for number in range(6)])
-    assert (traced, of.remarks) == (1, [])
+    assert (traced, of.doubts) == (1, [])
 
 
 @pytest.mark.parametrize("shapes", [[(6, 5)], [(6, 4)] * 9, []])
@@ -65,16 +65,16 @@ def test_what_fits_none_of_torchs_masks_is_told_once(shapes: list[tuple[int, ...
     for batch in (BATCH, {"x": np.ones((6, 5))}):
         _, traced = passed(of, lambda: jax.lax.map(one, KEYS), batch)
         assert traced == 1
-    (remark,) = of.remarks
-    assert "do not draw masks of the number and shapes of torch's" in remark
-    assert ("(9)" if len(shapes) == 9 else "(6, 5)" if shapes else "which draws none") in remark
+    (doubt,) = of.doubts
+    assert "do not draw masks of the number and shapes of torch's" in doubt
+    assert ("(9)" if len(shapes) == 9 else "(6, 5)" if shapes else "which draws none") in doubt
 
 
 def test_what_fits_in_two_ways_is_told() -> None:
     of = handed(*[(6, 4)] * 6)
     keys = jax.random.split(KEYS[0], (6, 6))
     passed(of, lambda: jax.lax.map(lambda row: jax.lax.map(one, row), keys))
-    assert "in more than one way" in of.remarks[0]
+    assert "in more than one way" in of.doubts[0]
 
 
 def test_outside_of_loops_and_of_training_torch_is_not_asked() -> None:

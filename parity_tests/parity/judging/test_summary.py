@@ -67,11 +67,11 @@ def test_a_hint_that_is_broken_is_not_hidden(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("differs", [True, False])
-def test_layers_paired_by_order_are_told_where_something_differs_and_only_there(differs: bool) -> None:
+def test_layers_paired_by_order_and_doubts_are_told_where_something_differs_and_only_there(differs: bool) -> None:
     pairs = tuple(f"layers.{index} and dense.{index}" for index in range(summary.BY_ORDER + 1))
-    side = SimpleNamespace(float64=SimpleNamespace(weight_map=SimpleNamespace(by_order=pairs)))
+    side = SimpleNamespace(float64=SimpleNamespace(weight_map=SimpleNamespace(by_order=pairs), doubts=["a doubt"]))
     findings: Any = SimpleNamespace(running={"jax": side}, differs=differs)
-    told = [f"paired by order only: {', '.join(pairs[:-1])} and 1 more"]
-    assert summary._by_order(findings) == (told if differs else [])
+    told = [f"paired by order only: {', '.join(pairs[:-1])} and 1 more", "a doubt"]
+    assert summary._doubts(findings) == (told if differs else [])
     findings.running = {}
-    assert summary._by_order(findings) == []
+    assert summary._doubts(findings) == []
