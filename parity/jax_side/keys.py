@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -26,14 +27,11 @@ class Keys:
 
     def __init__(self) -> None:
         self.asked = self.equal = self.unlike = False
-        self._seen: dict[object, tuple[bytes, _Known]] = {}
+        self._seen = defaultdict[object, _Known](dict)
 
-    def see(self, traced: object, stream: Array, path: Path, place: tuple[int, ...], rows: Array) -> None:
+    def see(self, traced: object, path: Path, place: tuple[int, ...], rows: Array) -> None:
         """A dropout at `path` of the pass `traced`, with a key in each row. What is at one place is drawn once."""
-        run = stream.tobytes()
-        if traced not in self._seen or self._seen[traced][0] != run:
-            self._seen[traced] = run, {}
-        known = self._seen[traced][1]
+        known = self._seen[traced]
         for index, row in enumerate(rows):
             own = path, (*place, index)
             other = known.setdefault(row.tobytes(), own)
@@ -49,6 +47,8 @@ class Keys:
 
         @wraps(function)
         def call(*given: Any, **named: Any) -> Any:
+            # Of another call the same may be at another place, as where it takes another branch.
+            self._seen.clear()
             found = function(*given, **named)
             if self.asked:
                 jax.block_until_ready(found)  # type: ignore[no-untyped-call]

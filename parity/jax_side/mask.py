@@ -58,7 +58,7 @@ class Mask:
         self.keys.unlike |= bool((places != places[0]).any() or (rates != rates[0]).any())
         number, *examples = (int(one) for one in places[0])
         keys = np.asarray(key)
-        self.keys.see(self.traced, np.asarray(stream), self.path, (number, *examples), keys.reshape(-1, keys.shape[-1]))
+        self.keys.see(self.traced, self.path, (number, *examples), keys.reshape(-1, keys.shape[-1]))
         # Of what is mapped over the outermost comes first in the array.
         strides = [*self.strides, *[0] * (len(self.over) - len(self.strides))][::-1]
         sizes = [*zip(self.over[::-1], strides, strict=True)]

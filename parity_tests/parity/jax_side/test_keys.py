@@ -8,15 +8,14 @@ import pytest
 from parity.errors import NotCheckable
 from parity.jax_side.keys import Keys
 
-STREAM = np.array([0, 0])
 KEYS = np.arange(12).reshape(6, 2)
 PASS = "a pass"
 
 
-def seen(*calls: tuple[str, tuple[int, ...], tuple[int, ...], list[int]], stream: np.ndarray = STREAM) -> Keys:
+def seen(*calls: tuple[str, tuple[int, ...], tuple[int, ...], list[int]]) -> Keys:
     keys = Keys()
     for of, path, place, rows in calls:
-        keys.see(of, stream, path, place, KEYS[rows])
+        keys.see(of, path, place, KEYS[rows])
     return keys
 
 
@@ -31,12 +30,17 @@ def test_one_key_of_two_dropouts_of_two_turns_or_of_two_examples_is(other: tuple
     assert seen((PASS, (0,), (0,), [2, 3, 2])).equal
 
 
-def test_another_pass_and_another_step_may_have_the_same_and_so_may_the_other_branch() -> None:
+def test_another_pass_may_have_the_same_and_so_may_the_other_branch() -> None:
     assert not seen((PASS, (0,), (0,), [0]), ("another", (1,), (1,), [0])).equal
-    keys = seen((PASS, (0,), (0,), [0]))
-    keys.see(PASS, STREAM + 1, (1,), (1,), KEYS[[0]])
-    assert not keys.equal
     assert not seen((PASS, (0, -1, 0), (0,), [0]), (PASS, (0, -2, 1), (1,), [0])).equal
+
+
+def test_of_another_call_the_same_may_be_at_another_place() -> None:
+    keys = Keys()
+    run = keys.watched(lambda number: keys.see(PASS, (3,), (number,), KEYS[[0]]))
+    for number in (2, 1):
+        run(number)
+    assert not keys.equal
 
 
 def test_it_is_told_after_the_call() -> None:
@@ -45,7 +49,7 @@ def test_it_is_told_after_the_call() -> None:
     def two() -> str:
         keys.asked = True
         for number in (0, 1):
-            keys.see(PASS, STREAM, (number,), (number,), KEYS[[0]])
+            keys.see(PASS, (number,), (number,), KEYS[[0]])
         return "found"
 
     assert keys.watched(lambda: "found")() == "found"
