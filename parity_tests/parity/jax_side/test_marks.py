@@ -60,9 +60,9 @@ def test_a_loop_over_something_else_stays_one(monkeypatch: pytest.MonkeyPatch) -
     lengths: list[int] = []
     taken = turns._taken
 
-    def noted(turns: Any, loop: Any, *given: Any, **named: Any) -> Any:
+    def noted(layers: Any, turns: Any, loop: Any, *given: Any, **named: Any) -> Any:
         lengths.append(loop[1])
-        return taken(turns, loop, *given, **named)
+        return taken(layers, turns, loop, *given, **named)
 
     monkeypatch.setattr(turns, "_taken", noted)
     assert seen(through(over_time)) == ({"embed", "head"} | ALL, set())
