@@ -152,8 +152,10 @@ class TorchSide:
         with self._settings():
             found = [to_numpy(g) for g in torch.autograd.grad(loss, wanted, materialize_grads=True)]
         if self._side.predict is not None:
-            with self._pass(self._unmoved(model), batch, None, layers=False) as (_, tensors):
-                output = self._output(model, tensors, layers)
+            # Another model: the loss has moved what this one keeps, such as the vectors of a spectral norm.
+            fresh = self._unmoved(self._built(parameters))
+            with self._pass(fresh, batch, None, layers=False) as (_, tensors):
+                output = self._output(fresh, tensors, layers)
         forward = {name: to_numpy(tensor) for name, tensor in (layers.forward | output).items()}
         gradients = Gradients(to_numpy(loss), dict(zip(named, found, strict=False)), buffers)
         return Observation(forward, gradients, dict(zip(layers.inputs, found[len(named) :], strict=True)))

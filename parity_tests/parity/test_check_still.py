@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from parity import NotCheckable, Pair, check, random_batches
 from parity.recording import Key
+from parity.verdict import Verdict
 from parity_tests.parity.test_check_modules import first_of
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
@@ -113,3 +114,24 @@ def test_where_nothing_is_trained_it_is_a_parameter_like_any_other() -> None:
     torch, jax = replace(made.torch, predict=predict), replace(made.jax, predict=predict)
     verdict = check(replace(made, torch=torch, jax=jax, stages=("forward", "score")))
     assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+
+
+def of_the_target(model: Any, batch: Any) -> Any:
+    return model(batch["x"])[1]
+
+
+def moved_before(model: Any, batch: Any) -> Any:
+    model(batch["x"])
+    return model(batch["x"])[1]
+
+
+def predicting(predict: Any) -> Verdict:
+    made = pair()
+    torch, jax = replace(made.torch, predict=of_the_target), replace(made.jax, predict=predict)
+    return check(replace(made, torch=torch, jax=jax), dtypes=("float64",))
+
+
+def test_a_prediction_is_made_from_what_stood_before_the_loss_had_moved_it() -> None:
+    verdict = predicting(of_the_target)
+    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+    assert first_of(predicting(moved_before)) == Key("forward", 1, "output")
