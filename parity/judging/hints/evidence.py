@@ -158,8 +158,8 @@ class Case:
     def run(self) -> Run:
         """What of the run has constants."""
         output = self.expected.of("forward", self.key.step).get("output")
-        # What dropout scales shows before any step is taken.
-        dropout = self.key.stage not in ("update", "trajectory")
+        # What dropout scales shows before the loss, and in gradients: a loss is no sum of kept numbers.
+        dropout = self.key.stage in ("forward", "backward")
         return Run(() if output is None else output.shape, self.key.tensor == "loss", dropout)
 
     @property

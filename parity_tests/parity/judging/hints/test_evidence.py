@@ -69,8 +69,10 @@ def test_where_the_expected_array_comes_from_is_told() -> None:
     assert case(key, (torch, torch)).run.output == (10, 10)
 
 
-@pytest.mark.parametrize(("stage", "dropout"), [("forward", True), ("backward", True), ("update", False)])
-def test_dropout_scales_nothing_that_an_optimizer_makes(stage: str, dropout: bool) -> None:
+@pytest.mark.parametrize(
+    ("stage", "dropout"), [("forward", True), ("backward", True), ("loss", False), ("update", False)]
+)
+def test_dropout_scales_no_loss_and_nothing_that_an_optimizer_makes(stage: str, dropout: bool) -> None:
     sides = [recording((stage, 0, {"w": array})) for array in (HERE, 2 * HERE)]
     assert case(Key(stage, 0, "w"), sides).run.dropout == dropout
 
