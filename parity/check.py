@@ -33,6 +33,7 @@ from parity.judging.unseen.frozen import compare_frozen, without_frozen
 from parity.judging.unseen.hidden import hidden
 from parity.judging.unseen.idle import idle_in_words
 from parity.judging.unseen.layers import unshown
+from parity.judging.unseen.memory import never_used
 from parity.judging.unseen.shaped import before_differences
 from parity.judging.where.parting import parting
 from parity.pair import Pair
@@ -173,6 +174,7 @@ def _shown_by_both(findings: Findings, free: dict[Framework, Recording]) -> None
     findings.unshown = without_frozen(findings.unshown, findings.frozen, free)
     findings.unseen += idle_in_words(idle, findings.pair.steps, optimizer=findings.has_own_optimizer)
     findings.unseen += never_stirred(findings.judge, findings.pair.steps)
+    findings.unseen += never_used(findings.judge, findings.pair.steps) if findings.has_own_optimizer else []
     findings.listed += [*findings.unshown.listed, *remarks]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ TURNS = {
     "CyclicLR": ("total_size", 1),
 }
 """Those that go over to another rule, what says after how many steps, and how many more until the rate shows it."""
+FAR = tuple(sorted({first << power for first in (2, 3) for power in range(17)}))
+"""Counts of steps at which a function of Python is asked for its rate, as far as a training may go."""
 NEAR = 1e-9
 """How near the rate of a scheduler, multiplied up step by step, is to its closed form, as a share of the first rate."""
 
@@ -139,6 +142,31 @@ def last_turn(scheduler: Any) -> int:
         return int(scheduler._schedule_phases[-2]["end_step"]) + 1
     name, later = TURNS.get(kind, ("", 0))
     return int(getattr(scheduler, name, 0)) + later
+
+
+def turned(scheduler: Any) -> bool:
+    """Whether the rate has shown the last rule of a scheduler of torch's, where it has one that is known.
+
+    A function of Python says nothing of its rules: most are a warm-up and what follows. Where its factors have lain on
+    one line so far, and later do not, the rest of it was not seen.
+    """
+    seen = taken(scheduler)
+    functions = getattr(scheduler, "lr_lambdas", ()) if type(scheduler) is torch.optim.lr_scheduler.LambdaLR else ()
+    straight = [f for f in functions if _is_straight(f, range(seen + 1))]
+    return seen >= last_turn(scheduler) and all(_is_straight(function, FAR) for function in straight)
+
+
+def _is_straight(function: Callable[[int], float], counts: Iterable[int]) -> bool:
+    """Whether the factors at these counts lie on the line through the first two."""
+    try:
+        start, slope = float(function(0)), float(function(1)) - float(function(0))
+        for count in counts:
+            far = abs(float(function(count)) - (start + count * slope))
+            if far > NEAR * (abs(start) + count * abs(slope)):
+                return False
+    except Exception:
+        return True
+    return True
 
 
 def highest(scheduler: Any, groups: int) -> list[dict[str, float]]:

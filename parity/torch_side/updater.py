@@ -17,7 +17,7 @@ from parity.parts import Parts, blame
 from parity.recording import Arrays
 from parity.torch_side.models import default_dtype
 from parity.torch_side.optimizer import state_in, state_out
-from parity.torch_side.schedules import last_turn, taken
+from parity.torch_side.schedules import taken, turned
 
 
 class Updater:
@@ -127,7 +127,7 @@ class Updater:
         self._first = here if self._first is None else self._first
         if here != self._first:
             self._acted.add("scheduler")
-        if taken(self._scheduler) >= last_turn(self._scheduler):
+        if "turn" not in self._acted and turned(self._scheduler):
             self._acted.add("turn")
 
     def _as_torch_counts(self) -> AbstractContextManager[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +14,7 @@ from torch.optim import lr_scheduler
 
 from parity import NotCheckable, read_torch_optimizer, write_torch_optimizer
 from parity.optimizers import Optimizer
-from parity.torch_side.schedules import last_turn
+from parity.torch_side.schedules import last_turn, turned
 
 
 class Mine(lr_scheduler.StepLR):
@@ -54,6 +55,29 @@ TURNS: list[tuple[Callable[[Any], Any], int]] = [
 def test_the_last_rule_of_a_scheduler_shows_after_so_many_steps(made: Callable[[Any], Any], turn: int) -> None:
     scheduler = made(torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.1, momentum=0.9))
     assert last_turn(scheduler) == turn
+
+
+def only_in_training(count: int) -> float:
+    return [0.25, 0.5, 0.75, 1.0][count]
+
+
+FUNCTIONS: dict[str, tuple[Callable[[int], float], int | None]] = {
+    "a warm-up": (lambda count: min(1.0, (count + 1) / 4), 4),
+    "a drop long after": (lambda count: 1.0 if count < 1000 else 0.1, None),
+    "a cosine": (lambda count: math.cos(count / 100), 2),
+    "one line": (lambda count: 1.0 - 1e-3 * count, 0),
+    "no rate behind the training": (only_in_training, 0),
+}
+
+
+@pytest.mark.parametrize("case", FUNCTIONS)
+def test_a_function_has_gone_over_to_another_rule_where_its_factors_have_left_a_line(case: str) -> None:
+    function, turn = FUNCTIONS[case]
+    scheduler = lr_scheduler.LambdaLR(torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.1), function)
+    found = []
+    for scheduler.last_epoch in range(5):
+        found.append(turned(scheduler))
+    assert found == [turn is not None and count >= turn for count in range(5)]
 
 
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {

@@ -67,6 +67,16 @@ def test_a_rule_that_no_step_was_taken_by_is_told(steps: int, found: tuple[str, 
     assert told(parts, {"optimizer": lambda: warmed_up_for_ever(steps)}) == found
 
 
+def test_of_a_function_of_python_a_rule_that_no_step_was_taken_by_is_told() -> None:
+    def schedule(optimizer: torch.optim.Optimizer) -> Any:
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (step + 1) / 4 if step < 4 else 1.0)
+
+    def warming_up_for_ever() -> optax.GradientTransformation:
+        return optax.sgd(lambda count: 0.1 * (jnp.asarray(count, float) + 1) / 4, momentum=0.9)
+
+    assert told({"scheduler": schedule}, {"optimizer": warming_up_for_ever}) == ("agree", [TURN])
+
+
 def test_what_the_jax_side_takes_from_torch_is_not_told() -> None:
     parts = {"clip": clip_norm(1e3), "scheduler": lambda optimizer: dropped(3, optimizer)}
     assert told(parts, {"optimizer": None}) == ("agree", [])
