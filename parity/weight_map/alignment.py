@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from parity.weight_map import cells, own
+from parity.weight_map import cells, divided, own
 from parity.weight_map.entry import Entry, Part
 from parity.weight_map.kinds import CONV, LINEAR, UNKNOWN
 from parity.weight_map.layouts import Layouts, Steps
@@ -64,10 +64,8 @@ class Alignment:
         pairs, left_torch, left_jax = own.side_by_side(self.layouts, own.of(torch), leaves)
         for pair in pairs:
             self.add(*pair)
-        self.torch += left_torch
-        self.jax += left_jax
         nested = [item for item in items(torch, nested=True) if id(item.node) not in taken]
-        self._children((children, items(jax)), (nested, items(jax, nested=True)))
+        self._children((children, items(jax)), (nested, items(jax, nested=True)), (left_torch, left_jax))
 
     def add(self, torch: Owned, jax: Owned) -> None:
         """One pair of arrays; what only the user can tell about it is kept with the rest that is undecided."""
@@ -114,15 +112,20 @@ class Alignment:
         except (Undecided, Unfit) as error:
             self.undecided.append(str(error))
 
-    def _children(self, flat: Sides, nested: Sides) -> None:
-        """Pair what is in two layers: entry by entry or, where that leaves something open, with lists kept whole."""
+    def _children(self, flat: Sides, nested: Sides, left: tuple[list[Owned], list[Owned]]) -> None:
+        """Pair what is in two layers: entry by entry or, where that leaves something open, with lists kept whole.
+
+        `left` are the arrays of the two that are without a counterpart so far.
+        """
         level, loose, loose_jax = self._level(*flat, nested=False)
         if not level.settled():
             whole = self._level(*nested, nested=True)
             if whole[0].settled() or whole[0].left() < level.left():
                 level, loose, loose_jax = whole
-        self.torch += [owned for node in loose for owned in own.of(node)]
-        self.jax += [owned for node in loose_jax for owned in own.of(node)]
+        if (loose or loose_jax or not level.resolved()) and (found := self._divided(*flat, *left)):
+            level, loose, loose_jax, left = found, [], [], ([], [])
+        self.torch += left[0] + [owned for node in loose for owned in own.of(node)]
+        self.jax += left[1] + [owned for node in loose_jax for owned in own.of(node)]
         for pair in level.pairs:
             self._note_packed(*pair)
             self.align(*pair)
@@ -139,6 +142,22 @@ class Alignment:
             else:
                 self.lost_torch += own.below(item.node)
         self.lost_jax += [owned for item in level.jax for owned in own.below(item.node)]
+
+    def _divided(
+        self, torch: list[Item], jax: list[Item], left_torch: list[Owned], left_jax: list[Owned]
+    ) -> Level | None:
+        """The level with what is left on it paired array by array; None where that does not come out."""
+        level = match(torch, jax, self._alike, self.ordered)
+        closest(level, self._alike)
+        if level.assumed:
+            level = match(torch, jax, self._alike, self.ordered)
+        pairs = divided.paired(
+            self.layouts, divided.called(left_torch, level.torch), divided.called(left_jax, level.jax)
+        )
+        for pair in pairs:
+            self.add(*pair)
+        level.torch, level.jax = [], []
+        return level if pairs else None
 
     def _level(self, torch: list[Item], jax: list[Item], *, nested: bool) -> tuple[Level, list[Node], list[Node]]:
         """The level as it stands or, where it does not come out, with what is left on it opened up.
