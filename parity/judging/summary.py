@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parity.errors import listing
-from parity.judging.distance.difference import BIT_EXACT
+from parity.judging.distance.difference import BIT_EXACT, MISSING, OF_SHAPES
 from parity.judging.distance.factors import MINIMUM_POWER
 from parity.judging.distance.power import by_kind, multiplies_matrices, powerless, without_power, wrong_answers
+from parity.judging.hints.calls import how_often
 from parity.judging.hints.data import looks_like_another_batch, looks_like_data
 from parity.judging.hints.looks_like import looks_like
 from parity.judging.hints.mode import looks_like_training
 from parity.judging.hints.options import option_in_words
 from parity.judging.score import score
 from parity.judging.unseen.frozen import stands_still
+from parity.judging.unseen.layers import IN_PARTS
 from parity.judging.where.excerpt import kept
 from parity.judging.where.parting import in_float32
 from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, OTHER, PLACE, USUAL_DTYPES, Dtype, Framework, Key
@@ -214,13 +216,17 @@ def _hint(findings: Findings, first: Comparison) -> str:
     lowered = in_float32(findings, first)
     # What is in float32 elsewhere need not be what differs.
     looks = "" if lowered.here else _as_far_as_computable(findings, first)
-    return "; ".join(filter(None, (looks, _laid_out_otherwise(findings, first, looks), lowered.words)))
+    calls = how_often(first.key, findings.recordings[first.dtype]) if first.note.startswith(MISSING) else ""
+    return "; ".join(filter(None, (looks, calls, _laid_out_otherwise(findings, first, looks), lowered.words)))
 
 
 def _laid_out_otherwise(findings: Findings, first: Comparison, looks: str) -> str:
-    """What to do about a model's output that is right but for the order of its axes, as of a U-Net's images."""
+    """What to do about a model's output that is right but for the order of its axes, as of a U-Net's images, or that is
+    of another call, as where one side is given two views at once.
+    """
     is_output = first.key.stage == "forward" and not PLACE.match(first.key.tensor)
-    if not (is_output and "transposed" in looks and findings.pair.jax.predict is None):
+    views = first.note.startswith(OF_SHAPES) and any(line.startswith(IN_PARTS) for line in findings.unshown.listed)
+    if not (is_output and ("transposed" in looks or views) and findings.pair.jax.predict is None):
         return ""
     return "where that is meant, name the part `predict` of both sides, (model, batch) -> output in one layout"
 

@@ -156,7 +156,51 @@ def test_a_table_that_is_indexed_wrongly_is_a_difference_where_it_is_first_seen(
 
 
 def test_a_layer_that_both_call_and_one_calls_more_often_is_a_difference() -> None:
-    assert first_of(checked(CalledTwice, Indexed, batches=WORDS)) == "outer#2.output"
+    verdict = checked(CalledTwice, Indexed, batches=WORDS)
+    assert first_of(verdict) == "outer#2.output"
+    assert verdict.first_difference is not None
+    assert verdict.first_difference.looks_like == "outer is called twice on the torch side and once on the jax side"
+
+
+# A model that is called on two views, one after the other or both at once
+
+
+def squared(one: Any, other: Any) -> Any:
+    return ((one * other) ** 2).mean()
+
+
+def apart(model: Any, batch: Any) -> Any:
+    return squared(model(batch["inputs"]), model(batch["views"]))
+
+
+def together(model: Any, batch: Any, again: bool = False) -> Any:
+    found = model(jnp.concatenate([batch["inputs"], batch["inputs" if again else "views"]]))
+    return squared(*jnp.split(found, 2))
+
+
+def of_views(loss: Any, **parts: Any) -> Verdict:
+    return checked(
+        lambda: nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 3)),
+        lambda rngs: nnx.Sequential(nnx.Linear(4, 5, rngs=rngs), nnx.Linear(5, 3, rngs=rngs)),
+        torch={"loss": apart, **parts}, jax={"loss": loss, **parts},
+        batches=random_batches(inputs=(6, 4), views=(6, 4), steps=2),
+    )  # fmt: skip
+
+
+def test_calls_on_parts_of_what_the_other_side_is_given_together_are_told_and_not_compared() -> None:
+    predict = {"predict": lambda model, batch: model(batch["inputs"])}
+    verdict = of_views(together, **predict)
+    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+    told = "layers that one side calls more often, on fewer examples: of {}, only parameters and gradients are compared"
+    assert told.format("{0..1}") in verdict.listed
+    assert first_of(of_views(partial(together, again=True), **predict)) == "loss"
+
+
+def test_what_to_do_about_the_output_of_such_a_model_is_told() -> None:
+    verdict = of_views(together)
+    assert first_of(verdict) == "output"
+    assert verdict.first_difference is not None
+    assert verdict.first_difference.looks_like.startswith("where that is meant, name the part `predict` of both sides")
 
 
 # A layer whose outputs stand in another order

@@ -122,6 +122,8 @@ def _dtype_of(array: Array, asked: str) -> str:
     return array.dtype.name
 
 
+MISSING = "missing on the"
+"""How it begins what is said of an array that one side does not have."""
 OF_SHAPES = "torch has shape"
 """How it begins what is said of two arrays of different shapes."""
 
@@ -137,7 +139,7 @@ def fault(array: Array | None, framework: str, dtype: str, key: Key | None = Non
     Minus infinity can be, in a tensor whose `key` is given and which may hold it as a mask. Any other was computed.
     """
     if array is None:
-        return f"missing on the {framework} side"
+        return f"{MISSING} {framework} side"
     if array.dtype.kind == "f":
         if (found := _dtype_of(array, dtype)) != dtype:
             return f"{found} on the {framework} side of a {dtype} run"

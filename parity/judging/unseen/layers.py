@@ -15,6 +15,8 @@ NUMBER = re.compile(r"(.*?)(?:(?<![^.])(\d+)(?![^.])(.*))?")
 """A name of a layer in three: what stands before the first number in it, that number, and what stands behind."""
 TAP = "tap"
 """How what stands at a tap is called in the names of tensors."""
+IN_PARTS = "layers that one side calls more often, on fewer examples"
+"""How it begins what is said of layers that the other side is given all examples of at once."""
 _Shape = tuple[int, ...]
 
 
@@ -58,16 +60,19 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
         NotCheckable: an array of `apart` has the name of something that is to be compared.
     """
     torch, jax = (_seen(sides[framework]) for framework in FRAMEWORKS)
+    parts = _in_parts(torch, jax, unmatched)
+    once = unmatched | {torch[tensor].layer for tensor in parts.tensors & torch.keys()}
     found = [
+        parts,
         _apart(sides, apart),
         _unmatched(torch, jax, unmatched),
         _never_called(torch, jax, _layers_of([*sides["torch"].of("init", 0), *apart]), unmatched),
         _one_sided(torch, jax, unmatched),
-        _called_otherwise(torch, jax, unmatched),
-        _laid_out_otherwise(torch, jax, unmatched),
+        _called_otherwise(torch, jax, once),
+        _laid_out_otherwise(torch, jax, once),
     ]
     known = frozenset(tensor for part in found for tensor in part.tensors)
-    found.append(_shaped_otherwise(torch, jax, unmatched, known))
+    found.append(_shaped_otherwise(torch, jax, once, known))
     return _together(found)
 
 
@@ -160,6 +165,26 @@ def _called_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str]) -
             found |= inputs[0] | inputs[1]
             lines.append(f"layer {layer}: called with other inputs on each side, only its outputs are compared")
     return Unshown(frozenset(found), tuple(lines))
+
+
+def _in_parts(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unshown:
+    """Layers that a side calls on examples one part after another, such as two views, and the other on all at once."""
+    found = []
+    for layer in dict.fromkeys(place.layer for place in torch.values() if place.layer not in unmatched):
+        calls = [[place.shape for place in side.values() if place[:2] == (layer, "output")] for side in (torch, jax)]
+        if len(calls[0]) != len(calls[1]) and all(calls) and _together_alike(*calls):
+            found.append(layer)
+    if not found:
+        return Unshown()
+    tensors = {t for side in (torch, jax) for t, place in side.items() if place.layer in found and place.what != TAP}
+    line = f"{IN_PARTS}: of {', '.join(briefly(found))}, only parameters and gradients are compared"
+    return Unshown(frozenset(tensors), (line,))
+
+
+def _together_alike(torch: Sequence[_Shape], jax: Sequence[_Shape]) -> bool:
+    """Whether these are, one behind another, of one shape."""
+    shapes = {shape[1:] for shape in (*torch, *jax)}
+    return len(shapes) == 1 and all((*torch, *jax)) and sum(s[0] for s in torch) == sum(s[0] for s in jax)
 
 
 def _laid_out_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unshown:

@@ -1,0 +1,28 @@
+"""Of a call of a layer that only one side has: how often each side calls that layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from parity.recording import PLACE, Framework, Key, Recording
+
+
+def how_often(key: Key, sides: Mapping[Framework, Recording]) -> str:
+    """In words; empty where the key is of no call of a layer, or both sides call it as often."""
+    place = PLACE.match(key.tensor)
+    if not place or place["what"] == "tap":
+        return ""
+    counts = {side: _calls(place["layer"], recording.of("forward", key.step)) for side, recording in sides.items()}
+    if len({*counts.values()}) == 1:
+        return ""
+    told = " and ".join(f"{_times(count)} on the {side} side" for side, count in counts.items())
+    return f"{place['layer']} is called {told}"
+
+
+def _calls(layer: str, tensors: Mapping[str, object]) -> int:
+    places = (PLACE.match(tensor) for tensor in tensors if tensor.endswith("output"))
+    return sum(place is not None and place["layer"] == layer for place in places)
+
+
+def _times(count: int) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
