@@ -331,7 +331,7 @@ class JaxSide:
             arrays = arrays | {STEP: np.asarray(1)}
         fresh, theirs = self._fresh(trained), self._parts.torch_entries
         whole = completed(arrays, fresh, trained, self._models.trained_arrays, theirs)
-        return state_in(fresh, trained, whole, self._models.trained_from, theirs)
+        return state_in(fresh, trained, whole, self._models.trained_from, self._models.trained_arrays, theirs)
 
     def _arrays(self, held: Held) -> Arrays:
         return self._models.trained_arrays(held.trained) | self._models.kept_arrays(held.kept)

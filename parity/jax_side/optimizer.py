@@ -13,6 +13,7 @@ import optax
 
 from parity.errors import NotCheckable
 from parity.jax_side.leaves import to_numpy
+from parity.jax_side.own_shapes import fitted, kept_apart, put_back
 from parity.optimizers import STEP
 from parity.recording import Array, Arrays
 
@@ -25,6 +26,7 @@ NAMES_OF = {
     "ScaleByRStdDevState": CENTRED,
     "ScaleByRStdDevWithCountState": CENTRED,
     "ScaleByRssState": {"sum_of_squares": "sum"},
+    "FactoredState": {"v": "exp_avg_sq"},
     "ScaleByAdaDeltaState": {"e_g": "square_avg", "e_x": "acc_delta"},
 }
 """The same of the states of Optax whose class, not all of them public, tells what a field is."""
@@ -61,7 +63,7 @@ def _masked(node: Any, model: Any, arrays_of: Callable[[Any], Arrays]) -> frozen
     """The parameters that are masked in a part of a state which is built like the model."""
     if _whole(node, model, 0.0) is node:
         return frozenset()
-    marks = _whole(jax.tree.map(partial(_like, number=0.0), node), model, 1.0)
+    marks = fitted(_whole(jax.tree.map(partial(_like, number=0.0), node), model, 1.0), model)
     return frozenset(name for name, array in arrays_of(marks).items() if array.any())
 
 
@@ -108,7 +110,8 @@ def state_out(state: Any, model: Any, arrays_of: Callable[[Any], Arrays], theirs
         for name, value in _named(node, theirs):
             if has_structure(whole := _whole(value, model, 0.0), model):
                 masked = _masked(value, model, arrays_of)
-                arrays = {parameter: array for parameter, array in arrays_of(whole).items() if parameter not in masked}
+                arrays = arrays_of(fitted(whole, model)) | kept_apart(whole, model, arrays_of)
+                arrays = {parameter: array for parameter, array in arrays.items() if parameter not in masked}
                 found.update({f"{name}.{parameter}": array for parameter, array in arrays.items()})
             elif _is_state(value):
                 walk(value)
@@ -122,8 +125,9 @@ def state_out(state: Any, model: Any, arrays_of: Callable[[Any], Arrays], theirs
 
 
 def state_in(
-    state: Any, model: Any, arrays: Arrays, model_of: Callable[[Arrays], Any], theirs: Collection[str] = ()
-) -> Any:
+    state: Any, model: Any, arrays: Arrays, model_of: Callable[[Arrays], Any], arrays_of: Callable[[Any], Arrays],
+    theirs: Collection[str] = (),
+) -> Any:  # fmt: skip
     """A fresh optimizer state filled with canonical arrays, named as in `state_out`; none at all leaves it fresh.
 
     Raises:
@@ -136,9 +140,11 @@ def state_in(
     def filled(node: Any) -> Any:
         values = []
         for name, value in _named(node, theirs):
-            if has_structure(_whole(value, model, 0.0), model):
+            if has_structure(whole := _whole(value, model, 0.0), model):
                 prefix = f"{name}."
-                given = model_of({key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)})
+                own = {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)}
+                given = model_of(own | _in_its_shape(whole, model, arrays_of))
+                given = put_back(given, whole, model, own, arrays_of)
                 value = jax.tree.map(lambda old, new: old if _is_masked(old) else new, value, given, is_leaf=_is_masked)
             elif _is_state(value):
                 value = filled(value)
@@ -148,6 +154,12 @@ def state_in(
         return _rebuilt(node, values)
 
     return filled(state) if arrays and _is_state(state) else state
+
+
+def _in_its_shape(node: Any, model: Any, arrays_of: Callable[[Any], Arrays]) -> Arrays:
+    """Something in the parameter's shape for what is remembered in another one."""
+    apart = kept_apart(node, model, arrays_of)
+    return {name: array for name, array in arrays_of(fitted(node, model)).items() if name in apart} if apart else {}
 
 
 def with_count(found: Arrays, theirs: Collection[str], taken: int) -> Arrays:

@@ -16,7 +16,7 @@ from parity.judging.distance.difference import Scales, is_gradient
 from parity.judging.distance.factors import FLOAT64_CEILING, FLOAT64_FACTOR
 from parity.judging.distance.noise import Noise
 from parity.judging.passes.float64 import NoiseOf, compare_float64
-from parity.judging.unseen.counters import counters
+from parity.judging.unseen.counters import counters, shaped_otherwise
 from parity.judging.unseen.whose import whose
 from parity.recording import OTHER, Framework, Key, Recording, keys_of
 from parity.verdict import Comparison
@@ -68,10 +68,12 @@ def compare_null_in_lockstep(
 def completed(judge: Recording, other: Recording, apart: Collection[str]) -> Recording:
     """The judge with what is `apart` and only the other side holds, so that it can start from the judge's states.
 
-    That is arrays of the model and counters of the optimizer. They are not compared: each side's own are as right as
-    they can be.
+    That is arrays of the model, counters of the optimizer, and what it remembers in a shape of its own. They are not
+    compared: each side's own are as right as they can be.
     """
-    mine, theirs_too = ({*recording.of("init", 0), *counters(recording)} for recording in (judge, other))
+    mine, theirs_too = (
+        {*recording.of("init", 0), *counters(recording), *shaped_otherwise(recording)} for recording in (judge, other)
+    )
     names = (theirs_too - mine) & set(apart)
     if not names:
         return judge

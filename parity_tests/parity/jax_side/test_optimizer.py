@@ -41,6 +41,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "sgd with momentum": lambda: optax.sgd(0.03, momentum=0.9),
     "sgd": lambda: optax.sgd(0.03),
     "rmsprop": lambda: optax.rmsprop(0.03),
+    "adafactor": lambda: optax.adafactor(0.03, min_dim_size_to_factor=2),
     "adam with two rates": lambda: optax.partition({"inner": optax.adam(0.03), "outer": optax.adam(0.01)}, labels),
 }
 every_optimizer = pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
@@ -68,7 +69,7 @@ class Training:
         return state_out(state, model, to_arrays)
 
     def back(self, model: Tiny, arrays: Arrays) -> Any:
-        return state_in(self.fresh(model), model, arrays, self.model)
+        return state_in(self.fresh(model), model, arrays, self.model, to_arrays)
 
 
 @every_optimizer
@@ -149,7 +150,7 @@ def test_what_is_remembered_has_the_name_that_the_kind_of_state_tells(
     model, state = training.step(model, training.fresh(model), 0)
     out = state_out(state, model, to_arrays, theirs)
     assert {name.partition(".")[0] for name in out} == names
-    again = state_in(training.fresh(model), model, out, training.model, theirs)
+    again = state_in(training.fresh(model), model, out, training.model, to_arrays, theirs)
     jax.tree.map(np.testing.assert_array_equal, again, state)
 
 

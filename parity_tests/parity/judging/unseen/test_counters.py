@@ -51,6 +51,18 @@ def test_whatever_else_an_optimizer_remembers_stays_a_difference(remembered: dic
     assert alone(run(), run(**remembered)).tensors == {"known"}
 
 
+def test_what_is_remembered_in_a_shape_of_its_own_is_told_and_compared_only_where_both_have_it() -> None:
+    rows = np.ones(3)
+    found = alone(run(**{"row.w": rows, "both.w": rows}), run(**{"v_row.w": rows, "v_col.w": rows, "both.w": rows}))
+    assert found.tensors == {"known", "row.w", "v_row.w", "v_col.w"}
+    words = "side only, in other shapes than the parameters', and not compared:"
+    assert found.listed == (
+        "said",
+        f"remembered on the torch {words} row",
+        f"remembered on the jax {words} v_col, v_row",
+    )
+
+
 def test_the_count_that_torchs_scheduler_goes_by_stays_a_difference() -> None:
     torch, jax = run(step=COUNT, other=COUNT), run()
     assert alone(torch, jax, scheduled=True).tensors == {"known", "other"}
