@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,6 +17,8 @@ from parity.weight_map.tree import Node
 from parity.weight_map.unfit import Undecided, Unfit
 
 Sides = tuple[list[Item], list[Item]]
+NUMBER = re.compile(r"(?<=[._])\d+(?![^.])")
+"""The place in a list, in a name: `layers.0.w` and `layers_0.w`."""
 
 
 @dataclass
@@ -70,11 +73,11 @@ class Alignment:
     def add(self, torch: Owned, jax: Owned) -> None:
         """One pair of arrays; what only the user can tell about it is kept with the rest that is undecided."""
         part = jax.leaf.part
-        alike = part._replace(name=self.leaf_of.get(part.name, part.name))
+        alike = part._replace(name=NUMBER.sub("", self.leaf_of.get(part.name, part.name)))
         try:
             steps: Steps | None = self.layouts.steps(*torch, *jax)
         except Undecided as open_:
-            # Asked once of what is laid out alike.
+            # Asked once of what is laid out alike: of all layers of a stack, and of a list.
             self.undecided += [] if alike in self._settled else [str(open_)]
             steps = self._settled.get(alike)
         except Unfit:

@@ -130,7 +130,8 @@ def match(torch: list[Item], jax: list[Item], alike: Alike, ordered: bool) -> Le
     groups = _components(level.torch, level.jax, alike)
     grouped = sum(len(group) + len(other) for group, other in groups)
     if grouped == len(level.torch) + len(level.jax) and all(len(group) == len(other) for group, other in groups):
-        _only_ones(level, groups, by_number=not contradicted)
+        # In a plain tree the order says nothing that a name could contradict.
+        _only_ones(level, groups, by_number=not contradicted, by_name=not (ordered and contradicted))
     return level
 
 
@@ -228,15 +229,25 @@ def _akin(torch: Item, jax: Item) -> bool:
     return len(one) > 1 and other.startswith(one) and torch.key.number == jax.key.number
 
 
-def _only_ones(level: Level, groups: Groups, *, by_number: bool) -> None:
-    """Pair items that are like each other and like nothing else; numbered ones of one name, by their numbers."""
+def _only_ones(level: Level, groups: Groups, *, by_number: bool, by_name: bool) -> None:
+    """Pair items that are like each other and like nothing else, several by their numbers or by names that are akin."""
     for group_torch, group_jax in groups:
         if len(group_torch) == 1 or (by_number and _numbered(group_jax)):
             sides = [sorted(side, key=_number) if _numbered(side) else side for side in (group_torch, group_jax)]
             level.pairs += [(t.node, j.node) for t, j in zip(*sides, strict=True)]
+        elif by_name and (akin := _all_akin(group_torch, group_jax)):
+            level.pairs += akin
         else:
             level.open.append((group_torch, group_jax))
     level.torch, level.jax = [], []
+
+
+def _all_akin(torch: list[Item], jax: list[Item]) -> list[tuple[Node, Node]]:
+    """Pairs of names of which one begins with the other, as `gate` and `gate_proj`; none unless all have one like."""
+    found = [[other for other in jax if _akin(item, other)] for item in torch]
+    if any(len(others) != 1 for others in found) or len({id(other) for (other,) in found}) != len(jax):
+        return []
+    return [(item.node, other.node) for item, (other,) in zip(torch, found, strict=True)]
 
 
 def _number(item: Item) -> int:

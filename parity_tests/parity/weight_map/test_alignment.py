@@ -16,7 +16,8 @@ from parity.torch_side.outline import outline as torch_outline
 from parity.weight_map.find import find
 from parity.weight_map.outline import Outline
 from parity.weight_map.weight_map import WeightMap
-from parity_tests.parity.weight_map.made_outlines import jax, jax_linear, linear, torch
+from parity_tests.parity.weight_map.made_outlines import jax, jax_linear, jax_tree, linear, plain, torch
+from parity_tests.parity.weight_map.test_find import refusal
 
 
 class Block(nnx.Module):
@@ -132,3 +133,21 @@ def test_lists_in_a_list_still_stand_for_one_list_of_all() -> None:
     assert [found[f"stages.{index // 2}.{index % 2}.weight"] for index in range(4)] == [
         f"blocks.{index}.kernel" for index in range(4)
     ]
+
+
+def test_of_a_list_it_is_asked_once_and_a_line_for_the_first_holds_for_all_that_no_line_names() -> None:
+    of_torch = torch({f"blocks.{index}.fc": linear(4, 4) for index in range(3)})
+    of_jax = jax_tree({f"blocks.{index}.fc": plain(w=(4, 4), b=(4,)) for index in range(3)})
+    assert refusal(of_torch, of_jax).count("in more than one way") == 1
+    told = {"blocks.0.fc.weight": "transpose", "blocks.2.fc.weight": "as is"}
+    found = find(of_torch, of_jax, told)
+    steps = {
+        entry.torch.name: [*map(str, entry.steps)] for entry in found.entries if entry.torch.name.endswith("weight")
+    }
+    assert steps == {"blocks.0.fc.weight": ["transpose"], "blocks.1.fc.weight": ["transpose"], "blocks.2.fc.weight": []}
+    # Layers of one name and another number are no list.
+    numbered = (
+        torch({"fc1": linear(4, 4), "fc2": linear(4, 4)}),
+        jax_tree(dict.fromkeys(("fc1", "fc2"), plain(w=(4, 4), b=(4,)))),
+    )
+    assert refusal(*numbered).count("in more than one way") == 2

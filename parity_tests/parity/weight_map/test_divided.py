@@ -54,6 +54,15 @@ def test_an_adapter_is_paired_array_by_array(of_torch: str, of_jax: str) -> None
         assert [*map(str, entry.steps)] == ([] if role == "bias" else ["transpose"])
 
 
+def test_in_a_plain_tree_the_matrices_may_have_a_letter_each() -> None:
+    of_jax = jax_tree({"q": plain(w=(6, 4), bias=(4,)), "q.lora": plain(a=A[::-1], b=B[::-1])})
+    for layers in TORCH.values():
+        entries = find(torch(inside(layers, "q")), of_jax).entries
+        assert {e.torch.name[:8].lower(): e.jax.name for e in entries if "lora" in e.torch.name} == {
+            "q.lora_a": "q.lora.a", "q.lora_b": "q.lora.b",
+        }  # fmt: skip
+
+
 def test_layers_that_stand_for_each_other_are_paired_as_such() -> None:
     found = find(torch(inside(TORCH["layers in dicts"], "q")), jax(inside(JAX["beside the base"], "q")))
     assert found.layers["q.base"].torch == "q.base_layer"
