@@ -105,7 +105,12 @@ def _into_scopes(nodes: dict[str, Node], path: str, node: Node) -> None:
     for leaf in [leaf for leaf in node.leaves if "/" in leaf.own]:
         scope, _, own = _path(leaf.own).rpartition(".")
         node.leaves.remove(leaf)
-        _at(nodes, f"{path}.{scope}".removeprefix(".")).leaves.append(replace(leaf, own=own))
+        layer, _, tensor = scope.rpartition(".")
+        if path and layer and (beside := nodes.get(f"{path.rpartition('.')[0]}.{layer}".removeprefix("."))):
+            # Linen's norms of weights stand beside the layer, and call what they keep after its arrays.
+            beside.leaves.append(replace(leaf, own=f"{tensor}_g" if own == "scale" else own))
+        else:
+            _at(nodes, f"{path}.{scope}".removeprefix(".")).leaves.append(replace(leaf, own=own))
 
 
 def _node(module: Module, names: Mapping[str, str | None], framework: str) -> Node:

@@ -107,6 +107,21 @@ def test_what_a_normed_weight_is_made_of_belongs_to_its_layer(flax: bool) -> Non
     assert outputs_agree(of_torch, made, np.random.default_rng(0).standard_normal((2, 4, 9)), images=True)
 
 
+@pytest.mark.parametrize("inside", ["", "head."])
+def test_what_a_norm_of_linens_beside_a_layer_keeps_belongs_to_that(inside: str) -> None:
+    """It is named as the layer is inside of the module that both are in."""
+    made: tuple[Layer, Layer] = (("Linear", {"bias": (5,)}, {}, {}), plain(original0=(5, 1), original1=(5, 4)))
+    layers = (f"{inside}{name}{part}" for name in ("a", "b") for part in ("", ".parametrizations.weight"))
+    of_torch = torch(dict(zip(layers, (*made, *made), strict=True)))
+    of_jax = jax_tree({
+        f"{inside}WeightNorm_0": plain(**{"b/kernel/scale": (5,)}), f"{inside}a": plain(kernel=(4, 5), bias=(5,)),
+        f"{inside}WeightNorm_1": plain(**{"a/kernel/scale": (5,)}), f"{inside}b": plain(kernel=(4, 5), bias=(5,)),
+    })  # fmt: skip
+    found = {entry.torch.name: entry.jax.name for entry in find(of_torch, of_jax).entries}
+    assert found[f"{inside}a.parametrizations.weight.original0"] == f"{inside}WeightNorm_1.a/kernel/scale"
+    assert found[f"{inside}b.parametrizations.weight.original1"] == f"{inside}b.kernel"
+
+
 def test_a_weight_that_is_divided_by_its_norm_belongs_to_its_layer_too() -> None:
     class Divided(nnx.Module):
         def __init__(self) -> None:
