@@ -23,6 +23,7 @@ from parity.jax_side.layers import arrays_of, shown
 from parity.jax_side.leaves import to_numpy
 from parity.jax_side.lowering import lowered_before
 from parity.jax_side.models.kinds import models_of
+from parity.jax_side.models.moved import refuse
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.on_device import OnDevice
 from parity.jax_side.optimizer import completed, state_in, state_out, with_count
@@ -45,11 +46,14 @@ InOrder = OrderedDict[str, jax.Array]
 
 
 class Passed(NamedTuple):
-    """One traced pass: the loss, its gradients built like what it was differentiated by, and the buffers after it."""
+    """One traced pass: the loss, gradients built like what it was differentiated by, buffers after it, and what of the
+    parameters it has set anew.
+    """
 
     loss: jax.Array
     gradients: Any
     kept: Any
+    moved: dict[str, jax.Array] = {}  # noqa: RUF012 -- nobody adds to it
 
 
 class JaxSide:
@@ -197,6 +201,7 @@ class JaxSide:
         for number, batch in enumerate(batches, 1):
             with self._settings():
                 passed = self._differentiated(held, self._device_batch(batch), bits=None)
+                refuse(passed.moved)
                 trained, optimizer = self._applied(held.trained, optimizer, passed.gradients)
                 held = Held(trained, passed.kept)
                 step = Step(self._gradients(passed), self._state(held, optimizer, number))
@@ -292,10 +297,10 @@ class JaxSide:
         def loss(trained: Any) -> tuple[jax.Array, Any]:
             with self._pass(Held(trained, held.kept), batch, bits, layers=bits is not None) as called:
                 found: jax.Array = called.loss_of(self._parts.loss)
-            return found, self._models.kept_after(called.model)
+            return found, (self._models.kept_after(called.model), self._models.moved(called.model, trained))
 
-        (found, kept), gradients = jax.value_and_grad(loss, has_aux=True)(held.trained)
-        return Passed(found, gradients, kept)
+        (found, after), gradients = jax.value_and_grad(loss, has_aux=True)(held.trained)
+        return Passed(found, gradients, *after)
 
     def _predict(self, held: Held, batch: dict[str, jax.Array], training: bool | None = False) -> dict[str, jax.Array]:
         with self._pass(held, batch, None, layers=False, training=training) as called:

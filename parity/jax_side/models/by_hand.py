@@ -47,6 +47,9 @@ class ByHand:
     def kept_after(self, model: Any) -> Any:
         return ()
 
+    def moved(self, model: Any, trained: Any) -> dict[str, jax.Array]:
+        return {}
+
     def watched(
         self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None,
         taught: dict[str, jax.Array] | None, *, layers: bool,

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Any
 
+import jax
+
 from parity.jax_side.leaves import filled, leaves_of
 from parity.jax_side.models.places import apart, places_of, unmatched
 from parity.jax_side.place import Place
@@ -64,6 +66,10 @@ class Mapped(ABC):
         lines = [f"held on the jax side only: {', '.join(still)}"] if still else []
         lines += [f"held on the jax side only, and changed during the run: {', '.join(moved)}"] if moved else []
         return [line for line in self.map.listed if line not in said] + lines
+
+    def moved(self, model: Any, trained: Any) -> dict[str, jax.Array]:
+        """None: what a loss does to its copy of a tree is gone with it."""
+        return {}
 
     def kept_arrays(self, kept: Any) -> Arrays:
         return self._canonical(leaves_of(kept))

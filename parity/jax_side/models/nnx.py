@@ -13,6 +13,7 @@ from parity.jax_side.layers import Layers, watch
 from parity.jax_side.leaves import dotted, filled
 from parity.jax_side.models.made import made_by
 from parity.jax_side.models.mapped import Mapped
+from parity.jax_side.models.moved import moved
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.outline import outline_made_by
 from parity.parts import blame
@@ -63,6 +64,9 @@ class OfNnx(Mapped):
 
     def kept_after(self, model: Any) -> Any:
         return _split(model)[3]
+
+    def moved(self, model: Any, trained: Any) -> dict[str, jax.Array]:
+        return moved(trained, _split(model)[1])
 
     def watched(
         self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None,

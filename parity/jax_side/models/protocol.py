@@ -61,6 +61,9 @@ class Models(Protocol):
     def kept_after(self, model: Any) -> Any:
         """The buffers of a model that was called."""
 
+    def moved(self, model: Any, trained: Any) -> dict[str, jax.Array]:
+        """Of each parameter that the call has set anew, and that stays so, whether it is another one."""
+
     def watched(
         self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None,
         taught: dict[str, jax.Array] | None, *, layers: bool,
