@@ -60,6 +60,8 @@ class LiveSide(Protocol):
     """Whether the side's own code has drawn random numbers of its own so far, which no other side can have."""
     changed: str
     """What of the settings that it runs under the side's own code has changed so far, a phrase; empty where nothing."""
+    alone: str
+    """What it alone holds and training changed, if its output in evaluation rests on that; empty where it does not."""
 
     @property
     def unmatched(self) -> frozenset[str]:

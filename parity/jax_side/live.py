@@ -22,6 +22,7 @@ from parity.jax_side.handed import Handed, settled
 from parity.jax_side.layers import arrays_of, shown
 from parity.jax_side.leaves import to_numpy
 from parity.jax_side.lowering import lowered_before
+from parity.jax_side.models.alone import evaluated
 from parity.jax_side.models.kinds import models_of
 from parity.jax_side.models.moved import refuse
 from parity.jax_side.models.protocol import Held
@@ -46,9 +47,7 @@ InOrder = OrderedDict[str, jax.Array]
 
 
 class Passed(NamedTuple):
-    """One traced pass: the loss, gradients built like what it was differentiated by, buffers after it, and what of the
-    parameters it has set anew.
-    """
+    """One traced pass: loss, gradients built like the parameters, buffers after it, which parameters are set anew."""
 
     loss: jax.Array
     gradients: Any
@@ -69,7 +68,7 @@ class JaxSide:
         except RuntimeError as error:
             raise NotCheckable(f"JAX sees no {device}: use --device cpu, or pip install 'jax[cuda13]'") from error
         self._parts, self._side = Parts(side, self.framework, dtype), side
-        self.drew, self.changed = False, ""
+        self.drew, self.changed, self.alone = False, "", ""
         import_parts(self._parts, dtype, self._jax_device)
         with self._settings():
             self._models = models_of(self._parts, dtype, device)
@@ -221,7 +220,8 @@ class JaxSide:
 
     def predict(self, parameters: Arrays, batch: Batch) -> Arrays:
         with self._settings():
-            found = self._predicted(self._models.held(parameters), self._device_batch(batch))
+            given = self._models.held(parameters), self._device_batch(batch)
+            self.alone, found = evaluated(self._predicted, *given, self._models, self.alone)
             return {name: to_numpy(array) for name, array in found.items()}
 
     def scored(self, seed: int) -> dict[str, Batch]:

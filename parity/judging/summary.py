@@ -146,6 +146,13 @@ def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, f
         return reason
     if stage == "trajectory" and (reason := findings.hidden or _unmoved(findings)):
         return reason
+    if stage == "score" and (
+        alone := next((s.float64.alone for s in findings.running.values() if s.float64.alone), "")
+    ):
+        return (
+            f"not comparable: it rests on {alone}, which training changes on one side and the other does not hold: "
+            "hold it on both sides, on torch's as a buffer"
+        )
     if stage in BIT_EXACT:
         return ""
     for dtype in findings.dtypes:

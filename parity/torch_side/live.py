@@ -47,7 +47,7 @@ class TorchSide:
         self.dtype, self.device, self.loops = dtype, device, side.loops
         self._parts = Parts(side, self.framework, dtype)
         self._side = side
-        self.drew, self.changed = False, ""
+        self.drew, self.changed, self.alone = False, "", ""
         with self._settings():
             self._parts.import_all()
         self.changed = ""  # what a module sets when it is imported is the whole program's, and is set back

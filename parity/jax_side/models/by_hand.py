@@ -27,6 +27,7 @@ class ByHand:
     def __init__(self, parts: Parts, dtype: Dtype, device: Device) -> None:
         self._parts, self._dtype, self._device = parts, dtype, device
         self.remarks: list[str] = []
+        self.changed: list[str] = []
 
     def held(self, arrays: Arrays) -> Held:
         return Held(self.trained_from(arrays), ())
@@ -46,6 +47,9 @@ class ByHand:
 
     def kept_after(self, model: Any) -> Any:
         return ()
+
+    def ended(self, held: Held) -> None:
+        return None
 
     def moved(self, model: Any, trained: Any) -> dict[str, jax.Array]:
         return {}

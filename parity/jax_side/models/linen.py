@@ -85,8 +85,10 @@ class OfLinen(Mapped):
 
     def held(self, arrays: Arrays) -> Held:
         leaves = self.map.to_jax(arrays)
-        kept = {name: filled(inner, leaves, self._dtype) for name, inner in self._kept.items()}
-        return Held(filled(self._shapes[PARAMETERS], leaves, self._dtype), kept)
+        return Held(filled(self._shapes[PARAMETERS], leaves, self._dtype), self._refilled(self._kept, leaves))
+
+    def _refilled(self, kept: dict[str, Any], leaves: Arrays) -> dict[str, Any]:
+        return {name: filled(inner, leaves, self._dtype) for name, inner in kept.items()}
 
     def kept_arrays(self, kept: Any) -> Arrays:
         return self._canonical({name: array for inner in kept.values() for name, array in leaves_of(inner).items()})

@@ -10,6 +10,7 @@ import jax
 
 from parity.jax_side.leaves import filled, leaves_of
 from parity.jax_side.models.places import apart, places_of, unmatched
+from parity.jax_side.models.protocol import Held
 from parity.jax_side.place import Place
 from parity.jax_side.stacked import Stacked
 from parity.parts import Parts
@@ -23,6 +24,7 @@ class Mapped(ABC):
     def __init__(self, parts: Parts, dtype: Dtype) -> None:
         self._parts, self._dtype = parts, dtype
         self._alone: Arrays = {}
+        self._last: Arrays = {}
         self._changed: set[str] = set()
 
     @property
@@ -77,10 +79,22 @@ class Mapped(ABC):
     def _canonical(self, found: Arrays) -> Arrays:
         """The buffers among these leaves; of what this side holds alone it is noted whether it changes."""
         for name in self.map.apart.jax:
-            first = self._alone.setdefault(name, found[name])
+            first, self._last[name] = self._alone.setdefault(name, found[name]), found[name]
             if first.tobytes() != found[name].tobytes():
                 self._changed.add(name)
         return self.map.to_torch(found) if found else {}
+
+    @property
+    def changed(self) -> list[str]:
+        return sorted(self._changed)
+
+    def ended(self, held: Held) -> Held | None:
+        last = {name: self._last[name] for name in self._changed}
+        return Held(held.trained, self._refilled(held.kept, last)) if last else None
+
+    def _refilled(self, kept: Any, leaves: Arrays) -> Any:
+        """What is kept, with some of its leaves others."""
+        return filled(kept, leaves, self._dtype)
 
     def trained_from(self, arrays: Arrays) -> Any:
         return filled(self._trained, self.map.to_jax(arrays), self._dtype)

@@ -61,6 +61,13 @@ class Models(Protocol):
     def kept_after(self, model: Any) -> Any:
         """The buffers of a model that was called."""
 
+    @property
+    def changed(self) -> list[str]:
+        """Of the arrays that this side alone holds those that a call has changed."""
+
+    def ended(self, held: Held) -> Held | None:
+        """The model with those as a call left them; None where there are none."""
+
     def moved(self, model: Any, trained: Any) -> dict[str, jax.Array]:
         """Of each parameter that the call has set anew, and that stays so, whether it is another one."""
 
