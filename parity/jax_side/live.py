@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ from parity.jax_side.models.moved import refuse
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.on_device import OnDevice
 from parity.jax_side.optimizer import completed, state_in, state_out, with_count
-from parity.jax_side.passing import Pass, no_turns
+from parity.jax_side.passing import Pass, Passed, no_turns
 from parity.jax_side.settings import computing, import_parts, versions
 from parity.jax_side.translated import translation
 from parity.jax_side.turns import Calls
@@ -44,15 +44,6 @@ from parity.weight_map.outline import Outline
 from parity.weight_map.weight_map import WeightMap
 
 InOrder = OrderedDict[str, jax.Array]
-
-
-class Passed(NamedTuple):
-    """One traced pass: loss, gradients built like the parameters, buffers after it, which parameters are set anew."""
-
-    loss: jax.Array
-    gradients: Any
-    kept: Any
-    moved: dict[str, jax.Array] = {}  # noqa: RUF012 -- nobody adds to it
 
 
 class JaxSide:

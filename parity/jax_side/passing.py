@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
+import jax
+
 from parity.errors import NotCheckable
 from parity.jax_side.layers import Layers
 from parity.jax_side.turns import Turns, opened
@@ -57,3 +59,12 @@ def asked(part: Callable[..., Any], model: Any, batch: dict[str, Any], *, traini
     """What a part gives, told the mode if it wants to know."""
     named = {MODE: training} if MODE in inspect.signature(part).parameters else {}
     return part(model, batch, **named)
+
+
+class Passed(NamedTuple):
+    """One traced pass: loss, gradients built like the parameters, buffers after it, which parameters are set anew."""
+
+    loss: jax.Array
+    gradients: Any
+    kept: Any
+    moved: dict[str, jax.Array] = {}  # noqa: RUF012 -- nobody adds to it
