@@ -48,6 +48,7 @@ PLANTED = {
     "may become head.kernel [256, 10] in more than one way": ('"head.weight": "head.kernel: flatten 16 4 4"', ""),
     "torch has neither a tensor nor a module of that name": ('"head.weight"', '"haed.weight"'),
     "frozen: 'steam.*' is no parameter of the torch side's model": ("weight_map=", 'frozen=("steam.*",), weight_map='),
+    "the jax side's loss changes head.kernel itself": ("myport:Net", "moving:Net"),
     "there is no stage 'train'": (LABELS, LABELS),
 }  # fmt: skip
 BESIDE = {
@@ -60,6 +61,13 @@ class Net(myport.Net):
     def __init__(self, rngs):
         super().__init__(rngs)
         self.blocks = nnx.Sequential(myport.Block(16, rngs))
+""",
+    "moving.py": """
+import myport
+class Net(myport.Net):
+    def __call__(self, images):
+        self.head.kernel[...] = self.head.kernel[...] * 2
+        return super().__call__(images)
 """,
 }
 
