@@ -87,7 +87,7 @@ class ExchangedConv(nnx.Conv):
     """Reads its square kernel with height and width exchanged."""
 
     def __call__(self, inputs: jax.Array, out_sharding: Any = None) -> jax.Array:
-        exchanged = nnx.merge(*nnx.split(self))
+        exchanged = nnx.clone(self)
         object.__setattr__(exchanged, "__class__", nnx.Conv)
         exchanged.kernel[...] = self.kernel[...].swapaxes(0, 1)
         output: jax.Array = exchanged(inputs)
