@@ -78,11 +78,11 @@ class Heading:
             kept = Kept(tuple(document["kept"]["steps"]), document["kept"]["given"])
             outline = None if document["outline"] is None else Outline.from_document(document["outline"])
             optimizer = document["optimizer"]
-            told: dict[str, Any] = {"optimizer": None if optimizer is None else Optimizer.from_document(optimizer)}
-            tuples = {name: tuple(document[name]) for name in ("stages", "unmatched", "apart", "remarks", "idle")}
-            told |= {
-                "dropouts": {name: [tuple(shape) for shape in shapes] for name, shapes in document["dropouts"].items()}
+            told = {
+                "optimizer": None if optimizer is None else Optimizer.from_document(optimizer),
+                "dropouts": {name: [tuple(shape) for shape in shapes] for name, shapes in document["dropouts"].items()},
             }
+            tuples = {name: tuple(document[name]) for name in ("stages", "unmatched", "apart", "remarks", "idle")}
             found = cls(**(dict(document) | tuples | told | {"kept": kept, "outline": outline}))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise NotCheckable(f"{file}: its heading is not as expected: {error}: {AGAIN}") from error

@@ -50,10 +50,8 @@ class Mask:
 
         The key is not drawn by. It tells whether something is left out twice.
         """
-        places, rates = (
-            np.asarray(place).reshape(-1, 1 + len(self.examples)),
-            np.asarray([self.rate, *rate][-1]).ravel(),
-        )
+        places = np.asarray(place).reshape(-1, 1 + len(self.examples))
+        rates = np.ravel(rate[0] if self.rate is None else self.rate)
         # Where each example may take a branch of its own, JAX hands each what is the same for all.
         self.keys.unlike |= bool((places != places[0]).any() or (rates != rates[0]).any())
         number, *examples = (int(one) for one in places[0])

@@ -153,6 +153,7 @@ class Alignment:
         level = match(torch, jax, self._alike, self.ordered)
         closest(level, self._alike)
         if level.assumed:
+            # Nothing is taken for granted that arrays may settle.
             level = match(torch, jax, self._alike, self.ordered)
         pairs = divided.paired(
             self.layouts, divided.called(left_torch, level.torch), divided.called(left_jax, level.jax)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from parity.weight_map.layouts import Layouts
 from parity.weight_map.levels import Item
 from parity.weight_map.names import plain, role
-from parity.weight_map.own import Owned, fits, of
+from parity.weight_map.own import Owned, below, fits
 
 Called = list[tuple[tuple[str, ...], Owned]]
 """Arrays, and what each may be called, the surest first."""
@@ -22,7 +22,7 @@ def called(own: Sequence[Owned], inside: Sequence[Item]) -> Called:
     """Arrays of a layer and of those inside: with the name of the layer, as `lora.a`, or as that where it is alone."""
     found = [(_names(owned, plain(owned.leaf.own)), owned) for owned in own]
     for item in inside:
-        arrays = [owned for node in item.node.all() for owned in of(node)]
+        arrays = below(item.node)
         layer = f"{item.key.stem}{'' if item.key.number is None else item.key.number}"
         found += [(_names(o, layer if len(arrays) == 1 else layer + plain(o.leaf.own)), o) for o in arrays]
     return found

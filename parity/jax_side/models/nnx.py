@@ -43,15 +43,21 @@ class OfNnx(Mapped):
     @cached_property
     def _kept(self) -> Any:
         """What is kept: in outline, or as it is made where torch does not say what is in it."""
-        return jax.jit(lambda: _split(made_by(self._parts))[3])() if self.map.apart.jax else self._split[3]
+        return self._as_made(3) if self.map.apart.jax else self._split[3]
 
     @cached_property
     def _drawing(self) -> Any:
         """The random streams as they are made. Nothing draws by them: they tell whether two are equal."""
-        return jax.jit(lambda: _split(made_by(self._parts))[2])() if jax.tree.leaves(self._split[2]) else self._split[2]
+        return self._as_made(2) if jax.tree.leaves(self._split[2]) else self._split[2]
+
+    def _as_made(self, place: int) -> Any:
+        """One of the module's states with the numbers that it is made with."""
+        return jax.jit(lambda: _split(made_by(self._parts))[place])()
 
     def held(self, arrays: Arrays) -> Held:
-        leaves, _ = self.map.to_jax(arrays), self._drawing
+        leaves = self.map.to_jax(arrays)
+        # Made here, as within a pass that is traced it would be a part of that.
+        _ = self._drawing
         return Held(filled(self._split[1], leaves, self._dtype), filled(self._kept, leaves, self._dtype))
 
     def bound(self, held: Held, *, training: bool) -> Any:
