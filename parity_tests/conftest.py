@@ -174,6 +174,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(reason)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _nothing_compiled_is_kept() -> Iterator[None]:
+    """Python tells whether a compiled file is stale by the second and the size: a test may write one module twice."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "dont_write_bytecode", True)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _shapes_unchecked_where_torch_compiles(request: pytest.FixtureRequest) -> Iterator[None]:
     """torch.compile cannot trace jaxtyping's isinstance checks; the same functions are checked on the other loops."""

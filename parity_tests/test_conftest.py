@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -118,3 +119,13 @@ def test_draws_are_the_same_in_every_run(free: tuple[Path, str], strict: tuple[P
     draws = [(folder / "draws").read_text() for folder, _ in (free, strict)]
     assert draws[0] == draws[1]
     assert draws[0].count("\n") > 50
+
+
+def test_a_module_written_twice_within_a_second_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "written_twice.py"
+    monkeypatch.syspath_prepend(tmp_path)
+    for value in (1, 2):
+        path.write_text(f"value = {value}\n")
+        os.utime(path, (0, 0))  # Whatever the clock says, both were written in one second.
+        monkeypatch.delitem(sys.modules, path.stem, raising=False)
+        assert importlib.import_module(path.stem).value == value
