@@ -157,8 +157,9 @@ def make(case: Case) -> Judge:
 def _noise(judging: LiveSide, case: Case, run: Recording, known: Scales) -> Noise:
     """The judge's own noise, from one draw."""
 
-    def again(move: Callable[[Arrays], Arrays]) -> Recording:
-        return free_run(judging, case.seed, case.steps, move(judging.initial(case.seed)), stages=STAGES, data=False)
+    def again(move: Callable[[Arrays], Arrays], into: Recording) -> None:
+        initial = move(judging.initial(case.seed))
+        free_run(judging, case.seed, case.steps, initial, stages=STAGES, data=False, into=into)
 
     found = Noise(run, again, known, case.seed)
     found.draw()
@@ -179,11 +180,13 @@ def _own_steps(
     for start in starts:
         state = run.state_before(start)
 
-        def step(move: Callable[[Arrays], Arrays], state: State = state, start: int = start) -> Recording:
+        def step(
+            move: Callable[[Arrays], Arrays], into: Recording | None, state: State = state, start: int = start
+        ) -> Recording:
             given = State(move(cast(state.parameters, "float32")), cast(state.optimizer, "float32"))
-            return engine_step(live, case.seed, start, given)
+            return engine_step(live, case.seed, start, given, into)
 
-        taken = step(lambda parameters: parameters)
+        taken = step(lambda parameters: parameters, None)
         noise = Noise(taken, step, Scales(scale, frozenset()), case.seed)
         while noise.draw():
             pass

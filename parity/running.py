@@ -8,15 +8,16 @@ from typing import Any
 
 from parity.golden.kept import Kept
 from parity.judging.distance.difference import Scales, sizes
+from parity.judging.distance.drift import Drift
 from parity.judging.distance.noise import Noise
 from parity.judging.passes.curves import curve
 from parity.judging.passes.float32 import coarse_distances
 from parity.judging.passes.loops import ENGINE
 from parity.live import LiveSide, Move, live_side, parameters_moved
 from parity.pair import Pair
-from parity.recording import DTYPES, OBSERVED_STEPS, Device, Dtype, Framework, Key, Recording, State
+from parity.recording import DTYPES, Device, Dtype, Framework, Key, Recording, State
 from parity.rounding import COARSE_BITS, cast
-from parity.runs import Progress, engine_step, free_run, idle_operations, lockstep, loop_run
+from parity.runs import Progress, coarse_run, engine_step, free_run, idle_operations, lockstep, loop_run
 from parity.shown import Curve
 
 
@@ -109,14 +110,14 @@ class Running:
         return sizes(self.whole)
 
     def free_noise(self, scales: Scales, until: int | None) -> Noise:
-        return Noise(self.whole, lambda move: self.free_moved(move, until), scales, self._seed)
+        return Noise(self.whole, partial(self.free_moved, until=until), scales, self._seed)
 
-    def free_moved(self, move: Move, until: int | None = None) -> Recording:
+    def free_moved(self, move: Move, into: Recording, until: int | None = None) -> Recording:
         """The same training from parameters that were moved."""
         self._tell(f"float64, {self.framework}: noise")
         initial, steps = self.float64.initial(self._seed), until or self._pair.steps
         initial = parameters_moved(self.float64, initial, move)
-        return free_run(self.float64, self._seed, steps, initial, stages=self._pair.stages, data=False)
+        return free_run(self.float64, self._seed, steps, initial, stages=self._pair.stages, data=False, into=into)
 
     def on_cpu(self) -> Recording:
         self._tell(f"float64, {self.framework}: the same run on the CPU")
@@ -127,13 +128,13 @@ class Running:
         return loop_run(self.float64, loop, self._seed, 0, self._pair.steps, None)
 
     def coarse(self, dtype: Dtype, judge: Recording, scales: Scales) -> dict[Key, float]:
-        steps = min(self._pair.steps, OBSERVED_STEPS)
-        run = lockstep(self.float64, judge, self._seed, steps, bits=COARSE_BITS[dtype])
-        return coarse_distances(judge, run, scales)
+        drift = Drift(judge)
+        coarse_run(self.float64, judge, self._seed, self._pair.steps, COARSE_BITS[dtype], drift)
+        return coarse_distances(drift.apart, scales)
 
     def _lockstep(self, live: LiveSide, judge: Recording, **others: Any) -> Recording:
         only = None if self.kept is None else self.kept.steps
-        return self._kept_of(lockstep(live, judge, self._seed, self._pair.steps, only=only, **others))
+        return lockstep(live, judge, self._seed, self._pair.steps, only=only, **others)
 
     def _aside(self, move: Move) -> Move:
         return partial(parameters_moved, self.float64, move=move)
@@ -143,41 +144,43 @@ class Running:
 
     def lockstep64(self, judge: Recording) -> Recording:
         """The float64 steps, each from the judge's state."""
-        return self._lockstep(self.float64, judge)
+        return self._kept_of(self._lockstep(self.float64, judge))
 
     def lockstep64_noise(self, base: Recording, judge: Recording, scales: Scales) -> Noise:
-        return Noise(base, lambda move: self.lockstep64_moved(judge, move), scales, self._seed)
+        return Noise(base, partial(self.lockstep64_moved, judge), scales, self._seed)
 
-    def lockstep64_moved(self, judge: Recording, move: Move) -> Recording:
+    def lockstep64_moved(self, judge: Recording, move: Move, into: Recording) -> Recording:
         """The float64 steps, each from the judge's state whose parameters were moved."""
         self._tell(f"float64, {self.framework}: noise in lockstep")
-        return self._lockstep(self.float64, judge, move=self._aside(move))
+        return self._lockstep(self.float64, judge, move=self._aside(move), into=into)
 
     def lockstep(self, judge: Recording, dtype: Dtype = "float32") -> Recording:
         self._tell(f"{dtype}, {self.framework}: {self._pair.steps} steps in lockstep with the judge")
-        return self._lockstep(self._lower(dtype), judge, data=True)
+        return self._kept_of(self._lockstep(self._lower(dtype), judge, data=True))
 
     def lockstep_noise(self, base: Recording, judge: Recording, scales: Scales) -> Noise:
         dtype = base.provenance.dtype
-        return Noise(base, lambda move: self.lockstep_moved(judge, move, dtype), scales, self._seed)
+        return Noise(base, partial(self.lockstep_moved, judge, dtype=dtype), scales, self._seed)
 
-    def lockstep_moved(self, judge: Recording, move: Move, dtype: Dtype = "float32") -> Recording:
+    def lockstep_moved(self, judge: Recording, move: Move, into: Recording, dtype: Dtype = "float32") -> Recording:
         """The float32 steps, or those in another dtype, each from the judge's state whose parameters were moved."""
         self._tell(f"{dtype}, {self.framework}: noise")
-        return self._lockstep(self._lower(dtype), judge, move=self._aside(move))
+        return self._lockstep(self._lower(dtype), judge, move=self._aside(move), into=into)
 
-    def loop_step(self, loop: str, start: int, judge: Recording, move: Move | None = None) -> Recording:
+    def loop_step(
+        self, loop: str, start: int, judge: Recording, move: Move | None = None, into: Recording | None = None
+    ) -> Recording:
         state = judge.state_before(start)
         parameters = cast(state.parameters, "float32")
         if move is not None:
             parameters = parameters_moved(self.float64, parameters, move)
         given = State(parameters, cast(state.optimizer, "float32"))
         if loop == ENGINE:
-            return engine_step(self.float32, self._seed, start, given)
-        return loop_run(self.float32, loop, self._seed, start, 1, given)
+            return engine_step(self.float32, self._seed, start, given, into)
+        return loop_run(self.float32, loop, self._seed, start, 1, given, into)
 
     def loop_step_noise(self, base: Recording, loop: str, start: int, judge: Recording, scales: Scales) -> Noise:
-        return Noise(base, lambda move: self.loop_step(loop, start, judge, move), scales, self._seed)
+        return Noise(base, partial(self.loop_step, loop, start, judge), scales, self._seed)
 
     def curve(self) -> Curve:
         return curve(self.float32, self._seed, self._pair.steps)

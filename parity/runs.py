@@ -10,6 +10,7 @@ import numpy as np
 from parity.errors import NotCheckable
 from parity.live import LiveSide, Step
 from parity.recording import OBSERVED_STEPS, PLACE, STAGES, WHOLE, Array, Arrays, Batch, Recording, State
+from parity.room import has_room
 from parity.rounding import cast, rounded_all
 from parity.stirred import stirred
 
@@ -32,16 +33,24 @@ def digest(array: Array) -> Array:
     return np.frombuffer(content.digest(), np.uint8)
 
 
+def same_bits(one: Array | None, other: Array) -> bool:
+    """Whether two arrays are the same to the bit, of a floating zero its sign too."""
+    if one is None or (one.dtype, one.shape) != (other.dtype, other.shape):
+        return False
+    bits = f"u{other.dtype.itemsize}"
+    return np.array_equal(one.view(bits), other.view(bits))
+
+
 def free_run(
     live: LiveSide, seed: int, steps: int, initial: Arrays | None = None, *,
-    stages: Collection[str] = STAGES, data: bool = True,
+    stages: Collection[str] = STAGES, data: bool = True, into: Recording | None = None,
 ) -> Recording:  # fmt: skip
     """A side's own training from the seed's parameters, or from `initial`, through the `stages`.
 
     The first `OBSERVED_STEPS` steps are recorded with all their layers; where nothing is trained, all steps are.
-    `data=False` leaves out the bytes of batches.
+    `data=False` leaves out the bytes of batches. What there is goes `into` a recording, where one is given.
     """
-    recording = Recording(live.provenance())
+    recording = Recording(live.provenance()) if into is None else into
     initial = live.initial(seed) if initial is None else initial
     begin(live, recording, initial, stirs="trajectory" not in stages)
     batches = live.batches(seed, steps)
@@ -58,6 +67,8 @@ def free_run(
             if step < OBSERVED_STEPS:
                 observe(live, recording, step, batches[step], recording.state_before(step).parameters, stages)
             keep(recording, step, taken)
+            if step == 0:
+                has_room(recording, steps)
     else:
         for step, batch in enumerate(recorded_batches()):
             observe(live, recording, step, batch, recording.state_before(step).parameters, stages)
@@ -68,19 +79,18 @@ def free_run(
 
 def lockstep(
     live: LiveSide, judge: Recording, seed: int, steps: int, *,
-    move: Callable[[Arrays], Arrays] | None = None, bits: int | None = None, data: bool = False,
-    only: Collection[int] | None = None,
+    move: Callable[[Arrays], Arrays] | None = None, data: bool = False, only: Collection[int] | None = None,
+    into: Recording | None = None,
 ) -> Recording:  # fmt: skip
     """Every step from the judge's state: the gradient at its parameters, the update from its gradient and state.
 
     Goes through the stages that the judge went through, at all steps or those of `only`.
-    `move` moves the parameters at which each step is taken; `bits` rounds parameters, floating batch entries,
-    gradients, optimizer state and every recorded activation to that many mantissa bits.
+    `move` moves the parameters at which each step is taken. What there is goes `into` a recording, as in `free_run`.
     """
-    recording = Recording(live.provenance())
+    recording = Recording(live.provenance()) if into is None else into
 
     def given(arrays: Arrays) -> Arrays:
-        return rounded_all(cast(arrays, live.dtype), bits)
+        return cast(arrays, live.dtype)
 
     def placed(arrays: Arrays) -> Arrays:
         return given(arrays) if move is None else move(given(arrays))
@@ -89,21 +99,36 @@ def lockstep(
     begin(live, recording, live.initial(seed), stirs=not trains)
     batches = live.batches(seed, steps)
     for step in (step for step in range(steps) if only is None or step in only):
-        batch = rounded_all(batches[step], bits)
+        batch = batches[step]
         if data:
             recording.add("data", step, {name: digest(array) for name, array in live.seen(batch).items()})
         state = judge.state_before(step)
         parameters = placed(state.parameters)
         if step < OBSERVED_STEPS or not trains:
-            observe(live, recording, step, batch, parameters, judge.stages, bits)
+            observe(live, recording, step, batch, parameters, judge.stages)
         if not trains:
             continue
-        gradients = live.gradients(parameters, batch, bits)
+        gradients = live.gradients(parameters, batch)
         after = live.update(State(parameters, given(state.optimizer)), given(judge_gradients(judge, step)))
         keep(recording, step, Step(gradients, after._replace(parameters=after.parameters | gradients.buffers)))
     if "score" in judge.stages:
         add_scores(live, recording, seed, placed(judge.state_before(steps).parameters), data=data)
     return recording
+
+
+def coarse_run(live: LiveSide, judge: Recording, seed: int, steps: int, bits: int, into: Recording) -> None:
+    """Record the passes of the observed steps, each at the judge's parameters, in so many mantissa bits.
+
+    Parameters, floating batch entries and every recorded activation are rounded to them.
+    """
+    observed = min(steps, OBSERVED_STEPS)
+    batches = live.batches(seed, observed)
+    for step in range(observed):
+        parameters, batch = (
+            rounded_all(cast(arrays, live.dtype), bits)
+            for arrays in (judge.state_before(step).parameters, batches[step])
+        )
+        observe(live, into, step, batch, parameters, judge.stages, bits)
 
 
 def begin(live: LiveSide, recording: Recording, initial: Arrays, *, stirs: bool) -> None:
@@ -185,10 +210,15 @@ def from_the_loss(parameters: Arrays, cotangents: Arrays, forward: Iterable[str]
 
 
 def keep(recording: Recording, step: int, taken: Step) -> None:
-    """Record one training step in the trajectory and, for the first steps, as update."""
+    """Record one training step in the trajectory and, for the first steps, as update.
+
+    A gradient of the same bits as that of the pass with all layers is that array: it is not held twice.
+    """
     loss, gradients, _ = taken.gradients
+    seen = recording.of("backward", step)
     recording.add("trajectory", step, {"loss": loss})
-    recording.add("trajectory", step, gradients, prefix="gradient.")
+    held = {name: seen[name] if same_bits(seen.get(name), array) else array for name, array in gradients.items()}
+    recording.add("trajectory", step, held, prefix="gradient.")
     for stage in ("update", "trajectory") if step < OBSERVED_STEPS else ("trajectory",):
         recording.add(stage, step, taken.state.parameters)
         recording.add(stage, step, taken.state.optimizer)
@@ -203,9 +233,11 @@ def add_scores(live: LiveSide, recording: Recording, seed: int, parameters: Arra
         recording.add("score", 0, live.predict(parameters, batch), prefix=f"{name}.")
 
 
-def loop_run(live: LiveSide, loop: str, seed: int, start: int, count: int, state: State | None) -> Recording:
+def loop_run(
+    live: LiveSide, loop: str, seed: int, start: int, count: int, state: State | None, into: Recording | None = None
+) -> Recording:
     """Losses of every step and the state at the end, as one of the side's own loops gives them back."""
-    recording = Recording(live.provenance())
+    recording = Recording(live.provenance()) if into is None else into
     losses, end = live.train(loop, seed, state, start, count)
     for index, loss in enumerate(losses):
         recording.add("trajectory", start + index, {"loss": np.asarray(loss)})
@@ -214,9 +246,9 @@ def loop_run(live: LiveSide, loop: str, seed: int, start: int, count: int, state
     return recording
 
 
-def engine_step(live: LiveSide, seed: int, start: int, state: State) -> Recording:
+def engine_step(live: LiveSide, seed: int, start: int, state: State, into: Recording | None = None) -> Recording:
     """What a loop of one step would give back, made of the side's gradient and its optimizer."""
-    recording = Recording(live.provenance())
+    recording = Recording(live.provenance()) if into is None else into
     passed = live.gradients(state.parameters, live.batches(seed, start + 1)[start])
     after = live.update(state, passed.parameters)
     recording.add("trajectory", start, {"loss": passed.loss} | after.parameters | passed.buffers | after.optimizer)

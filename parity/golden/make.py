@@ -8,6 +8,7 @@ sides are. Of the float32 runs, the distances from the judge are kept (`parity.j
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -110,7 +111,7 @@ def _free(asked: Asked, kept: Kept, device: Device) -> None:
     found = sizes(running.whole)
     draws = _draws(running.whole, running.free_moved, asked.seed)
     content.figures[FREE] = _table([found, *draws])
-    draws = _draws(judge, lambda move: running.lockstep64_moved(judge, move), asked.seed)
+    draws = _draws(judge, partial(running.lockstep64_moved, judge), asked.seed)
     content.figures[LOCKSTEP64] = _table([sizes(judge), *draws])
     if device == "gpu":
         content.recordings[ON_CPU] = kept.without_given(running.on_cpu())
@@ -121,7 +122,7 @@ def _free(asked: Asked, kept: Kept, device: Device) -> None:
 
 def _lockstep(asked: Asked) -> None:
     run = asked.running.lockstep(asked.judge)
-    _keep_measured(asked, LOCKSTEP, run, lambda move: asked.running.lockstep_moved(asked.judge, move))
+    _keep_measured(asked, LOCKSTEP, run, partial(asked.running.lockstep_moved, asked.judge))
 
 
 def _keep_measured(asked: Asked, name: str, run: Recording, rerun: Rerun) -> None:
@@ -140,11 +141,7 @@ def _loops(asked: Asked, loops: Sequence[str]) -> None:
         for start in (start for start in FLOAT32_STARTS if start < asked.steps):
             asked.tell(f"float32: {loop} from step {start}")
             run = running.loop_step(loop, start, judge)
-            _keep_measured(asked, loop_step_name(loop, start), run, _moved_step(asked, loop, start))
-
-
-def _moved_step(asked: Asked, loop: str, start: int) -> Rerun:
-    return lambda move: asked.running.loop_step(loop, start, asked.judge, move)
+            _keep_measured(asked, loop_step_name(loop, start), run, partial(running.loop_step, loop, start, judge))
 
 
 def _curve(asked: Asked) -> None:

@@ -27,14 +27,20 @@ def off(array: Array, share: float) -> Array:
     return found
 
 
+def replayed(run: Recording, into: Recording) -> None:
+    """Record what a run has once more, step after step as it goes on."""
+    for key in run.flow():
+        into.add(key.stage, key.step, {key.tensor: run.of(key.stage, key.step)[key.tensor]})
+
+
 class MadeNoise(Noise):
     """The noise of a side that is `aside` whenever it runs again, and how often it did."""
 
     def __init__(self, base: Recording, aside: Recording | None = None) -> None:
         self.runs = 0
 
-        def rerun(_: object) -> Recording:
+        def rerun(_: object, into: Recording) -> None:
             self.runs += 1
-            return aside or base
+            replayed(aside or base, into)
 
         super().__init__(base, rerun, scales([base]), seed=0)

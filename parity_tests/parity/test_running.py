@@ -16,6 +16,9 @@ from parity.running import Running
 HELD = {"weight": np.array([1.0, 2.0]), "mask": np.array([0.0, 1.0])}
 
 
+INTO: Any = None
+
+
 def side(**live: Any) -> Running:
     """A side of a module that holds a mask, with its live sides by their dtypes."""
     found = object.__new__(Running)
@@ -36,12 +39,12 @@ def further(arrays: Arrays) -> Arrays:
 
 def test_a_run_from_moved_parameters_begins_with_the_same_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "free_run", lambda live, seed, steps, initial, **_: initial)
-    begun: Any = side().free_moved(further)
+    begun: Any = side().free_moved(further, INTO)
     assert {name: array.tolist() for name, array in begun.items()} == {"weight": [2.0, 3.0], "mask": [0.0, 1.0]}
 
 
 def test_so_does_a_step_of_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "engine_step", lambda live, seed, start, given: given.parameters)
+    monkeypatch.setattr(running, "engine_step", lambda live, seed, start, given, into: given.parameters)
     judge: Any = SimpleNamespace(state_before=lambda step: State(HELD, {}))
     begun: Any = side(float32=None).loop_step(ENGINE, 0, judge, further)
     assert {name: array.tolist() for name, array in begun.items()} == {"weight": [2.0, 3.0], "mask": [0.0, 1.0]}

@@ -22,7 +22,7 @@ from parity.recording import (
     State,
 )
 from parity.rounding import cast, moved, rounded
-from parity.runs import digest, free_run, from_the_loss, judge_gradients, lockstep, loop_run
+from parity.runs import coarse_run, digest, free_run, from_the_loss, judge_gradients, lockstep, loop_run, same_bits
 from parity_tests.parity.tiny import live, same
 from parity_tests.parity.tiny_draws import batches, draw_parameters
 
@@ -147,6 +147,27 @@ def test_the_score_is_of_the_parameters_at_the_end() -> None:
     assert same(judge().of("score", 0), {"held out.output": output["output"]})
 
 
+# What is held once
+
+
+def test_a_gradient_of_the_same_bits_is_held_once() -> None:
+    for step in range(OBSERVED_STEPS):
+        for name in NAMES:
+            seen, taken = at(judge(), "backward", step, name), at(judge(), "trajectory", step, f"gradient.{name}")
+            assert taken is seen
+
+
+def test_bits_are_the_same_where_values_dtypes_shapes_and_the_signs_of_zeros_are() -> None:
+    array = np.array([[0.0, 1.5], [-2.0, np.nan]])
+    assert same_bits(array, array.copy())
+    assert same_bits(array.T, array.T.copy())
+    assert same_bits(np.array(True), np.array(True))
+    signed, moved = array.copy(), array.copy()
+    signed[0, 0], moved[0, 1] = -0.0, np.nextafter(1.5, 2)
+    for other in (None, signed, moved, array.reshape(4), array.astype(np.float32), array.view(np.int64)):
+        assert not same_bits(other, array)
+
+
 # Gradients from the loss backwards
 
 
@@ -201,7 +222,10 @@ def test_what_moves_the_parameters_moves_every_step() -> None:
 
 
 def test_one_precision_lower_every_step_is_apart_by_that_precision() -> None:
-    coarse = lockstep(side("torch"), judge(), SEED, STEPS, bits=10)
+    coarse = Recording(judge().provenance)
+    coarse_run(side("torch"), judge(), SEED, STEPS, 10, coarse)
+    assert {step for _, step in coarse.groups} == set(range(OBSERVED_STEPS))
+    assert coarse.stages == {"forward", "loss", "backward"}
     for step in range(OBSERVED_STEPS):
         for tensor in LAYERS[:-1]:
             array, expected = (at(recording, "forward", step, tensor) for recording in (coarse, judge()))

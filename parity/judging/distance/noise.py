@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from parity.judging.distance.difference import Scales, apart, exact, scaled
+from parity.judging.distance.difference import Scales, scaled
+from parity.judging.distance.drift import Drift
 from parity.judging.distance.factors import NOISE_DRAWS
 from parity.recording import Arrays, Key, Recording
 from parity.rounding import moved
 
-Rerun = Callable[[Callable[[Arrays], Arrays]], Recording]
-"""Runs a side again, its parameters taken through the function that it is given."""
+Rerun = Callable[[Callable[[Arrays], Arrays], Recording], object]
+"""Runs a side again, its parameters taken through the function that it is given, into the recording."""
 
 
 class Noise:
@@ -62,11 +63,6 @@ class RecordedNoise(Noise):
 
 def aside(base: Recording, rerun: Rerun, seed: int, draw: int) -> dict[Key, float]:
     """How far every tensor came from the `base` in a draw, 1 to `NOISE_DRAWS`, in absolute values."""
-    ulps, dtype = 0 if draw == NOISE_DRAWS else 1, base.provenance.dtype
-    again = rerun(partial(moved, ulps=ulps, seed=seed + draw, dtype=dtype))
-    found: dict[Key, float] = {}
-    for key in again.flow():
-        array, before = again.get(key), base.get(key)
-        if array is not None and before is not None and not exact(key, array):
-            found[key] = apart(array, before, key)
-    return found
+    ulps, drift = 0 if draw == NOISE_DRAWS else 1, Drift(base)
+    rerun(partial(moved, ulps=ulps, seed=seed + draw, dtype=base.provenance.dtype), drift)
+    return drift.apart

@@ -128,11 +128,6 @@ class Float32:
         return float32_limit(other_distance, other_noise, coarse, underflow(self.scales.of[key]), self.dtype)
 
 
-def coarse_distances(judge: Recording, coarse: Recording, scales: Scales) -> dict[Key, float]:
-    """How far each activation and gradient moved in a run one precision lower."""
-    found = {}
-    for key in coarse.flow():
-        array, expected = coarse.get(key), judge.get(key)
-        if array is not None and expected is not None and capped(key) and not exact(key, array):
-            found[key] = difference(array, expected, scales.of[key], key)
-    return found
+def coarse_distances(apart: Mapping[Key, float], scales: Scales) -> dict[Key, float]:
+    """How far each activation and gradient moved in a run one precision lower, told in the scale of the tensor."""
+    return {key: scaled(here, scales.of[key]) for key, here in apart.items() if capped(key)}

@@ -60,7 +60,7 @@ def compare_null_in_lockstep(
 
     def noise_of(framework: Framework, _: int | None) -> Noise:
         # From one state, and fed one gradient, two optimizers have nothing to amplify: the floor suffices.
-        return Noise(sides[framework], lambda move: sides[framework], scales, 0)
+        return Noise(sides[framework], lambda move, into: None, scales, 0)
 
     return compare_float64(sides["torch"], sides["jax"], scales, noise_of, keys=keys)
 

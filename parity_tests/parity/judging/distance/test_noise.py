@@ -11,6 +11,7 @@ from parity.judging.distance.difference import scales
 from parity.judging.distance.factors import NOISE_DRAWS
 from parity.judging.distance.noise import Noise, RecordedNoise, aside
 from parity.recording import Arrays, Key, Provenance, Recording
+from parity_tests.parity.made_recordings import replayed
 
 
 def run(initial: Arrays) -> Recording:
@@ -24,10 +25,10 @@ def run(initial: Arrays) -> Recording:
 def noise(calls: list[int]) -> Noise:
     start = {"w": np.ones(3)}
 
-    def rerun(move: Callable[[Arrays], Arrays]) -> Recording:
+    def rerun(move: Callable[[Arrays], Arrays], into: Recording) -> None:
         moved = move(start)
         calls.append(int(np.any(moved["w"] != 1)))
-        return run(moved)
+        replayed(run(moved), into)
 
     base = run(start)
     return Noise(base, rerun, scales([base]), seed=0)
@@ -61,7 +62,7 @@ def test_two_runs_that_come_nearer_again_have_no_less_noise_for_it() -> None:
     base, again = run({"w": np.ones(3)}), run({"w": np.ones(3)})
     for step in range(4):
         again.add("trajectory", step, {"w": np.full(3, 1 + next(drifts))})
-    drawn = Noise(base, lambda _: again, scales([base]), seed=0)
+    drawn = Noise(base, lambda _, into: replayed(again, into), scales([base]), seed=0)
     drawn.draw()
     assert [drawn.of(Key("trajectory", step, "w")) for step in range(4)] == pytest.approx([1e-9, 4e-9, 4e-9, 4e-9])
 
@@ -69,7 +70,11 @@ def test_two_runs_that_come_nearer_again_have_no_less_noise_for_it() -> None:
 def test_an_undisturbed_repeat_that_differs_is_noise_too() -> None:
     start, count = {"w": np.ones(3)}, iter(range(10))
     base = run(start)
-    drawn = Noise(base, lambda move: run({"w": start["w"] + 1e-9 * next(count)}), scales([base]), seed=0)
+
+    def rerun(_: object, into: Recording) -> None:
+        replayed(run({"w": start["w"] + 1e-9 * next(count)}), into)
+
+    drawn = Noise(base, rerun, scales([base]), seed=0)
     while drawn.draw():
         pass
     assert drawn.of(Key("trajectory", 0, "w")) > 1e-9
@@ -78,7 +83,11 @@ def test_an_undisturbed_repeat_that_differs_is_noise_too() -> None:
 def test_a_smaller_draw_does_not_take_back_a_larger_one() -> None:
     start, sizes = {"w": np.ones(3)}, iter((1e-3, 1e-6, 0.0))
     base = run(start)
-    drawn = Noise(base, lambda _: run({"w": start["w"] + next(sizes)}), scales([base]), seed=0)
+
+    def rerun(_: object, into: Recording) -> None:
+        replayed(run({"w": start["w"] + next(sizes)}), into)
+
+    drawn = Noise(base, rerun, scales([base]), seed=0)
     key, seen = Key("trajectory", 0, "w"), []
     while drawn.draw():
         seen.append(drawn.of(key))
@@ -92,7 +101,7 @@ def test_what_only_one_of_the_runs_has_and_what_is_bit_exact_have_none() -> None
     base.add("trajectory", 1, {"less": np.ones(2)})
     for which, value in ((base, 1.0), (again, 1.5)):
         which.add("init", 0, {"w": np.full(3, value)})
-    drawn = Noise(base, lambda _: again, scales([base]), seed=0)
+    drawn = Noise(base, lambda _, into: replayed(again, into), scales([base]), seed=0)
     assert drawn.draw()
     found = {name: drawn.of(Key("trajectory", 1, name)) for name in ("more", "less", "w")}
     assert found["w"] > 0
@@ -102,7 +111,7 @@ def test_what_only_one_of_the_runs_has_and_what_is_bit_exact_have_none() -> None
 def test_a_shorter_run_tells_the_noise_as_far_as_it_goes() -> None:
     base, again = run({"w": np.ones(3)}), run({"w": np.full(3, 1.5)})
     del again.groups["trajectory", 3]
-    drawn = Noise(base, lambda _: again, scales([base]), seed=0)
+    drawn = Noise(base, lambda _, into: replayed(again, into), scales([base]), seed=0)
     assert drawn.draw()
     assert [drawn.of(Key("trajectory", step, "w")) > 0 for step in range(4)] == [True, True, True, False]
 
@@ -111,8 +120,8 @@ def test_recorded_draws_give_the_same_noise_in_whatever_scale_is_known_later() -
     start = {"w": np.ones(3)}
     base = run(start)
 
-    def rerun(move: Callable[[Arrays], Arrays]) -> Recording:
-        return run(move(start))
+    def rerun(move: Callable[[Arrays], Arrays], into: Recording) -> None:
+        replayed(run(move(start)), into)
 
     draws = [aside(base, rerun, 0, draw) for draw in range(1, NOISE_DRAWS + 1)]
     for found in (scales([base]), scales([base, run({"w": np.full(3, 9.0)})])):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from parity.judging.distance.difference import Scales, apart, difference, fault, sizes
+from parity.judging.distance.drift import Drift
 from parity.judging.distance.factors import SENTINEL, SENTINEL_GAP
 from parity.judging.distance.measured import measured
 from parity.judging.distance.noise import aside
@@ -19,7 +20,7 @@ from parity.judging.passes.float64 import compare_one
 from parity.judging.where.parting import _alone
 from parity.judging.where.starts import starts
 from parity.recording import Array, Key, Provenance, Recording
-from parity_tests.parity.made_recordings import MadeNoise, forward, recording
+from parity_tests.parity.made_recordings import MadeNoise, forward, recording, replayed
 
 LOGITS = np.array([[0.3, -2.0, 0.0], [1.5, 0.01, -0.7]])
 OUTPUT = Key("score", 0, "held out.output")
@@ -166,8 +167,10 @@ def test_so_do_the_float32_rule_and_what_a_recording_keeps_for_it() -> None:
 
 def test_so_do_noise_and_the_coarse_distance() -> None:
     moved = forward(masked(LOGITS * (1 + 1e-9), -1e30 * (1 + 1e-9)))
-    assert aside(forward(RIGHT), lambda _: moved, 0, 1)[PLACE] < 1e-8
-    assert coarse_distances(forward(RIGHT), forward(SINGLE.astype("float64")), SCALES)[PLACE] < NEAR
+    assert aside(forward(RIGHT), lambda _, into: replayed(moved, into), 0, 1)[PLACE] < 1e-8
+    drift = Drift(forward(RIGHT))
+    replayed(forward(SINGLE.astype("float64")), drift)
+    assert coarse_distances(drift.apart, SCALES)[PLACE] < NEAR
 
 
 def test_a_mask_that_stays_is_not_what_a_step_moves() -> None:

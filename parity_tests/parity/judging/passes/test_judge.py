@@ -24,7 +24,7 @@ from parity.pair import Pair, Side
 from parity.recording import Arrays, Framework, Key, Recording
 from parity.runs import free_run
 from parity.verdict import Verdict
-from parity_tests.parity.made_recordings import recording
+from parity_tests.parity.made_recordings import recording, replayed
 from parity_tests.parity.tiny import tiny
 
 STEPS = 10
@@ -174,7 +174,7 @@ def test_the_judge_of_a_gpu_is_compared_with_the_cpu_tensor_by_tensor() -> None:
     found = scales([judge])
 
     def noise_of(framework: Framework, _: int | None) -> Noise:
-        return Noise(judge, lambda move: judge, found, 0)
+        return Noise(judge, lambda move, into: replayed(judge, into), found, 0)
 
     cpu = free_run(live_side(pair.torch, "torch", "float64", "cpu"), 0, 2)
     right = compare_with_cpu(judge, cpu, found, noise_of)
