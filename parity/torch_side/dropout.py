@@ -39,8 +39,10 @@ def injected(stream: Array | None) -> Iterator[Drawn]:
         if not training or p == 0:
             return x
         # Nothing is drawn on the JAX side.
-        if p == 1:
-            return torch.zeros_like(x)
+        found = torch.zeros_like(x) if p == 1 else masked(x, p)
+        return x.copy_(found) if inplace else found
+
+    def masked(x: Tensor, p: float) -> Tensor:
         kept = torch.from_numpy(mask(stream, len(drawn.shapes), tuple(x.shape), p)).to(x.device)
         drawn.shapes.append(tuple(x.shape))
         return torch.where(kept, x / (1 - p), torch.zeros_like(x))
