@@ -46,7 +46,8 @@ def _of_steps(step: int, entry: Callable[[Framework, int], Array | None]) -> str
 
 def _of_numbers(here: Array, there: Array) -> str:
     if here.shape == there.shape:
-        if here.ndim and any(_same(np.roll(here, by, axis=0)[1:-1], there[1:-1]) for by in (1, -1)):
+        # The first and the last example have nobody to be held against, and one alone may be alike by chance.
+        if here.ndim and len(here) > 3 and any(_same(np.roll(here, by, axis=0)[1:-1], there[1:-1]) for by in (1, -1)):
             return "shifted by one example"
         if _same(here + 1, there) or _same(here - 1, there):
             return "off by one"

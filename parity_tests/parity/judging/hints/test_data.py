@@ -9,7 +9,7 @@ import pytest
 
 from parity.judging.hints.data import looks_like_another_batch, looks_like_data
 from parity.live import LiveSide
-from parity.recording import Array, Batch, Framework, Key, Recording
+from parity.recording import FRAMEWORKS, Array, Batch, Framework, Key, Recording
 from parity_tests.parity.made_verdicts import provenance
 from parity_tests.parity.tiny import live
 from parity_tests.parity.tiny_draws import batches, scored
@@ -67,6 +67,25 @@ NOTHING: dict[str, Callable[[Array], Array]] = {
 @pytest.mark.parametrize("tensor", ["inputs", "scored.held out.inputs"])
 def test_other_data_have_no_words(what: str, tensor: str) -> None:
     assert looks_like_data(Key("data", 0, tensor), sides(every("inputs", NOTHING[what])), 0, 3) == ""
+
+
+FEW: dict[str, tuple[Array, Callable[[Array], Array], str]] = {
+    "one": (np.array([[1.0, 5.0]]), lambda few: 2 * few, "twice as large"),
+    "two": (np.array([[1.0, 5.0], [2.0, 7.0]]), lambda few: 2 * few, "twice as large"),
+    # The second is the first, by chance.
+    "three": (np.array([0.0, 1.0, 5.0]), lambda few: few**2 - few, ""),
+}
+
+
+@pytest.mark.parametrize("examples", FEW)
+def test_a_few_examples_are_not_said_to_be_shifted(examples: str) -> None:
+    few, change, words = FEW[examples]
+    given: dict[Framework, Array] = {"torch": few, "jax": change(few)}
+    found: dict[Framework, LiveSide] = {
+        side: live(side, batches=lambda _, steps, side=side: [{"inputs": given[side]}] * steps) for side in FRAMEWORKS
+    }
+    said = looks_like_data(Key("data", 0, "inputs"), found, 0, 1)
+    assert said.startswith(f"on the jax side it is {words}") if words else not said
 
 
 @pytest.mark.parametrize("tensor", ["masks", "scored.held out.masks", "scored.another.inputs"])
