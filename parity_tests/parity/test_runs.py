@@ -233,6 +233,20 @@ def test_one_precision_lower_every_step_is_apart_by_that_precision() -> None:
             assert 1e-5 < abs(array - expected).max() / abs(expected).max() < 1e-2
 
 
+@both_sides
+@pytest.mark.parametrize("bits", [10, 23])
+def test_a_batch_in_half_precision_is_rounded_too_as_the_side_holds_it(framework: Framework, bits: int) -> None:
+    def halves(seed: int, steps: int) -> list[Any]:
+        return [batch | {"inputs": batch["inputs"].astype("float16")} for batch in batches(seed, steps)]
+
+    running = live(framework, batches=halves)
+    judged = free_run(running, SEED, 1)
+    coarse = Recording(judged.provenance)
+    coarse_run(running, judged, SEED, 1, bits, coarse)
+    # float16 has 10 mantissa bits: nothing of it is lost.
+    assert np.array_equal(at(coarse, "forward", 0, "inner.input"), at(judged, "forward", 0, "inner.input"))
+
+
 # A side's own loop
 
 
