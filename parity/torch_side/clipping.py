@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -50,8 +51,9 @@ def read_clip(function: Callable[[list[Tensor]], Any]) -> Clip:
         clip = Clip("value", float(given["clip_value"]))
     else:
         clip = Clip("norm", float(given["max_norm"]), float(given["norm_type"]))
+    bound = clip.bound if 0 < clip.bound < math.inf else 1.0
     for size in SIZES:
-        _tried(function, clip, size * (clip.bound or 1.0))
+        _tried(function, clip, size * bound)
     return clip
 
 

@@ -36,12 +36,31 @@ READ: dict[str, tuple[Callable[[list[Tensor]], Any], Clip]] = {
     "norm": (lambda parameters: clip_grad_norm_(parameters, 0.1), Clip("norm", 0.1)),
     "norm of a generator": (lambda parameters: clip_grad_norm_((p for p in parameters), 3), Clip("norm", 3.0)),
     "largest": (lambda parameters: clip_grad_norm_(parameters, 2.0, float("inf")), Clip("norm", 2.0, float("inf"))),
+    "norm that is only read": (
+        lambda parameters: clip_grad_norm_(parameters, float("inf")),
+        Clip("norm", float("inf")),
+    ),
+    "norm of nothing": (lambda parameters: clip_grad_norm_(parameters, 0.0), Clip("norm", 0.0)),
+    "value without a bound": (
+        lambda parameters: clip_grad_value_(parameters, float("inf")),
+        Clip("value", float("inf")),
+    ),
     "value": (lambda parameters: torch.nn.utils.clip_grad_value_(parameters, 0.5), Clip("value", 0.5)),
 }
+
+
+def beside_no_bound(parameters: list[Tensor]) -> None:
+    clip_grad_norm_(parameters, float("inf"))
+    for parameter in parameters:
+        assert parameter.grad is not None
+        parameter.grad *= 0.5
+
+
 REFUSED: dict[str, tuple[Callable[[list[Tensor]], Any], str]] = {
     "nothing": (lambda _: None, "clip calls clip_grad_norm_ or clip_grad_value_ 0 times: expected one call"),
     "both": (twice, "clip calls clip_grad_norm_ or clip_grad_value_ 2 times"),
     "something else": (halved, "clip does something else beside clipping by norm at 1: only that is translated"),
+    "something else beside no bound": (beside_no_bound, "clip does something else beside clipping by norm at inf"),
     "a part": (the_first_alone, "clip does something else beside clipping by norm at 1"),
     "raising": (
         lambda parameters: clip_grad_norm_(parameters, 1.0, error_if_nonfinite=True),
