@@ -64,13 +64,18 @@ def random_batches(*, steps: int, classes: int | None = None, **entries: Entry) 
     if classes is not None:
         if LABELS not in entries:
             raise NotCheckable(f"random_batches: classes are told, but there is no entry {LABELS!r}")
-        entries |= {LABELS: Whole(classes, tuple(entries[LABELS]))}  # type: ignore[arg-type]
+        if isinstance(entries[LABELS], Whole):
+            raise NotCheckable(
+                "random_batches: labels are whole(...), which says already below what: leave out classes"
+            )
     if not entries:
         raise NotCheckable("random_batches: no entry: write images=(8, 3, 32, 32), for instance")
     for name, entry in entries.items():
         shape = entry.shape if isinstance(entry, Whole) else entry
         if not _is_shape(shape):
             raise NotCheckable(f"random_batches: {name} is {entry!r}: expected a shape, a tuple of sizes of at least 1")
+    if classes is not None:
+        entries |= {LABELS: Whole(classes, entries[LABELS])}  # type: ignore[arg-type]
     return RandomBatches(steps, entries)
 
 

@@ -37,6 +37,8 @@ def test_every_step_seed_and_the_scored_batch_are_draws_of_their_own() -> None:
         ({"images": (4,), "classes": 10}, "no entry 'labels'"),
         ({"images": (4, 0)}, "images is"),
         ({"images": 4}, "images is 4"),
+        ({"labels": 8, "classes": 10}, "labels is 8"),
+        ({"labels": whole(3, 8), "classes": 10}, r"labels are whole\(...\), which says"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(entries: dict[str, Any], words: str) -> None:
