@@ -52,9 +52,7 @@ class Step(NamedTuple):
 class LiveSide(Protocol):
     """One side that runs. `bits`, where given, rounds every recorded activation to that many mantissa bits."""
 
-    framework: Framework
     dtype: Dtype
-    device: Device
     loops: tuple[str, ...]
     drew: bool
     """Whether the side's own code has drawn random numbers of its own so far, which no other side can have."""

@@ -54,7 +54,7 @@ def watched(
     return call
 
 
-def checked_batch(framework: Framework, part: str, batch: Any) -> Batch:
+def _checked_batch(framework: Framework, part: str, batch: Any) -> Batch:
     """A batch as the engine takes it: flat, its own dict, of NumPy arrays of floating, whole or true-or-false numbers.
 
     Raises:
@@ -73,7 +73,7 @@ def checked_batch(framework: Framework, part: str, batch: Any) -> Batch:
     return flat
 
 
-class Batches(Sequence[Batch]):
+class _Batches(Sequence[Batch]):
     """The batches of all steps as a side draws them, each looked at when it is asked for.
 
     With a `seed` every batch carries the stream of its step.
@@ -99,7 +99,7 @@ class Batches(Sequence[Batch]):
         if not 0 <= step < len(self):
             raise IndexError(step)
         with blame(self._framework, "batches"):
-            batch = checked_batch(self._framework, "batches", self._drawn[step])
+            batch = _checked_batch(self._framework, "batches", self._drawn[step])
         return batch if self._seed is None else batch | {STREAM: stream(self._seed, step)}
 
 
@@ -161,9 +161,9 @@ class Parts:
         part: Callable[..., Any] = self.loss if self.side.loss is not None else self.predict
         return part
 
-    def batches_of(self, seed: int, steps: int) -> Batches:
+    def batches_of(self, seed: int, steps: int) -> Sequence[Batch]:
         """The batches of all steps."""
-        return Batches(self.framework, self.batches(seed, steps), steps, seed if self.side.tie.streams else None)
+        return _Batches(self.framework, self.batches(seed, steps), steps, seed if self.side.tie.streams else None)
 
     def initial(self, seed: int) -> Arrays:
         """The initial parameters: those of the part, or what the torch side's module draws from the seed.
@@ -290,7 +290,7 @@ class Parts:
 
     def scored_of(self, seed: int) -> dict[str, Batch]:
         """The scored batches by name."""
-        return {name: checked_batch(self.framework, "scored", batch) for name, batch in self.scored(seed).items()}
+        return {name: _checked_batch(self.framework, "scored", batch) for name, batch in self.scored(seed).items()}
 
     def model_of(self, parameters: dict[str, Array], dtype: str, device: str) -> Any:
         """A model that shares no memory with the arrays: training in place must not reach a recording."""

@@ -22,7 +22,7 @@ STATISTICS = ("running_mean", "running_var")
 """The buffers that are moved, too. Others may be masks or tables."""
 
 
-def stirred(arrays: Arrays, buffers: Collection[str] = ()) -> Arrays:
+def stirred(arrays: Arrays, buffers: Collection[str]) -> Arrays:
     """Those of the arrays that are all 0 or all 1, moved, always to the same numbers; of `buffers` statistics alone."""
     names = [name for name in arrays if name not in buffers or name.rpartition(".")[2] in STATISTICS]
     return {name: _moved(name, arrays[name]) for name in names if _is_fresh(arrays[name])}

@@ -223,15 +223,15 @@ class Verdict:
     curves: Curves
     comparisons: list[Comparison] = field(repr=False)
     provenances: list[Provenance] = field(repr=False)
-    loops: dict[Framework, dict[str, str]] = field(default_factory=dict)
-    excerpt: Excerpt | None = field(default=None, repr=False)
-    seed: int = 0
-    steps: int = 0
-    device: str = "cpu"
-    dtypes: tuple[Dtype, ...] = USUAL_DTYPES
-    seconds: float = 0.0
-    against: Against | None = None
-    starts: list[Start] = field(default_factory=list)
+    loops: dict[Framework, dict[str, str]]
+    excerpt: Excerpt | None = field(repr=False)
+    seed: int
+    steps: int
+    device: str
+    dtypes: tuple[Dtype, ...]
+    seconds: float
+    against: Against | None
+    starts: list[Start]
 
     @property
     def not_asked(self) -> list[str]:

@@ -24,7 +24,7 @@ def map_pair(session: Session, file: Path | None) -> int:
     (one,) = chosen_of(session.request)
     try:
         with nullcontext() if file is None else saving(file) as write:
-            with importable(one.pair_file, base=one.base), session.progress(one) as tell:
+            with importable(one.pair_file, one.base), session.progress(one) as tell:
                 tell("the weight map")
                 weights = live_side(one.pair.jax, "jax", "float32", "cpu").weight_map
             if weights is None:

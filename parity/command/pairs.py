@@ -104,7 +104,7 @@ def _loaded(one: Path | str, others: Iterable[Path], configured: Settings, start
         return _imported(one, configured.file.parent if configured.file else start)
     if not one.is_file():
         return Chosen(one, load_pair(one), start)
-    with importable(one, others, start):
+    with importable(one, start, others):
         return Chosen(one, load_pair(one), start)
 
 
@@ -112,7 +112,7 @@ def _imported(path: str, base: Path) -> Chosen:
     """The pair at an import path, whose module is looked up from `base` first."""
     module_name, _, name = path.partition(":")
     try:
-        with importable(None, base=base):
+        with importable(None, base):
             module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise NotCheckable(f"{path}: no module named {error.name!r}, neither in {base} nor installed") from error
@@ -127,16 +127,15 @@ def _imported(path: str, base: Path) -> Chosen:
 
 
 @contextmanager
-def importable(file: Path | None, others: Iterable[Path] = (), base: Path | None = None) -> Iterator[None]:
+def importable(file: Path | None, base: Path, others: Iterable[Path] = ()) -> Iterator[None]:
     """While it lasts, modules beside a pair file, if there is one, and in `base` are found first, as for a script.
 
-    A pair file itself is found last: `pairs/unet.py` hides no module `unet`. `base` is the current folder where nothing
-    else is said.
+    A pair file itself is found last: `pairs/unet.py` hides no module `unet`.
 
     Raises:
         NotCheckable: a module that stands beside this file was already imported from beside one of the `others`.
     """
-    added = [str(base or Path.cwd())]
+    added = [str(base)]
     pair_files_last = None if file is None else _PairFilesLast(file)
     if pair_files_last:
         added.insert(0, str(pair_files_last.folder))

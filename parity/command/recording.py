@@ -24,7 +24,7 @@ def record_into(session: Session, file: Path) -> int:
     pair, side = one.pair, request.side
     assert side is not None
     try:
-        with importable(one.pair_file, base=one.base), session.progress(one) as tell:
+        with importable(one.pair_file, one.base), session.progress(one) as tell:
             write_golden(
                 pair,
                 side,

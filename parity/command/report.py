@@ -53,9 +53,9 @@ def print_verdict(console: Console, pair: Pair, verdict: Verdict) -> None:
     if verdict.not_asked:
         heading.append(f"; not asked: {', '.join(verdict.not_asked)}", style="bold yellow")
     console.print(heading, soft_wrap=not console.is_terminal)
-    console.print(stage_table(verdict.stages, console.width, _names(verdict)))
+    console.print(_stage_table(verdict.stages, console.width, _names(verdict)))
     if "bfloat16" in verdict.dtypes:
-        console.print(bfloat16_table(verdict.stages, _names(verdict)))
+        console.print(_bfloat16_table(verdict.stages, _names(verdict)))
     for line in lines(pair, verdict):
         console.print(line, soft_wrap=not console.is_terminal)
     console.print()
@@ -71,7 +71,7 @@ def _against(against: Against) -> str:
     return f"{NAMES[against.running]} against {versions} as recorded in {against.file}"
 
 
-def stage_table(stages: Sequence[StageVerdict], width: int, names: dict[Framework, str]) -> Table:
+def _stage_table(stages: Sequence[StageVerdict], width: int, names: dict[Framework, str]) -> Table:
     """One row a stage. Each figure is that of the tensor and step which came nearest to its limit.
 
     `names` are what the sides are called. Where the two float32 limits differ, a narrow table has torch's above JAX's.
@@ -92,8 +92,8 @@ def stage_table(stages: Sequence[StageVerdict], width: int, names: dict[Framewor
     return table
 
 
-def bfloat16_table(stages: Sequence[StageVerdict], names: dict[Framework, str]) -> Table:
-    """One row a stage, as in `stage_table`, of what was compared in bfloat16."""
+def _bfloat16_table(stages: Sequence[StageVerdict], names: dict[Framework, str]) -> Table:
+    """One row a stage, as in `_stage_table`, of what was compared in bfloat16."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("bfloat16", no_wrap=True)
     first, second = (names[side] for side in FRAMEWORKS)

@@ -122,7 +122,7 @@ class Session:
         files = [other.pair_file for other in chosen if other.pair_file]
         try:
             with _own_faults():
-                with importable(one.pair_file, files, one.base), self.progress(one) as tell:
+                with importable(one.pair_file, one.base, files), self.progress(one) as tell:
                     verdict = job.check(one.pair, tell)
                 entry = job.entry(one, verdict)
                 job.show(self.out, one.pair, verdict)

@@ -41,7 +41,7 @@ def compiled(
         if traced:
             # What was traced for the call is kept, and not traced again.
             program = fast.trace(*given, **named).jaxpr
-            if draws(program):
+            if _draws(program):
                 drew()
             traced = False
             check_masks(program)
@@ -50,8 +50,8 @@ def compiled(
     return call
 
 
-def draws(program: ClosedJaxpr | Jaxpr) -> bool:
+def _draws(program: ClosedJaxpr | Jaxpr) -> bool:
     """Whether a traced program draws random numbers, in its loops and branches too."""
     return any(
-        equation.primitive.name in PRIMITIVES or any(map(draws, programs_in(equation))) for equation in program.eqns
+        equation.primitive.name in PRIMITIVES or any(map(_draws, programs_in(equation))) for equation in program.eqns
     )

@@ -308,8 +308,8 @@ def _variables_of(module: linen.Module) -> dict[str, jax.Array]:
 
 @contextmanager
 def watch_linen(
-    places: Mapping[str, Place], bits: int | None, probes: dict[str, jax.Array] | None = None,
-    taught: dict[str, jax.Array] | None = None, *, stacks: Collection[str] = (),
+    places: Mapping[str, Place], bits: int | None, probes: dict[str, jax.Array] | None,
+    taught: dict[str, jax.Array] | None, *, stacks: Collection[str],
 ) -> Iterator[Layers]:  # fmt: skip
     """Watch the modules of a Linen model that stand in `places` by their paths, and what the model gives.
 

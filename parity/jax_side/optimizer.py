@@ -34,7 +34,7 @@ SQUARE, LARGEST = "exp_avg_sq", "exp_inf"
 """What Adam and Adamax keep in the second field of `optax.ScaleByAdamState`, by torch's names."""
 
 
-def has_structure(node: Any, model: Any) -> bool:
+def _has_structure(node: Any, model: Any) -> bool:
     """Whether a part of an optimizer's state is built like the parameters, as moments are."""
     return bool(jax.tree.structure(node) == jax.tree.structure(model))  # type: ignore[operator]
 
@@ -108,7 +108,7 @@ def state_out(state: Any, model: Any, arrays_of: Callable[[Any], Arrays], theirs
 
     def walk(node: Any) -> None:
         for name, value in _named(node, theirs):
-            if has_structure(whole := _whole(value, model, 0.0), model):
+            if _has_structure(whole := _whole(value, model, 0.0), model):
                 masked = _masked(value, model, arrays_of)
                 arrays = arrays_of(fitted(whole, model)) | kept_apart(whole, model, arrays_of)
                 arrays = {parameter: array for parameter, array in arrays.items() if parameter not in masked}
@@ -140,7 +140,7 @@ def state_in(
     def filled(node: Any) -> Any:
         values = []
         for name, value in _named(node, theirs):
-            if has_structure(whole := _whole(value, model, 0.0), model):
+            if _has_structure(whole := _whole(value, model, 0.0), model):
                 prefix = f"{name}."
                 own = {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)}
                 given = model_of(own | _in_its_shape(whole, model, arrays_of))

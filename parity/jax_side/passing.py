@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import jax
@@ -31,8 +31,8 @@ class Pass(NamedTuple):
     batch: dict[str, Any]
     layers: Layers
     training: bool
-    turns: Callable[[Callable[..., Any]], Turns | None] = no_turns
-    handed: Callable[[Callable[..., Any]], AbstractContextManager[object]] = nullcontext
+    turns: Callable[[Callable[..., Any]], Turns | None]
+    handed: Callable[[Callable[..., Any]], AbstractContextManager[object]]
 
     def ask(self, part: Callable[..., Any]) -> Any:
         """What a part, `loss` or `predict`, gives."""

@@ -163,14 +163,14 @@ RULES: dict[str, Rule] = {
 
 def taken(kind: str, gradient: jax.Array, parameter: jax.Array, memory: Memory, o: Options, number: Any) -> Taken:
     """A step: what is added to the parameter, decay included, and what is remembered afterwards."""
-    change, memory = RULES[kind](slope_of(gradient, parameter, o), parameter, memory, o, number)
+    change, memory = RULES[kind](_slope_of(gradient, parameter, o), parameter, memory, o, number)
     if o.get("weight_decay") and o.get("decoupled_weight_decay"):
         # Torch multiplies by this number first, which float32 rounds: taking the product off would be another step.
         change = (parameter * in_dtype(1 - o["lr"] * o["weight_decay"], parameter) + change) - parameter
     return change, memory
 
 
-def slope_of(gradient: jax.Array, parameter: jax.Array, o: Options) -> jax.Array:
+def _slope_of(gradient: jax.Array, parameter: jax.Array, o: Options) -> jax.Array:
     """The gradient as the rules take it."""
     slope = -gradient if o["maximize"] else gradient
     if o.get("weight_decay") and not o.get("decoupled_weight_decay"):

@@ -53,7 +53,7 @@ class ParityCheck:
         named = pair.name if isinstance(pair, Pair) else str(pair)
         try:
             asked = self._asked(pair, overrides)
-            with importable(asked.pair_file, self._checked, asked.chosen.base):
+            with importable(asked.pair_file, asked.chosen.base, self._checked):
                 self._checked.extend(filter(None, [asked.pair_file]))
                 verdict = check(asked.chosen.pair, **asked.conditions)
         except NotCheckable as error:

@@ -25,11 +25,6 @@ class Part(NamedTuple):
     at: tuple[tuple[int, int], ...] = ()
 
     @property
-    def is_whole(self) -> bool:
-        """Whether it is all of its array."""
-        return self.axis is None and not self.at
-
-    @property
     def indices(self) -> tuple[int, ...]:
         """Which of the arrays that are stacked it is, along each axis on which they are."""
         return tuple(index for _, index in self.at)

@@ -40,10 +40,10 @@ class Layouts:
             raise Unfit(f"{torch.part} does not become {jax.part}")
         if len(fitting) > 1:
             words = [_words(steps) for steps in fitting]
-            raise Undecided(ask(torch, jax, words), tuple(words))
+            raise Undecided(_ask(torch, jax, words), tuple(words))
         if flattened := self._flattened.get(name):
             words = flattened.words()
-            raise Undecided(ask(torch, jax, words, flattened.why), tuple(words))
+            raise Undecided(_ask(torch, jax, words, flattened.why), tuple(words))
         return fitting[0]
 
     def _candidates(self, torch: Leaf, of: Node, jax: Leaf, jax_of: Node) -> list[Steps]:
@@ -66,7 +66,7 @@ class Layouts:
         return [chain(Step("reshape", end), start=start)] if same else []
 
 
-def ask(torch: Leaf, jax: Leaf, words: list[str], why: str = "") -> str:
+def _ask(torch: Leaf, jax: Leaf, words: list[str], why: str = "") -> str:
     """One line that says what to write."""
     whole = torch.part.axis is None and jax.part.axis is None
     leaf = f"{jax.part.name}: " if whole else ""

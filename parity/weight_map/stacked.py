@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import prod
-from types import MappingProxyType
 from typing import NamedTuple
 
 from parity.weight_map.entry import Entry, Part
@@ -150,9 +149,8 @@ class Unstacked:
 
 
 def unstacked(
-    torch: Outline, jax: Outline, left: Callable[[Unstacked], float],
-    overrides: Mapping[str, str] = MappingProxyType({}),
-) -> Unstacked:  # fmt: skip
+    torch: Outline, jax: Outline, left: Callable[[Unstacked], float], overrides: Mapping[str, str]
+) -> Unstacked:
     """The JAX model with every stack of layers taken apart, those in the layers of another stack included.
 
     A module may be a stack where all its arrays have one length along their first axis, or all along their second, and

@@ -39,8 +39,7 @@ class Leaf:
 class Node:
     """A module, or a part of one that the other framework has as a module of its own (`path` is None then).
 
-    `ordered`: whether its children come in order of definition. `told`: whether the user has said what becomes of an
-    array of its own, which is not among the `leaves` any more.
+    `told`: whether the user has said what becomes of an array of its own, which is not among the `leaves` any more.
     """
 
     path: str | None
@@ -50,7 +49,6 @@ class Node:
     leaves: list[Leaf] = field(default_factory=list)
     children: list[Node] = field(default_factory=list)
     family: str = UNKNOWN
-    ordered: bool = True
     told: bool = False
 
     def all(self) -> Iterator[Node]:
@@ -74,7 +72,7 @@ def tree(outline: Outline, names: Mapping[str, str | None], other: Outline | Non
     A recurrent layer stays whole where the `other` model has a module with arrays of the same names and shapes.
     """
     whole = [module.parameters for module in other.modules] if other else []
-    nodes = {_path(module.name): _node(module, names, outline.framework) for module in outline.modules}
+    nodes = {_path(module.name): _node(module, names) for module in outline.modules}
     for path in [_path(module.name) for module in outline.modules]:
         if path:
             _at(nodes, path.rpartition(".")[0]).children.append(nodes[path])
@@ -95,7 +93,7 @@ def _at(nodes: dict[str, Node], path: str) -> Node:
     if path not in nodes:
         around, _, name = path.rpartition(".")
         kind = automatic_kind(name)
-        nodes[path] = Node(None, name, kind, family=family(kind, {}), ordered=False)
+        nodes[path] = Node(None, name, kind, family=family(kind, {}))
         _at(nodes, around).children.append(nodes[path])
     return nodes[path]
 
@@ -113,7 +111,7 @@ def _into_scopes(nodes: dict[str, Node], path: str, node: Node) -> None:
             _at(nodes, f"{path}.{scope}".removeprefix(".")).leaves.append(replace(leaf, own=own))
 
 
-def _node(module: Module, names: Mapping[str, str | None], framework: str) -> Node:
+def _node(module: Module, names: Mapping[str, str | None]) -> Node:
     name = _path(module.name).rpartition(".")[2]
     kind = module.kind or automatic_kind(name)
     leaves = []
@@ -121,8 +119,7 @@ def _node(module: Module, names: Mapping[str, str | None], framework: str) -> No
         full = module.full(own)
         if (called := names.get(full, full)) is not None:
             leaves.append(Leaf(own, Part(called, shape), own in module.buffers, own in module.still))
-    ordered = framework == "torch" or module.kind != ""
-    return Node(module.name, name, kind, module.config, leaves, [], family(kind, module.config), ordered)
+    return Node(module.name, name, kind, module.config, leaves, [], family(kind, module.config))
 
 
 def _take_apart(node: Node, framework: str, *, whole: bool) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from parity.pair import Pair, Side
-from parity.recording import FRAMEWORKS, STAGES, Dtype, Framework, Key, Provenance
+from parity.recording import FRAMEWORKS, STAGES, USUAL_DTYPES, Dtype, Framework, Key, Provenance
 from parity.verdict import Comparison, Curves, FirstDifference, Outcome, Score, StageVerdict, Verdict
 
 EXACT = ("data", "init")
@@ -82,7 +82,7 @@ def agreeing(name: str = "made") -> Verdict:
         comparisons=comparisons(),
         provenances=[provenance(side, dtype) for dtype in ("float64", "float32") for side in FRAMEWORKS],
         loops={"torch": {"stepped": "", "whole_run": "needs CUDA"}, "jax": {"stepped": "", "whole_run": ""}},
-        seed=7, steps=3, device="cpu", seconds=1.5,
+        seed=7, steps=3, device="cpu", dtypes=USUAL_DTYPES, seconds=1.5, excerpt=None, against=None, starts=[],
     )  # fmt: skip
 
 

@@ -90,7 +90,7 @@ def run(line: str, folder: Path) -> tuple[str, int]:
     printed = io.StringIO()
     with _fresh(folder), redirect_stdout(printed), redirect_stderr(printed):
         if program == "python":
-            with importable(None):
+            with importable(None, Path.cwd()):
                 runpy.run_path(arguments[0], run_name="__main__")
             status = 0
         else:

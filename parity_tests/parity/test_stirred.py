@@ -41,9 +41,9 @@ def test_what_is_all_0_or_all_1_is_moved_upwards_and_nothing_else() -> None:
 
 def test_each_is_always_moved_alike_also_where_noise_has_moved_it_before() -> None:
     scale = np.ones(3)
-    apart = stirred({"a": np.nextafter(scale, 2), "b": scale})["a"] - stirred({"a": scale})["a"]
+    apart = stirred({"a": np.nextafter(scale, 2), "b": scale}, ())["a"] - stirred({"a": scale}, ())["a"]
     assert np.abs(apart).max() < 1e-15
-    assert not np.array_equal(stirred({"a": scale})["a"], stirred({"b": scale})["b"])
+    assert not np.array_equal(stirred({"a": scale}, ())["a"], stirred({"b": scale}, ())["b"])
 
 
 def test_where_a_run_begins_buffers_stay_but_for_statistics() -> None:

@@ -37,7 +37,7 @@ def apart(weight_map: WeightMap) -> frozenset[str]:
 
 def _features(weight_map: WeightMap, path: str) -> tuple[Features, Features]:
     """What goes into a layer and comes out, as its arrays tell it: one with a kernel by that, a norm by its vectors."""
-    own = [entry for entry in weight_map.entries if holder(entry.jax) == path]
+    own = [entry for entry in weight_map.entries if _holder(entry.jax) == path]
     if any(part.axis is not None for entry in own for part in (entry.torch, entry.jax)):
         return Features(), Features()
     kernels = [entry for entry in own if max(len(entry.torch.one), len(entry.jax.one)) > 1]
@@ -68,7 +68,7 @@ def _axes(kernel: Entry) -> tuple[Features, Features]:
     return Features(None, takes), Features(None, gives)
 
 
-def holder(part: Part) -> str:
+def _holder(part: Part) -> str:
     """The layer that an array of the JAX side is in, as a map calls it."""
     path = part.name.rpartition(".")[0]
     return in_stack(path, part.indices) if part.at else path

@@ -44,8 +44,8 @@ class OfTree(Mapped):
     @cached_property
     def _template(self) -> Held:
         """The tree as it was made: once with the trained leaves only, and once with the kept ones."""
-        trained = [leaf if is_array(leaf) and is_floating(leaf) else None for leaf in self._leaves]
-        kept = [leaf if is_array(leaf) and not is_floating(leaf) else None for leaf in self._leaves]
+        trained = [leaf if _is_array(leaf) and is_floating(leaf) else None for leaf in self._leaves]
+        kept = [leaf if _is_array(leaf) and not is_floating(leaf) else None for leaf in self._leaves]
         return Held(self._structure.unflatten(trained), self._structure.unflatten(kept))
 
     @property
@@ -86,7 +86,7 @@ class OfTree(Mapped):
         return nullcontext(Layers(bits, probes, taught))
 
 
-def is_array(leaf: Any) -> bool:
+def _is_array(leaf: Any) -> bool:
     """Whether a leaf is an array of numbers or of true and false."""
     return isinstance(leaf, jax.Array | np.ndarray) and bool(
         jnp.issubdtype(leaf.dtype, jnp.number) or jnp.issubdtype(leaf.dtype, jnp.bool_)

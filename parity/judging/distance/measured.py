@@ -29,7 +29,7 @@ class Measured(Recording):
         return list(self.distances)
 
 
-def measured(recording: Recording, judge: Recording, frozen: Collection[str] = ()) -> Measured:
+def measured(recording: Recording, judge: Recording, frozen: Collection[str]) -> Measured:
     """A float32 recording in the distances of its tensors from the judge's.
 
     Kept are the tensors that are compared bit by bit, `frozen` parameters among them, outputs, of which the predictions

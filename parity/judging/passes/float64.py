@@ -12,16 +12,14 @@ from parity.judging.distance.factors import FLOAT64_CEILING, FLOAT64_FLOOR
 from parity.judging.distance.limits import float64_limit
 from parity.judging.distance.noise import Noise
 from parity.judging.distance.sentinels import has_more, infinities_apart
-from parity.recording import WHOLE, Array, Dtype, Framework, Key, Recording, keys_of
+from parity.recording import WHOLE, Array, Dtype, Framework, Key, Recording
 from parity.verdict import Comparison, Outcome
 
 NoiseOf = Callable[[Framework, int | None], Noise]
 """A side's noise over so many steps; None: over all."""
 
 
-def compare_exact(
-    key: Key, torch: Array | None, jax: Array | None, dtype: Dtype, loop: str | None = None
-) -> Comparison:
+def compare_exact(key: Key, torch: Array | None, jax: Array | None, dtype: Dtype, loop: str | None) -> Comparison:
     """A bit-exact comparison of both sides: data, initial parameters, whole numbers; these in however many bits."""
     note = fault(torch, "torch", dtype) or fault(jax, "jax", dtype)
     apart = float("inf")
@@ -45,12 +43,11 @@ def _unequal(key: Key, torch: Array, jax: Array) -> tuple[str, float]:
 
 
 def compare_float64(
-    torch: Recording, jax: Recording, scales: Scales, noise_of: NoiseOf, *,
-    keys: Iterable[Key] | None = None, loop: str | None = None,
+    torch: Recording, jax: Recording, scales: Scales, noise_of: NoiseOf, *, keys: Iterable[Key],
+    loop: str | None = None,
 ) -> list[Comparison]:  # fmt: skip
-    """Every tensor of the two recordings, or those of `keys`. Noise is drawn only where the floor does not suffice."""
-    wanted = keys_of(torch, jax) if keys is None else keys
-    found = [compare_one(key, torch.get(key), jax.get(key), scales, loop) for key in wanted]
+    """Those tensors of the two recordings. Noise is drawn only where the floor does not suffice."""
+    found = [compare_one(key, torch.get(key), jax.get(key), scales, loop) for key in keys]
     doubtful = [c for c in found if c.limit == FLOAT64_FLOOR and FLOAT64_FLOOR < c.difference <= FLOAT64_CEILING]
     if not doubtful:
         return found

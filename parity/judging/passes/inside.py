@@ -68,7 +68,7 @@ class Inside:
         return [said] if self.layers else []
 
 
-def inside(patterns: Sequence[str], run: Recording, unshown: Collection[str] = ()) -> Inside:
+def inside(patterns: Sequence[str], run: Recording, unshown: Collection[str]) -> Inside:
     """What the patterns of a pair's `float32_inside` mean in a run of torch's side, which has names for all layers.
 
     What is `unshown` the other side does not show.

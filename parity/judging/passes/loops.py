@@ -92,7 +92,7 @@ def compare_loops_float32(
         for loop in dict.fromkeys(name for names in running.values() for name in names if name != ENGINE):
             driven = {framework: loop if loop in names else names[0] for framework, names in running.items()}
             judged = _against(float32, sides, driven, runs, loop, start)
-            found += [c for c in judged if c.side is None or (loop in running[c.side] and loop != ENGINE)]
+            found += [c for c in judged if c.side is None or loop in running[c.side]]
     return found
 
 

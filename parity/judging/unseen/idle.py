@@ -16,7 +16,7 @@ LINES = {
 OPERATIONS = "whether the jax side has what changed nothing on the torch side in {}: {}"
 
 
-def idle_in_words(idle: Collection[str], steps: int, *, optimizer: bool = True) -> list[str]:
+def idle_in_words(idle: Collection[str], steps: int, *, optimizer: bool) -> list[str]:
     """A line for each of these parts of the torch side that changed nothing in so many steps.
 
     Args:

@@ -28,13 +28,13 @@ def kept(findings: Findings, first: Comparison) -> Excerpt:
     return replace(excerpt(found | judge, first.key), weight_map=jax.float64.weight_map if jax else None)
 
 
-def excerpt(recordings: Mapping[str, Recording], first: Key, room: int = ROOM) -> Excerpt:
-    """The tensors of the recordings up to the stage and step of the first difference, within `room` bytes.
+def excerpt(recordings: Mapping[str, Recording], first: Key) -> Excerpt:
+    """The tensors of the recordings up to the stage and step of the first difference, within `ROOM` bytes.
 
     Taken first are the tensor that differs, then the initial parameters, then what lies nearest before the difference.
     """
     kept = {name: Recording(recording.provenance) for name, recording in recordings.items()}
-    left_out = 0
+    left_out, room = 0, ROOM
     for key in _by_importance(recordings, first):
         arrays = {name: array for name, recording in recordings.items() if (array := recording.get(key)) is not None}
         size = sum(array.nbytes for array in arrays.values())

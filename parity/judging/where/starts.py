@@ -14,7 +14,7 @@ from parity.verdict import EPS, Start
 
 def starts(
     judge: Recording, step: int, taught: Arrays, scales: Scales, skipped: frozenset[str], *,
-    casts: Casts | None = None, inside: Collection[str] = (),
+    casts: Casts, inside: Collection[str],
 ) -> list[Start]:  # fmt: skip
     """The places of a pass that do not follow from what the judge has before them, in the order of the flow.
 
@@ -31,7 +31,7 @@ def starts(
             apart = difference(array, expected, scales.of.get(key, largest(without_sentinels(key, expected))), key)
             limit = FLOAT32_FACTOR * FEW_EPS * EPS["float32"] if name in inside else FLOAT64_FLOOR
             if not apart <= limit:
-                told = f" in float32 {on_sides(casts[name])}" if casts and name in casts else ""
+                told = f" in float32 {on_sides(casts[name])}" if name in casts else ""
                 found.append(Start(key, apart, f"{where}{told}"))
     return found
 

@@ -97,7 +97,7 @@ def test_modules_beside_the_pair_file_are_found_while_it_is_checked(tmp_path: Pa
     file = pair_file(tmp_path)
     (tmp_path / "beside_model.py").write_text("update = 'found'")
     before = list(sys.path)
-    with importable(file):
+    with importable(file, tmp_path):
         assert resolve("beside_model:update", "torch") == "found"
     assert sys.path == before
     with pytest.raises(NotCheckable, match="no module named 'beside_gone'"):
@@ -111,9 +111,12 @@ def test_another_pairs_module_of_the_same_name_is_not_taken(tmp_path: Path, pack
         module = file.parent / ("beside_model/__init__.py" if package else "beside_model.py")
         module.parent.mkdir(exist_ok=True)
         module.write_text(f"update = {file.parent.name!r}")
-    with importable(files[0], files):
+    with importable(files[0], tmp_path, files):
         assert resolve("beside_model:update", "torch") == "a"
-    with pytest.raises(NotCheckable, match="beside_model beside it is already imported"), importable(files[1], files):
+    with (
+        pytest.raises(NotCheckable, match="beside_model beside it is already imported"),
+        importable(files[1], tmp_path, files),
+    ):
         pass
 
 
@@ -121,7 +124,7 @@ def test_pairs_of_one_folder_share_its_modules(tmp_path: Path) -> None:
     files = [pair_file(tmp_path), pair_file(tmp_path, "two.py", "two")]
     (tmp_path / "beside_model.py").write_text("update = 'shared'")
     for file in files:
-        with importable(file, files):
+        with importable(file, tmp_path, files):
             assert importlib.import_module("beside_model").update == "shared"
 
 
@@ -132,7 +135,7 @@ def test_a_pair_file_does_not_hide_the_module_that_it_is_named_after(tmp_path: P
     files = [pair_file(tmp_path / "pairs", name) for name in ("beside_model.py", "another.py")]
     before = list(sys.meta_path)
     for file in (tmp_path / "pairs" / checked, *files):
-        with importable(file, [at_the_top, *files], tmp_path):
+        with importable(file, tmp_path, [at_the_top, *files]):
             assert resolve("beside_model:update", "torch") == "the model"
     assert sys.meta_path == before
 
@@ -141,7 +144,7 @@ def test_a_pair_file_may_hold_its_own_parts(tmp_path: Path) -> None:
     file = pair_file(tmp_path, "beside_parts.py", module="beside_parts")
     with file.open("a") as opened:
         opened.write("update = 'beside the pair'")
-    with importable(file, base=tmp_path / "elsewhere"):
+    with importable(file, tmp_path / "elsewhere"):
         assert resolve("beside_parts:update", "torch") == "beside the pair"
 
 
@@ -183,7 +186,7 @@ def test_files_and_import_paths_stand_beside_each_other(project: Path) -> None:
 
 def test_modules_beside_an_imported_pair_do_not_hide_others(project: Path) -> None:
     (found,) = chosen_pairs(["imported"], project)
-    with importable(found.pair_file, base=found.base):
+    with importable(found.pair_file, found.base):
         import colorsys
 
     assert colorsys.rgb_to_hsv(0, 0, 0) == (0, 0, 0)

@@ -51,7 +51,7 @@ def bound(model: nn.Module) -> Any:
 
 
 def watched(model: Any, probes: Any = None, places: Any = PLACES, bits: int | None = None) -> tuple[jax.Array, Layers]:
-    with watch_linen(places, bits, probes) as layers:
+    with watch_linen(places, bits, probes, None, stacks=()) as layers:
         output = model(INPUTS)
     return output, layers
 
@@ -107,7 +107,7 @@ def test_a_layer_in_another_trace_is_called_and_told_and_nothing_of_it_is_kept()
     assert layers.outputs is output
     np.testing.assert_array_equal(output, bound(Net())(INPUTS))
     whole: Any = bound(Net())
-    with watch_linen(PLACES, None) as layers:
+    with watch_linen(PLACES, None, None, None, stacks=()) as layers:
         output = jax.vmap(whole)(INPUTS)
     assert layers.hidden == {"fc1", "conv"}
     # The model's own output has a place at all examples, as a tap has.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from parity.errors import NotCheckable
 from parity.jax_side.layers import Layers
-from parity.jax_side.passing import Pass, asked
+from parity.jax_side.passing import Pass, asked, no_turns
 from parity.parts import watched
 
 
@@ -40,7 +41,7 @@ def test_a_compiled_part_is_told_it_too() -> None:
 
 
 def lost(found: Any) -> Any:
-    return Pass(1, {}, Layers(None, None), training=True).loss_of(lambda model, batch: found)
+    return Pass(1, {}, Layers(None, None), True, no_turns, nullcontext).loss_of(lambda model, batch: found)
 
 
 def test_a_loss_is_a_single_number() -> None:

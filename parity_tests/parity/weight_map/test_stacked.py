@@ -273,7 +273,7 @@ def test_what_fails_for_another_reason_is_told_as_it_was() -> None:
     # Where each array is as long as there are blocks, the list of them looks like a stack.
     of_torch = torch(blocks(4, block={"fc": own(weight=(4, 4, 4))}) | {"head": linear(4, 2)})
     of_jax = jax({f"blocks.{i}.fc": own(kernel=(4, 4, 4)) for i in range(4)})
-    assert unstacked(of_torch, of_jax, lambda found: 9 - len(found.stacks)).stacks == (Stack("blocks", 0, 4),)
+    assert unstacked(of_torch, of_jax, lambda found: 9 - len(found.stacks), {}).stacks == (Stack("blocks", 0, 4),)
     assert refusal(of_torch, of_jax) == said
 
 
@@ -301,7 +301,7 @@ def looking_like_one(
     of_torch: dict[str, Layer], of_jax: dict[str, Layer], tied: dict[str, str] | None = None
 ) -> list[str]:
     """The names of all that looks like a stack, whether or not it is one."""
-    found = unstacked(torch(of_torch), jax(of_jax, tied), lambda found: 9 - len(found.stacks))
+    found = unstacked(torch(of_torch), jax(of_jax, tied), lambda found: 9 - len(found.stacks), {})
     return [stack.module for stack in found.stacks]
 
 
@@ -331,7 +331,7 @@ def test_a_stack_in_each_layer_is_tried_once_for_all() -> None:
         blocks(2, block={f"experts.{index}.up": linear(4, 8) for index in range(3)} | {"gate": linear(4, 4)})
     )
     experts = {"blocks.experts.up": own(kernel=(2, 3, 4, 8), bias=(2, 3, 8))}
-    found = unstacked(of_torch, jax(stacked(2, block={"gate": jax_linear(4, 4)}) | experts), left)
+    found = unstacked(of_torch, jax(stacked(2, block={"gate": jax_linear(4, 4)}) | experts), left, {})
     both = ["blocks", "blocks.0.experts.up", "blocks.1.experts.up"]
     assert tried == [both, [], ["blocks"], both]
     assert [stack.module for stack in found.stacks] == ["blocks"]

@@ -31,7 +31,7 @@ OFF = {"w": np.array([1.0, -2.5], np.float32)}
 
 
 def test_distances_are_absolute_and_stand_for_all_that_is_only_measured() -> None:
-    found = measured(lower(**OFF), JUDGE)
+    found = measured(lower(**OFF), JUDGE, ())
     assert found.flow() == lower(**OFF).flow()
     assert distance_told(found, Key("update", 0, "w")) == 0.5
     assert distance_told(found, Key("forward", 0, "fc.output")) == 0.0
@@ -55,7 +55,7 @@ WRONG = {
 def test_the_comparisons_are_those_of_the_tensors_themselves(recorded: str, wrong: str | None) -> None:
     made = lower(**({"exp_avg.w": WRONG[wrong]} if wrong else OFF))
     whole = {"torch": made, "jax": lower()}
-    told = {fw: measured(side, JUDGE) if recorded in (fw, "both") else side for fw, side in whole.items()}
+    told = {fw: measured(side, JUDGE, ()) if recorded in (fw, "both") else side for fw, side in whole.items()}
     expected, found = (
         Float32(JUDGE, scales([JUDGE]), {}, lambda _: MadeNoise(JUDGE)).compare(sides)  # type: ignore[arg-type]
         for sides in (whole, told)

@@ -160,9 +160,9 @@ def test_so_do_the_float32_rule_and_what_a_recording_keeps_for_it() -> None:
     rule = Float32(judge, SCALES, {}, lambda _: MadeNoise(judge))
     outcomes = {c.side: c.outcome for c in rule.compare({"torch": single, "jax": wrong})}
     assert outcomes == {"torch": "agree", "jax": "differ"}
-    assert measured(single, judge).distances[PLACE] < NEAR
+    assert measured(single, judge, ()).distances[PLACE] < NEAR
     infinite = masked(LOGITS, -np.inf)
-    assert measured(forward(infinite.astype("float32"), "float32"), forward(infinite)).distances[PLACE] < NEAR
+    assert measured(forward(infinite.astype("float32"), "float32"), forward(infinite), ()).distances[PLACE] < NEAR
 
 
 def test_so_do_noise_and_the_coarse_distance() -> None:
@@ -183,7 +183,10 @@ def test_a_mask_that_stays_is_not_what_a_step_moves() -> None:
 @pytest.mark.parametrize("scales", [SCALES, Scales({}, frozenset())], ids=["scaled", "without a scale"])
 def test_a_difference_that_starts_beside_a_mask_is_told_and_the_mask_is_none(scales: Scales) -> None:
     def started(taught: Array) -> list[float]:
-        return [start.difference for start in starts(forward(RIGHT), 0, {"fc.output": taught}, scales, frozenset())]
+        return [
+            start.difference
+            for start in starts(forward(RIGHT), 0, {"fc.output": taught}, scales, frozenset(), casts={}, inside=())
+        ]
 
     assert started(RIGHT * (1 + 2e-16)) == []
     assert started(masked(LOGITS * 1.001, -1e30)) == [pytest.approx(0.001)]

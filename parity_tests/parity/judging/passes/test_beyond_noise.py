@@ -12,7 +12,7 @@ from parity.judging.distance.factors import NOISE_DRAWS
 from parity.judging.distance.noise import Noise, RecordedNoise
 from parity.judging.passes.float64 import compare_float64
 from parity.judging.passes.judge import Lockstep, judged_beyond_noise
-from parity.recording import FRAMEWORKS, Framework, Key, Recording
+from parity.recording import FRAMEWORKS, Framework, Key, Recording, keys_of
 from parity_tests.parity.made_verdicts import provenance
 
 CALM, WILD, EARLY = Key("trajectory", 2, "calm"), Key("trajectory", 2, "wild"), Key("forward", 0, "early")
@@ -40,7 +40,7 @@ def judged(
 
     sides = {"torch": recording("torch", {}), "jax": recording("jax", free)}
     runs: dict[Framework, Recording] = {framework: sides[framework] for framework in FRAMEWORKS}
-    compared = compare_float64(runs["torch"], runs["jax"], SCALES, of(noise))
+    compared = compare_float64(runs["torch"], runs["jax"], SCALES, of(noise), keys=keys_of(*runs.values()))
     found = judged_beyond_noise(compared, runs, "torch", SCALES, of(noise), of(0.0), run)
     return {c.key: c.outcome for c in found.comparisons}, found
 

@@ -113,7 +113,7 @@ def test_the_judge_of_a_gpu_and_the_cpu_are_compared_as_far_as_they_start_alike(
     def judged(before: float, behind: float) -> list[str]:
         judge, cpu = run(0, 0), run(before, behind)
         findings = Findings(pair(), 0, "gpu", {}, recordings={"float64": {"torch": judge, "jax": judge}})
-        findings.scales, findings.inside = scales([judge, cpu]), inside(("norm",), judge)
+        findings.scales, findings.inside = scales([judge, cpu]), inside(("norm",), judge, ())
         found = judged_with_cpu(findings, cpu, lambda framework, until: MadeNoise(judge))
         assert [(c.key.step, c.loop) for c in found] == [(0, ON_CPU.format("torch"))] * 2
         return [c.outcome for c in found]

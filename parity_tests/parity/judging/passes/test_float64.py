@@ -10,7 +10,7 @@ import pytest
 from parity.judging.distance.difference import scales
 from parity.judging.distance.factors import FLOAT64_CEILING, FLOAT64_FACTOR, FLOAT64_FLOOR, NOISE_DRAWS
 from parity.judging.passes.float64 import compare_exact, compare_float64
-from parity.recording import Array, Framework, Key, Recording
+from parity.recording import Array, Framework, Key, Recording, keys_of
 from parity.verdict import Comparison
 from parity_tests.parity.made_recordings import MadeNoise, forward, off, recording
 
@@ -24,7 +24,7 @@ def never(framework: Framework, steps: int | None) -> MadeNoise:
 
 def compared(torch: Recording, jax: Recording) -> list[Comparison]:
     """Where no noise is needed."""
-    return compare_float64(torch, jax, scales([torch, jax]), never)
+    return compare_float64(torch, jax, scales([torch, jax]), never, keys=keys_of(torch, jax))
 
 
 def one(expected: Array, found: Array, swap: bool = False) -> Comparison:
@@ -40,7 +40,9 @@ def noisy(apart: float, torch_noise: float, jax_noise: float) -> tuple[Compariso
         "torch": MadeNoise(torch, forward(off(ARRAY, torch_noise))),
         "jax": MadeNoise(jax, forward(off(off(ARRAY, apart), jax_noise))),
     }
-    (found,) = compare_float64(torch, jax, scales([torch, jax]), lambda framework, _: made[framework])
+    (found,) = compare_float64(
+        torch, jax, scales([torch, jax]), lambda framework, _: made[framework], keys=keys_of(torch, jax)
+    )
     return found, made
 
 
@@ -155,7 +157,7 @@ def test_what_has_to_be_bit_exact_is(what: str, swap: bool) -> None:
     (found,) = compared(recording((stage, 0, {"t": first})), recording((stage, 0, {"t": second})))
     assert (found.outcome, found.limit) == ("differ", 0)
     assert found.note
-    assert compare_exact(key, first, second, "float64") == found
+    assert compare_exact(key, first, second, "float64", None) == found
 
 
 @pytest.mark.parametrize("dtype", ["int32", "uint8", "int64", "uint64"])
@@ -163,12 +165,12 @@ def test_what_has_to_be_bit_exact_is(what: str, swap: bool) -> None:
 def test_equal_whole_numbers_agree_in_however_many_bits_they_are_held(stage: str, dtype: str) -> None:
     numbers = np.array([[0, 1], [2, 127]])
     for first, second in ((numbers, numbers.astype(dtype)), (numbers.astype(dtype), numbers)):
-        assert compare_exact(Key(stage, 0, "t"), first, second, "float32").outcome == "agree"
+        assert compare_exact(Key(stage, 0, "t"), first, second, "float32", None).outcome == "agree"
 
 
 @pytest.mark.parametrize("pair", [(None, ARRAY), (ARRAY, None), (None, None), (off(ARRAY, np.nan),) * 2])
 def test_what_is_missing_or_not_a_number_is_not_bit_exact(pair: tuple[Array | None, Array | None]) -> None:
-    found = compare_exact(Key("init", 0, "w"), *pair, "float64")
+    found = compare_exact(Key("init", 0, "w"), *pair, "float64", None)
     assert (found.outcome, found.difference) == ("differ", math.inf)
 
 
@@ -205,12 +207,12 @@ def test_noise_is_drawn_no_further_than_to_the_last_tensor_in_doubt() -> None:
         return MadeNoise(run(0))
 
     torch, jax = run(0), run(1e-11)
-    found = compare_float64(torch, jax, scales([torch, jax]), noise_of, loop="a loop")
+    found = compare_float64(torch, jax, scales([torch, jax]), noise_of, keys=keys_of(torch, jax), loop="a loop")
     assert asked == [3, 3]
     assert [c.outcome for c in found] == ["agree"] * 2 + ["differ"] + ["agree"] * 2
     assert {c.loop for c in found} == {"a loop"}
     torch, jax = (run(0, ("score", 0, {"test.output": off(ARRAY, apart)})) for apart in (0, 1e-11))
-    compare_float64(torch, jax, scales([torch, jax]), noise_of)
+    compare_float64(torch, jax, scales([torch, jax]), noise_of, keys=keys_of(torch, jax))
     assert asked[2:] == [None, None]
 
 

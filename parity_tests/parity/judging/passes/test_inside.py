@@ -28,7 +28,7 @@ def judge() -> Recording:
 
 def first_of(*patterns: str) -> str:
     """The first tensor of the forward stage that is judged by float32's rule; all that follow are."""
-    found = inside(patterns, judge())
+    found = inside(patterns, judge(), ())
     judged = [name for name in PASS if found.holds(Key("forward", 1, name))]
     assert judged == list(PASS[PASS.index(judged[0]) :])
     return judged[0]
@@ -58,7 +58,7 @@ def test_of_several_patterns_the_first_layer_counts() -> None:
 
 def test_a_later_call_of_a_layer_is_one_of_it() -> None:
     twice = recording(("forward", 0, dict.fromkeys(("a.output", "b#2.input", "b#2.output"), ONES)))
-    found = inside(("b",), twice)
+    found = inside(("b",), twice, ())
     assert found.layers == ("b",)
     assert found.tensors == {"b#2.output"}
 
@@ -82,8 +82,8 @@ def test_a_later_call_of_a_layer_is_one_of_it() -> None:
     ],
 )
 def test_of_the_other_stages_what_a_pass_gives_is(key: tuple[str, int, str], expected: bool) -> None:
-    assert inside(("stem",), judge()).holds(Key(*key)) == expected
-    assert not inside((), judge()).holds(Key(*key))
+    assert inside(("stem",), judge(), ()).holds(Key(*key)) == expected
+    assert not inside((), judge(), ()).holds(Key(*key))
 
 
 @pytest.mark.parametrize(("patterns", "layers"), [(("norm",), "stem, blocks, blocks.0,"), (("stem", "Stem"), "stem,")])
@@ -91,12 +91,12 @@ def test_a_pattern_that_names_no_layer_is_named(patterns: tuple[str, ...], layer
     with pytest.raises(
         NotCheckable, match=f"float32_inside: no layer is called '{patterns[-1]}': the layers are {layers}"
     ):
-        inside(patterns, judge())
+        inside(patterns, judge(), ())
 
 
 def test_where_no_layers_were_seen_that_is_said() -> None:
     with pytest.raises(NotCheckable, match="no layer is called 'a': no layers were seen"):
-        inside(("a",), recording(("forward", 0, {"output": ONES})))
+        inside(("a",), recording(("forward", 0, {"output": ONES})), ())
 
 
 @pytest.mark.parametrize(
@@ -105,13 +105,13 @@ def test_where_no_layers_were_seen_that_is_said() -> None:
 def test_what_a_layer_does_that_one_side_does_not_show_arrives_at_the_next_shown_place(
     hidden: str, arrives: str | None
 ) -> None:
-    shown = inside(("*.norm",), judge()).places
+    shown = inside(("*.norm",), judge(), ()).places
     unshown = {name for name in PASS if name.startswith(hidden)}
     assert inside(("*.norm",), judge(), unshown).places - shown == ({arrives} if arrives else set())
 
 
 def test_each_declared_layer_has_its_places() -> None:
-    found = inside(("*.norm", "*.attn"), judge())
+    found = inside(("*.norm", "*.attn"), judge(), ())
     places = ["blocks.0.attn.q.input", "blocks.0.attn.q.output", "blocks.0.attn.out.input", "blocks.0.attn.out.output"]
     assert found.by_layer(PASS) == [("blocks.0.norm", ["blocks.0.norm.output"]), ("blocks.0.attn", places)]
     assert found.listed == [
@@ -120,7 +120,7 @@ def test_each_declared_layer_has_its_places() -> None:
 
 
 def test_power_is_taken_from_the_wider_limits_and_their_own_coarse_distance() -> None:
-    found = inside(("*.norm",), judge())
+    found = inside(("*.norm",), judge(), ())
     before, after, update = (
         Key("forward", 0, "stem.output"), Key("forward", 0, "head.output"), Key("update", 0, "stem.weight"),
     )  # fmt: skip

@@ -21,7 +21,7 @@ from parity.judging.passes.float64 import compare_float64
 from parity.judging.passes.judge import ON_CPU, compare_with_cpu, completed, rests_on_null, taken
 from parity.live import live_side
 from parity.pair import Pair, Side
-from parity.recording import Arrays, Framework, Key, Recording
+from parity.recording import Arrays, Framework, Key, Recording, keys_of
 from parity.runs import free_run
 from parity.verdict import Verdict
 from parity_tests.parity.made_recordings import recording, replayed
@@ -185,7 +185,7 @@ def test_the_judge_of_a_gpu_is_compared_with_the_cpu_tensor_by_tensor() -> None:
     assert [str(c.key) for c in wrong if c.outcome == "differ"] == [
         "update, step 1, outer.weight", "trajectory, step 1, outer.weight",
     ]  # fmt: skip
-    assert compare_float64(judge, judge, found, noise_of)
+    assert compare_float64(judge, judge, found, noise_of, keys=keys_of(judge))
 
 
 def test_the_pair_is_what_it_says() -> None:

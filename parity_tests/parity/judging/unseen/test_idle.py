@@ -100,11 +100,11 @@ def test_a_recording_of_torchs_side_tells_it_too(tmp_path: Path) -> None:
 
 
 def test_a_line_for_each_of_them() -> None:
-    assert idle_in_words((), 3) == []
-    assert idle_in_words(("scheduler", "clip"), 3) == [CLIP, SCHEDULER]
-    assert idle_in_words(("turn", "clip"), 3) == [CLIP, TURN]
-    assert idle_in_words(("turn", "scheduler"), 3) == [SCHEDULER]
-    assert "in 1 step" in idle_in_words(("clip",), 1)[0]
+    assert idle_in_words((), 3, optimizer=True) == []
+    assert idle_in_words(("scheduler", "clip"), 3, optimizer=True) == [CLIP, SCHEDULER]
+    assert idle_in_words(("turn", "clip"), 3, optimizer=True) == [CLIP, TURN]
+    assert idle_in_words(("turn", "scheduler"), 3, optimizer=True) == [SCHEDULER]
+    assert "in 1 step" in idle_in_words(("clip",), 1, optimizer=True)[0]
 
 
 class Clamped(small_torch.Small):

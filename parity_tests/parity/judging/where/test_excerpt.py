@@ -56,14 +56,18 @@ def test_nothing_behind_the_first_difference_is_kept() -> None:
         (640, {("update", 1), ("init", 0), ("forward", 1), ("update", 0)}),
     ],
 )
-def test_where_there_is_no_room_for_all_the_nearest_are_kept(room: int, groups: set[tuple[str, int]]) -> None:
-    found = excerpt(sides(), Key("update", 1, "weight"), room)
+def test_where_there_is_no_room_for_all_the_nearest_are_kept(
+    monkeypatch: pytest.MonkeyPatch, room: int, groups: set[tuple[str, int]]
+) -> None:
+    monkeypatch.setattr("parity.judging.where.excerpt.ROOM", room)
+    found = excerpt(sides(), Key("update", 1, "weight"))
     assert (groups_of(found), found.left_out) == (groups, 2 * (5 - len(groups)))
 
 
-def test_a_tensor_that_is_too_large_leaves_its_room_to_others() -> None:
+def test_a_tensor_that_is_too_large_leaves_its_room_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parity.judging.where.excerpt.ROOM", 200)
     made = {"torch float64": recording(("init", 0, {"large": np.zeros(1000)} | ONE), ("forward", 0, ONE))}
-    found = excerpt(made, Key("forward", 0, "weight"), room=200)
+    found = excerpt(made, Key("forward", 0, "weight"))
     assert found.left_out == 1
     assert found.recordings["torch float64"].of("init", 0).keys() == ONE.keys()
 

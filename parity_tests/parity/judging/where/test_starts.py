@@ -28,7 +28,10 @@ def found(**moved: float) -> list[str]:
     judge = Recording(provenance("torch", "float64"))
     judge.add("forward", 0, {name: np.ones(3) for name in PLACES})
     taught = {name: np.ones(3) + moved.get(name, 0.0) for name in PLACES}
-    return [str(start) for start in starts(judge, 0, taught, Scales({}, frozenset()), frozenset({"skipped"}))]
+    return [
+        str(start)
+        for start in starts(judge, 0, taught, Scales({}, frozenset()), frozenset({"skipped"}), casts={}, inside=())
+    ]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,9 @@ def test_a_tap_divides_what_is_before_it_from_what_is_behind_it_and_so_a_layer()
     judge = Recording(provenance("torch", "float64"))
     judge.add("forward", 0, {name: np.ones(3) for name in names})
     taught = {name: np.full(3, 1.5) for name in names}
-    said = [start.where for start in starts(judge, 0, taught, Scales({}, frozenset()), frozenset())]
+    said = [
+        start.where for start in starts(judge, 0, taught, Scales({}, frozenset()), frozenset(), casts={}, inside=())
+    ]
     assert said == [
         "between the batch and a.input", "between a.input and a.inside.tap", "between a.inside.tap and a.output",
         "between a.output and between.tap", "between between.tap and b.output",
