@@ -113,7 +113,7 @@ def compared(findings: Findings, loops: Sequence[str] | None, tell: Progress) ->
 
 
 def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: Progress) -> None:
-    sides, judging, other = findings.sides, findings.judging, OTHER[findings.judging]
+    sides, judging, other = findings.sides, findings.judging, findings.other
     findings.recordings["float64"] = free = {framework: side.free() for framework, side in sides.items()}
     findings.scales = scales_of([side.sizes() for side in sides.values()])
 
@@ -180,7 +180,7 @@ def _shown_by_both(findings: Findings, free: dict[Framework, Recording]) -> None
 
 def _let_go(findings: Findings) -> None:
     """Forget the run that agrees with the judge, but for what was scored: it may be gigabytes, and says no more."""
-    other = OTHER[findings.judging]
+    other = findings.other
     run = findings.recordings["float64"][other]
     scored = {place: group for place, group in run.groups.items() if place[0] == "score"}
     findings.recordings["float64"][other] = Recording(run.provenance, scored)
@@ -259,7 +259,7 @@ def _bfloat16(findings: Findings) -> None:
         return running[framework].lockstep_noise(stepped[framework], judge, findings.scales)
 
     rule = Float32(judge, findings.scales, {}, noise_of, unshown=findings.unshown.tensors, dtype="bfloat16")
-    sides = {framework: side.bfloat16 for framework, side in running.items()}
+    sides = findings.live("bfloat16")
     judging = running[findings.judging].float64
     rule.rejudge = AtOwnActivations(rule, judging, sides, judging.batches(findings.seed, findings.pair.steps))
     findings.comparisons += compare_frozen(stepped, findings.frozen, "bfloat16")
@@ -275,7 +275,7 @@ def _bfloat16(findings: Findings) -> None:
 def _rejudge(findings: Findings, float32: Float32) -> Rejudge:
     running, judging = findings.running, findings.judging
     asked = running.get(judging) or running[OTHER[judging]]
-    sides = {framework: side.float32 for framework, side in running.items()}
+    sides = findings.live("float32")
     batches = asked.float64.batches(findings.seed, findings.pair.steps)
     recorded = {key: row for side in findings.sides.values() for key, row in side.flipped().items()}
     return Rejudge(float32, asked.float64, sides, batches, findings.seed, recorded)

@@ -11,8 +11,9 @@ from parity.judging.passes.judge import Lockstep
 from parity.judging.score import Labelled
 from parity.judging.unseen.layers import Unshown
 from parity.judging.where.casts import Casts
+from parity.live import LiveSide
 from parity.pair import Pair
-from parity.recording import USUAL_DTYPES, Device, Dtype, Framework, Key, Recording
+from parity.recording import OTHER, USUAL_DTYPES, Device, Dtype, Framework, Key, Recording
 from parity.running import Running
 from parity.shown import Shown
 from parity.verdict import Against, Comparison, Start
@@ -57,6 +58,11 @@ class Findings:
         return self.against.recorded if self.against else "torch"
 
     @property
+    def other(self) -> Framework:
+        """The side that is held against the judge."""
+        return OTHER[self.judging]
+
+    @property
     def judge(self) -> Recording:
         """The float64 recording that float32 is judged against."""
         return self.recordings["float64"][self.judging]
@@ -65,6 +71,10 @@ class Findings:
     def running(self) -> dict[Framework, Running]:
         """The sides that run: both, or the one that is not recorded."""
         return {framework: side for framework, side in self.sides.items() if isinstance(side, Running)}
+
+    def live(self, dtype: Dtype) -> dict[Framework, LiveSide]:
+        """The sides that run, in a dtype."""
+        return {framework: side.live(dtype) for framework, side in self.running.items()}
 
     @property
     def frozen(self) -> frozenset[str]:

@@ -15,7 +15,7 @@ from parity.judging.passes.float32 import coarse_distances
 from parity.judging.passes.loops import ENGINE
 from parity.live import LiveSide, Move, live_side, parameters_moved
 from parity.pair import Pair
-from parity.recording import DTYPES, Device, Dtype, Framework, Key, Recording, State
+from parity.recording import Device, Dtype, Framework, Key, Recording, State
 from parity.rounding import COARSE_BITS, cast
 from parity.runs import Progress, coarse_run, engine_step, free_run, idle_operations, lockstep, loop_run
 from parity.shown import Curve
@@ -42,24 +42,22 @@ class Running:
     ) -> None:  # fmt: skip
         self.framework, self._pair, self._seed, self._device, self._tell = framework, pair, seed, device, tell
         self.kept = kept
-        self.float64: LiveSide = self._live("float64")
+        self._live: dict[Dtype, LiveSide] = {}
         self.loops = self.float64.loops
 
-    def _live(self, dtype: Dtype, device: Device | None = None) -> LiveSide:
-        return live_side(self._pair.side(self.framework), self.framework, dtype, device or self._device)
+    def live(self, dtype: Dtype) -> LiveSide:
+        """The side in a dtype, made when it is first asked for."""
+        if dtype not in self._live:
+            self._live[dtype] = self._made(dtype, self._device)
+        return self._live[dtype]
 
-    @cached_property
-    def float32(self) -> LiveSide:
-        """The side in float32; the side in float64 is `float64`."""
-        return self._live("float32")
+    def _made(self, dtype: Dtype, device: Device) -> LiveSide:
+        return live_side(self._pair.side(self.framework), self.framework, dtype, device)
 
-    @cached_property
-    def bfloat16(self) -> LiveSide:
-        """The side in bfloat16."""
-        return self._live("bfloat16")
-
-    def _lower(self, dtype: Dtype) -> LiveSide:
-        return self.bfloat16 if dtype == "bfloat16" else self.float32
+    @property
+    def float64(self) -> LiveSide:
+        """The side in float64, which most is asked of."""
+        return self.live("float64")
 
     @property
     def unmatched(self) -> frozenset[str]:
@@ -80,8 +78,7 @@ class Running:
     @property
     def changed(self) -> str:
         """What of its settings its own code has changed in any dtype so far, a phrase; empty where nothing."""
-        ran: list[LiveSide] = [vars(self)[dtype] for dtype in DTYPES if dtype in vars(self)]
-        return next((live.changed for live in ran if live.changed), "")
+        return next((live.changed for live in self._live.values() if live.changed), "")
 
     @property
     def idle(self) -> frozenset[str]:
@@ -121,7 +118,7 @@ class Running:
 
     def on_cpu(self) -> Recording:
         self._tell(f"float64, {self.framework}: the same run on the CPU")
-        return self._kept_of(self._free(self._live("float64", "cpu")))
+        return self._kept_of(self._free(self._made("float64", "cpu")))
 
     def driven(self, loop: str) -> Recording:
         self._tell(f"float64, {self.framework}: loop {loop}")
@@ -156,7 +153,7 @@ class Running:
 
     def lockstep(self, judge: Recording, dtype: Dtype = "float32") -> Recording:
         self._tell(f"{dtype}, {self.framework}: {self._pair.steps} steps in lockstep with the judge")
-        return self._kept_of(self._lockstep(self._lower(dtype), judge, data=True))
+        return self._kept_of(self._lockstep(self.live(dtype), judge, data=True))
 
     def lockstep_noise(self, base: Recording, judge: Recording, scales: Scales) -> Noise:
         dtype = base.provenance.dtype
@@ -165,7 +162,7 @@ class Running:
     def lockstep_moved(self, judge: Recording, move: Move, into: Recording, dtype: Dtype = "float32") -> Recording:
         """The float32 steps, or those in another dtype, each from the judge's state whose parameters were moved."""
         self._tell(f"{dtype}, {self.framework}: noise")
-        return self._lockstep(self._lower(dtype), judge, move=self._aside(move), into=into)
+        return self._lockstep(self.live(dtype), judge, move=self._aside(move), into=into)
 
     def loop_step(
         self, loop: str, start: int, judge: Recording, move: Move | None = None, into: Recording | None = None
@@ -176,14 +173,14 @@ class Running:
             parameters = parameters_moved(self.float64, parameters, move)
         given = State(parameters, cast(state.optimizer, "float32"))
         if loop == ENGINE:
-            return engine_step(self.float32, self._seed, start, given, into)
-        return loop_run(self.float32, loop, self._seed, start, 1, given, into)
+            return engine_step(self.live("float32"), self._seed, start, given, into)
+        return loop_run(self.live("float32"), loop, self._seed, start, 1, given, into)
 
     def loop_step_noise(self, base: Recording, loop: str, start: int, judge: Recording, scales: Scales) -> Noise:
         return Noise(base, partial(self.loop_step, loop, start, judge), scales, self._seed)
 
     def curve(self) -> Curve:
-        return curve(self.float32, self._seed, self._pair.steps)
+        return curve(self.live("float32"), self._seed, self._pair.steps)
 
     def flipped(self) -> dict[Key, Sequence[float]]:
         return {}

@@ -159,7 +159,7 @@ def _flipped(asked: Asked, steps: Sequence[int]) -> None:
     side = running.framework
     float32 = Float32(judge, _unscaled(judge), {}, lambda _: RecordedNoise((), _unscaled(judge)))
     batches = running.float64.batches(asked.seed, asked.steps)
-    rejudge = Rejudge(float32, running.float64, {side: running.float32}, batches, asked.seed, unseen=False)
+    rejudge = Rejudge(float32, running.float64, {side: running.live("float32")}, batches, asked.seed, unseen=False)
     rows: Figures = {}
     for step in steps:
         asked.tell(f"float32: flipped activations at step {step}")

@@ -47,6 +47,13 @@ class _At(NamedTuple):
         return jnp.asarray(self.before + self.drawn, jnp.int32)
 
 
+class Mark(NamedTuple):
+    """Where a pass was, and how much it had called in the loop or branch that it was in."""
+
+    at: _At
+    called: int
+
+
 class Masks:
     """The masks of one pass, in the order in which they are drawn as it runs.
 
@@ -105,24 +112,23 @@ class Masks:
     def _forget(self) -> None:
         self._anew.enter_context(_UNLIKE(object()))
 
-    @property
-    def drawn(self) -> tuple[_At, int]:
-        """What is drawn so far. Set, it is so again, and what was called since counts for nothing."""
-        return self._at, len(self._at.called)
+    def mark(self) -> Mark:
+        """Where the pass is now."""
+        return Mark(self._at, len(self._at.called))
 
-    @drawn.setter
-    def drawn(self, before: tuple[_At, int]) -> None:
-        self._at, count = before
-        del self._at.called[count:]
+    def rewind(self, mark: Mark) -> None:
+        """Be there again: what was called since counts for nothing."""
+        self._at = mark.at
+        del self._at.called[mark.called :]
 
     @contextmanager
     def set_aside(self) -> Iterator[None]:
         """What is called meanwhile is not run, and counts for nothing."""
-        before = self.drawn
+        mark = self.mark()
         try:
             yield
         finally:
-            self.drawn = before
+            self.rewind(mark)
 
     def scan(self, real: Callable[..., Any]) -> Callable[..., Any]:
         """`jax.lax.scan`, each turn with masks of its own, or with its part of one."""
@@ -264,8 +270,10 @@ def _known_branch(real: Callable[..., Any], *given: Any, **named: Any) -> int | 
     told = next(iter(bound.values()))
     if isinstance(told, jax.core.Tracer):
         return None
+    if "branches" not in bound:
+        return -1 if told else -2
     # What is no branch is taken for the nearest one.
-    return -1 - min(max(int(told), 0), len(bound["branches"]) - 1) if "branches" in bound else -1 if told else -2
+    return -1 - min(max(int(told), 0), len(bound["branches"]) - 1)
 
 
 @contextmanager

@@ -85,14 +85,14 @@ class Layers:
         call = self._called(place.name)
         taken: dict[int, jax.Array] = {}
 
-        def entered(argument: Any) -> Any:
+        def probed(argument: Any) -> Any:
             if not _floating(argument):
                 return argument
             if id(argument) not in taken:
                 taken[id(argument)] = self._input(f"{call}.input{len(taken) or ''}", argument, place)
             return taken[id(argument)]
 
-        inputs, others = [entered(argument) for argument in given], {k: entered(v) for k, v in named.items()}
+        inputs, others = [probed(argument) for argument in given], {k: probed(v) for k, v in named.items()}
         self._inside.add(place.name)
         try:
             output = function(*inputs, **others)
@@ -165,7 +165,7 @@ class Layers:
             self.aside = before
 
     @contextmanager
-    def entered(self) -> Iterator[None]:
+    def joining_trace(self) -> Iterator[None]:
         """What is called belongs to this trace meanwhile."""
         before, self._trace = self._trace, trace()
         try:

@@ -122,16 +122,17 @@ def outline_of_collections(
             *path, own = name.split(".")
             for depth in range(len(path) + 1):
                 found.setdefault(".".join(path[:depth]), ({}, {}))
-            group = found[".".join(path)]
-            if own in group[0] | group[1]:
+            parameters, buffers = found[".".join(path)]
+            if own in parameters | buffers:
                 raise NotCheckable(f"two collections of the JAX variables have an array {name}")
-            group[collection != PARAMETERS][own] = tuple(leaf.shape)
-    if not any(group[0] for group in found.values()):
+            group = parameters if collection == PARAMETERS else buffers
+            group[own] = tuple(leaf.shape)
+    if not any(parameters for parameters, _ in found.values()):
         raise NotCheckable("the jax side's model has no parameters")
     modules = []
-    for name, group in found.items():
+    for name, (parameters, buffers) in found.items():
         kind, config = (type(called[name]).__name__, _config(called[name])) if name in called else ("", {})
-        modules.append(Module(name, kind, *group, config))
+        modules.append(Module(name, kind, parameters, buffers, config))
     if called:
         modules[0].config["sorted"] = True
     return Outline("jax", tuple(modules), {})

@@ -171,7 +171,7 @@ def _marked(
         return whole(f, init, xs)
 
     def turn(carry: Any, x: Any) -> tuple[Any, Any]:
-        with layers.entered(), turns.all_turns(length) as marks:
+        with layers.joining_trace(), turns.all_turns(length) as marks:
             carry, y = f(carry, x)
         return carry, (y, marks)
 
@@ -185,15 +185,15 @@ def _unless_tapped(layers: Layers, whole: Callable[..., Any], f: Callable[..., A
     It is traced as it is first: what Python counts in a turn is then what it is outside of a check.
     """
     masks, hidden = layers.masks, {*layers.hidden}
-    drawn = masks.drawn if masks else None
+    mark = masks.mark() if masks else None
     before, layers.tapped = layers.tapped, False
     given = whole(f, init, xs)
     found, layers.tapped = layers.tapped, before
     if not found or _program(layers, f, init, xs) != _program(layers, f, init, xs):
         return given
     layers.hidden = hidden
-    if masks and drawn:
-        masks.drawn = drawn
+    if masks and mark:
+        masks.rewind(mark)
     return None
 
 

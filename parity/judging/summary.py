@@ -22,9 +22,9 @@ from parity.judging.unseen.frozen import stands_still
 from parity.judging.unseen.layers import IN_PARTS
 from parity.judging.where.excerpt import kept
 from parity.judging.where.parting import in_float32
-from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, OTHER, PLACE, USUAL_DTYPES, Dtype, Framework, Key
+from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, PLACE, USUAL_DTYPES, Dtype, Framework, Key
 from parity.still import offered
-from parity.verdict import Comparison, Curves, FirstDifference, Score, StageVerdict, Verdict, worst
+from parity.verdict import Comparison, Curves, FirstDifference, Outcome, Score, StageVerdict, Verdict, worst
 
 if TYPE_CHECKING:
     from parity.findings import Findings
@@ -99,12 +99,15 @@ def _stage(stage: str, comparisons: Iterable[Comparison], kinds: Kinds, findings
     dtypes = tuple(dict.fromkeys((*USUAL_DTYPES, *findings.dtypes)))
     shown = {dtype: kinds.get(dtype, {}).get(stage, {}) for dtype in dtypes}
     power = {dtype: min(shown[dtype].values(), default=None) for dtype in dtypes}
-    unproven = _unproven(stage, here, shown, findings)
-    drew = bool(findings.drew) and stage not in BIT_EXACT
-    reason = unproven if drew else _differing(here) or unproven
-    outcome = "inconclusive" if drew else worst(comparison.outcome for comparison in here)
+    outcome: Outcome
+    if findings.drew and stage not in BIT_EXACT:
+        outcome, reason = "inconclusive", _drawing(findings)
+    else:
+        outcome = worst(comparison.outcome for comparison in here)
+        reason = _differing(here) or _unproven(stage, here, shown, findings)
+        outcome = "inconclusive" if outcome == "agree" and reason else outcome
     return StageVerdict(
-        stage=stage, outcome="inconclusive" if outcome == "agree" and reason else outcome,
+        stage=stage, outcome=outcome,
         float64=_nearest(c for c in here if c.dtype == "float64"),
         float32=_of_sides(here, "float32"), bfloat16=_of_sides(here, "bfloat16"),
         power=power, kinds=shown, compared=len(here), reason=reason,
@@ -128,15 +131,18 @@ def _differing(here: list[Comparison]) -> str:
     return f"{len(wrong)} of {len(here)} comparisons differ" if wrong else ""
 
 
+def _drawing(findings: Findings) -> str:
+    """Why a stage says nothing in which a side draws numbers that the other cannot have."""
+    names = " and ".join(findings.drew)
+    return (
+        f"not comparable: the {names} side draws random numbers of its own; let it take them from the batch "
+        "(dropout modules are handed theirs in training mode; in JAX a `loss` or `predict` with an argument "
+        "`train` is told whether it is on)"
+    )
+
+
 def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, float]], findings: Findings) -> str:
     """Why a stage in which nothing differs is not green; empty where it is."""
-    if stage not in BIT_EXACT and findings.drew:
-        names = " and ".join(findings.drew)
-        return (
-            f"not comparable: the {names} side draws random numbers of its own; let it take them from the batch "
-            "(dropout modules are handed theirs in training mode; in JAX a `loss` or `predict` with an argument "
-            "`train` is told whether it is on)"
-        )
     for dtype in findings.dtypes:
         if not any(comparison.dtype == dtype for comparison in here):
             wrong = [c.dtype for c in findings.comparisons if c.outcome == "differ"]
@@ -256,23 +262,23 @@ def _looks_like(findings: Findings, first: Comparison) -> str:
         side: Framework = "torch" if first.loop.startswith("torch") else "jax"
         return looks_like(first.key, findings.judge, findings.runs[first.loop], side)
     if first.dtype == "float64" and first.key in findings.lockstep.keys and findings.lockstep.run is not None:
-        return looks_like(first.key, findings.judge, findings.lockstep.run, OTHER[findings.judging])
+        return looks_like(first.key, findings.judge, findings.lockstep.run, findings.other)
     if first.key.stage == "score" and first.dtype == "float64" and (found := _hint_of_a_score(findings, first.key)):
         return found
-    side = first.side or OTHER[findings.judging]
+    side = first.side or findings.other
     return looks_like(first.key, findings.judge, findings.recordings[first.dtype][side], side)
 
 
 def _hint_of_data(findings: Findings, first: Comparison) -> str:
-    live = {framework: side.float64 for framework, side in findings.running.items()}
+    live = findings.live("float64")
     if len(live) == len(FRAMEWORKS):
         return looks_like_data(first.key, live, findings.seed, findings.pair.steps)
-    other = OTHER[findings.judging]
+    other = findings.other
     return looks_like_another_batch(first.key, findings.judge, findings.recordings[first.dtype][other], other)
 
 
 def _hint_of_a_score(findings: Findings, key: Key) -> str:
-    live = {framework: side.float64 for framework, side in findings.running.items()}
+    live = findings.live("float64")
     return looks_like_training(key, findings.recordings["float64"], live, findings.seed, findings.pair.steps)
 
 

@@ -171,8 +171,9 @@ def _third(leaf: Leaf, node: Node, index: int, *, torch: bool) -> Leaf:
     """One of the three, of a bias or along the outputs of a weight."""
     outputs_first = node.kind != IN_OUT if torch else leaf.own.startswith("weight")
     biases = [len(b.part.whole) for b in node.leaves if b.is_bias and b is not leaf]
-    axis = 0 if outputs_first or leaf.is_bias else len(leaf.part.whole) - (biases[0] if biases else 1)
-    size, is_matrix = leaf.part.whole[axis], len(leaf.part.whole) - axis == 1 or outputs_first
+    axes = len(leaf.part.whole)
+    axis = 0 if outputs_first or leaf.is_bias else axes - (biases[0] if biases else 1)
+    size, is_matrix = leaf.part.whole[axis], outputs_first or axis == axes - 1
     return replace(leaf, part=leaf.part.slice(axis, index, 3)) if size == 3 or (is_matrix and size % 3 == 0) else leaf
 
 

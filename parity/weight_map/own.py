@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
@@ -61,12 +61,9 @@ def side_by_side(
             pair = roles[0][name][0], roles[1][name][0]
             pairs += [pair] if fits(layouts, *pair) else []
     left_torch, left_jax = _left(torch, pairs, 0), _left(jax, pairs, 1)
-    pairs += [
-        (t, j)
-        for t in left_torch
-        for j in left_jax
-        if [o for o in left_jax if fits(layouts, t, o)] == [j] and [o for o in left_torch if fits(layouts, o, j)] == [t]
-    ]
+    fit = [(i, k) for i, t in enumerate(left_torch) for k, j in enumerate(left_jax) if fits(layouts, t, j)]
+    of_torch, of_jax = Counter(i for i, _ in fit), Counter(k for _, k in fit)
+    pairs += [(left_torch[i], left_jax[k]) for i, k in fit if of_torch[i] == of_jax[k] == 1]
     return pairs, _left(torch, pairs, 0), _left(jax, pairs, 1)
 
 

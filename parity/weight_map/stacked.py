@@ -206,7 +206,8 @@ def _stacks(lists: Lists, found: Unstacked) -> Iterator[Stack]:
         if taken or found.is_later(module.name) or _wraps(module, inside):
             continue
         for axis in range(2):
-            lengths = {(*shape, 0, 0)[axis] for one in inside for shape in _shapes(one).values()}
+            shapes = [shape for one in inside for shape in _shapes(one).values()]
+            lengths = {shape[axis] if axis < len(shape) else 0 for shape in shapes}
             stack = Stack(module.name, axis, min(lengths, default=0))
             divided = any(stack.holds(name) != stack.holds(first) for name, first in jax.tied.items())
             if len(lengths) == 1 and stack.layers and not divided and _is_listed(lists, stack, inside_of, jax.tied):

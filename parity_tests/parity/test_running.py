@@ -19,17 +19,18 @@ HELD = {"weight": np.array([1.0, 2.0]), "mask": np.array([0.0, 1.0])}
 INTO: Any = None
 
 
-def side(**live: Any) -> Running:
+def side(**lower: Any) -> Running:
     """A side of a module that holds a mask, with its live sides by their dtypes."""
     found = object.__new__(Running)
     found.framework = "torch"
     vars(found).update(
         _seed=0, _tell=lambda _: None, _pair=SimpleNamespace(steps=2, stages=("forward",)),
-        float64=SimpleNamespace(
-            outline=SimpleNamespace(buffers=frozenset({"mask"})), initial=lambda seed: HELD, changed=""
-        ),
+        _live={
+            "float64": SimpleNamespace(
+                outline=SimpleNamespace(buffers=frozenset({"mask"})), initial=lambda seed: HELD, changed=""
+            ),
+        } | lower,
     )  # fmt: skip
-    vars(found).update(live)
     return found
 
 

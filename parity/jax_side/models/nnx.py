@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import jax
 from flax import nnx
@@ -21,11 +21,21 @@ from parity.recording import Arrays
 from parity.weight_map.weight_map import WeightMap
 
 
+class Split(NamedTuple):
+    """What a module is made of: its graph, the parameters, the random streams and everything else that it keeps."""
+
+    graph: Any
+    trained: Any
+    streams: Any
+    kept: Any
+
+
 class OfNnx(Mapped):
     """Any Flax NNX module, built once in outline and filled through the weight map."""
 
     @cached_property
-    def _split(self) -> tuple[Any, Any, Any, Any]:
+    def _outlined(self) -> Split:
+        """The module in outline."""
         with blame("jax", "model"):
             module = nnx.eval_shape(lambda: made_by(self._parts))
         _follow_parameters(module)
@@ -33,7 +43,7 @@ class OfNnx(Mapped):
 
     @property
     def _trained(self) -> Any:
-        return self._split[1]
+        return self._outlined.trained
 
     @cached_property
     def map(self) -> WeightMap:
@@ -43,36 +53,36 @@ class OfNnx(Mapped):
     @cached_property
     def _kept(self) -> Any:
         """What is kept: in outline, or as it is made where torch does not say what is in it."""
-        return self._as_made(3) if self.map.apart.jax else self._split[3]
+        return self._as_made("kept") if self.map.apart.jax else self._outlined.kept
 
     @cached_property
     def _drawing(self) -> Any:
         """The random streams as they are made. Nothing draws by them: they tell whether two are equal."""
-        return self._as_made(2) if jax.tree.leaves(self._split[2]) else self._split[2]
+        streams = self._outlined.streams
+        return self._as_made("streams") if jax.tree.leaves(streams) else streams
 
-    def _as_made(self, place: int) -> Any:
+    def _as_made(self, state: Literal["streams", "kept"]) -> Any:
         """One of the module's states with the numbers that it is made with."""
-        return jax.jit(lambda: _split(made_by(self._parts))[place])()
+        return jax.jit(lambda: getattr(_split(made_by(self._parts)), state))()
 
     def held(self, arrays: Arrays) -> Held:
         leaves = self.map.to_jax(arrays)
         # Made here, as within a pass that is traced it would be a part of that.
         _ = self._drawing
-        return Held(filled(self._split[1], leaves, self._dtype), filled(self._kept, leaves, self._dtype))
+        return Held(filled(self._trained, leaves, self._dtype), filled(self._kept, leaves, self._dtype))
 
     def bound(self, held: Held, *, training: bool) -> Any:
-        graph = self._split[0]
         # Variables of their own: a call may only change those of the trace that it is in.
         states = jax.tree.map(lambda leaf: leaf, (held.trained, self._drawing, held.kept))
-        model = nnx.merge(graph, *states)
+        model = nnx.merge(self._outlined.graph, *states)
         (model.train if training else model.eval)()
         return model
 
     def kept_after(self, model: Any) -> Any:
-        return _split(model)[3]
+        return _split(model).kept
 
     def moved(self, model: Any, trained: Any) -> dict[str, jax.Array]:
-        return moved(trained, _split(model)[1])
+        return moved(trained, _split(model).trained)
 
     def watched(
         self, model: Any, bits: int | None, probes: dict[str, jax.Array] | None,
@@ -95,8 +105,6 @@ def _follow_parameters(module: nnx.Module) -> None:
             layer.dtype = None
 
 
-def _split(module: nnx.Module) -> tuple[Any, Any, Any, Any]:
-    """The graph, the parameters, the random streams and everything else that a module keeps."""
+def _split(module: nnx.Module) -> Split:
     graph, *states = nnx.split(module, nnx.Param, nnx.RngState, ...)
-    trained, drawing, kept = states
-    return graph, trained, drawing, kept
+    return Split(graph, *states)

@@ -68,7 +68,7 @@ def _rule(findings: Findings) -> Float32:
 def _rejudge(findings: Findings, float32: Float32) -> Rejudge:
     judging = findings.judging
     other = OTHER[judging]
-    live = {framework: side.float64 for framework, side in findings.running.items()}
+    live = findings.live("float64")
     batches = live[judging].batches(findings.seed, findings.pair.steps)
     return Rejudge(float32, live[judging], {other: live[other]}, batches, findings.seed)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from parity.judging.distance.difference import difference
 from parity.judging.distance.factors import FLOAT64_CEILING
-from parity.recording import OTHER, Key, Recording
+from parity.recording import Key, Recording
 
 if TYPE_CHECKING:
     from parity.findings import Findings
@@ -22,7 +22,7 @@ def hidden(findings: Findings) -> str:
 
     Asked is the side that is not the judge: what the judge keeps shows in its states, which the other side starts from.
     """
-    other = OTHER[findings.judging]
+    other = findings.other
     side = findings.running[other]
     if findings.lockstep.run is None or side.drew:
         return ""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from parity.recording import OTHER, Key, Recording, keys_of
+from parity.recording import Key, Recording, keys_of
 from parity.verdict import Comparison, Excerpt
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def kept(findings: Findings, first: Comparison) -> Excerpt:
     if first.loop in findings.runs:
         found[f"{first.loop} float64"] = findings.runs[first.loop]
     if first.dtype == "float64" and first.key in findings.lockstep.keys and findings.lockstep.run is not None:
-        found[f"{OTHER[findings.judging]} float64 lockstep"] = findings.lockstep.run
+        found[f"{findings.other} float64 lockstep"] = findings.lockstep.run
     judge = {f"{findings.judging} float64": findings.judge}
     jax = findings.running.get("jax")
     return replace(excerpt(found | judge, first.key), weight_map=jax.float64.weight_map if jax else None)

@@ -12,7 +12,7 @@ from parity.judging.distance.factors import FLOAT64_CEILING, FLOAT64_FLOOR
 from parity.judging.hints.precision import OF_FLOAT32
 from parity.judging.where.casts import Casts, casts, hint, hint_of_dtype, on_sides, told
 from parity.judging.where.starts import starts, wheres
-from parity.recording import FRAMEWORKS, OTHER, PLACE, Arrays, Framework, Key
+from parity.recording import FRAMEWORKS, PLACE, Arrays, Framework, Key
 from parity.runs import Progress
 from parity.verdict import Comparison
 
@@ -39,7 +39,7 @@ def parting(findings: Findings, tell: Progress) -> None:
     found = {} if findings.drew else casts(sides, given)
     findings.casts = {name: on for name, on in found.items() if name not in findings.inside.places}
     findings.listed[:0] = told(findings.casts, wheres(given))
-    other = OTHER[findings.judging]
+    other = findings.other
     taught = sides[other](given) if other in sides else {}
     _forbid(findings, taught, step)
     findings.listed += _not_needed(findings, found, given, taught, step)
