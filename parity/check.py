@@ -40,7 +40,6 @@ from parity.pair import Pair
 from parity.recording import (
     DTYPES,
     FRAMEWORKS,
-    OTHER,
     USUAL_LOOPS,
     Device,
     Dtype,
@@ -79,14 +78,14 @@ def check(
     tell = progress or silent
     sides = {framework: Running(pair, framework, seed, device, tell) for framework in FRAMEWORKS}
     asked = tuple(dtype for dtype in DTYPES if dtype in dtypes)
-    return compared(Findings(pair, seed, device, sides, dtypes=asked), loops, tell)
+    return verdict_on(Findings(pair, seed, device, sides, dtypes=asked), loops, tell)
 
 
 def silent(_: str) -> None:
     """Tell nobody what is going on."""
 
 
-def compared(findings: Findings, loops: Sequence[str] | None, tell: Progress) -> Verdict:
+def verdict_on(findings: Findings, loops: Sequence[str] | None, tell: Progress) -> Verdict:
     """The verdict on the two sides of the findings, which are empty so far.
 
     Raises:
@@ -121,7 +120,7 @@ def _float64(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
     def noise_of(framework: Framework, until: int | None) -> Noise:
         return sides[framework].free_noise(findings.scales, until)
 
-    _shown_by_both(findings, free)
+    _note_unshown(findings, free)
     free[judging] = judge = completed(findings.judge, free[other], findings.unshown.tensors)
     findings.inside = inside(findings.pair.float32_inside, free["torch"], findings.unshown.tensors)
     findings.listed += findings.inside.listed
@@ -161,7 +160,7 @@ def _with_shapes(findings: Findings, free: Mapping[Framework, Recording], noise_
     return sorted([*found, *compared], key=lambda c: place.get(c.key, len(place)))
 
 
-def _shown_by_both(findings: Findings, free: dict[Framework, Recording]) -> None:
+def _note_unshown(findings: Findings, free: dict[Framework, Recording]) -> None:
     """What only one side can show, what torch's side did not show, and what the weight map took for granted."""
     remarks: Sequence[str] = ()
     idle: Collection[str] = ()
@@ -193,7 +192,7 @@ def _of_the_judge(findings: Findings, noise_of: NoiseOf) -> None:
     judge, judging = findings.judge, findings.judging
     if not findings.inside.layers:
         findings.comparisons += compare_null_in_lockstep(
-            judge, judging, lambda: findings.running[OTHER[judging]].lockstep64(judge), findings.scales
+            judge, judging, lambda: findings.running[findings.other].lockstep64(judge), findings.scales
         )
     if findings.device == "gpu":
         cpu = findings.sides[judging].on_cpu()
@@ -212,8 +211,7 @@ def _coarse32(findings: Findings, tell: Progress) -> None:
 
 def _beyond_noise(findings: Findings, compared: list[Comparison], noise_of: NoiseOf) -> Lockstep:
     """What the noise of the free runs leaves nothing to be judged in, judged in lockstep with the judge."""
-    judge, judging = findings.judge, findings.judging
-    other = OTHER[judging]
+    judge, judging, other = findings.judge, findings.judging, findings.other
 
     @cache
     def run() -> Recording:
@@ -247,7 +245,10 @@ def _float32(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
     findings.comparisons += found
     _predictions(findings, "float32", {framework: stepped[framework] for framework in FRAMEWORKS})
     findings.comparisons += compare_loops_float32(sides, names, float32, findings.pair.steps, tell)
-    _list(findings, float32, found)
+    _list_flips(findings, found)
+    findings.listed += [
+        f"float32: no power in {tensor}: judged without the cap" for tensor in float32.powerless_tensors
+    ]
 
 
 def _bfloat16(findings: Findings) -> None:
@@ -273,8 +274,8 @@ def _bfloat16(findings: Findings) -> None:
 
 
 def _rejudge(findings: Findings, float32: Float32) -> Rejudge:
-    running, judging = findings.running, findings.judging
-    asked = running.get(judging) or running[OTHER[judging]]
+    running = findings.running
+    asked = running.get(findings.judging) or running[findings.other]
     sides = findings.live("float32")
     batches = asked.float64.batches(findings.seed, findings.pair.steps)
     recorded = {key: row for side in findings.sides.values() for key, row in side.flipped().items()}
@@ -299,12 +300,10 @@ def _predictions(findings: Findings, dtype: Dtype, sides: dict[Framework | None,
                 findings.listed.append(f"{where}: {accepted} predictions on {name} flip within rounding")
 
 
-def _list(findings: Findings, float32: Float32, found: list[Comparison]) -> None:
+def _list_flips(findings: Findings, found: list[Comparison]) -> None:
     findings.listed += [
         f"float32, {c.side}, {c.key}: {c.note}" for c in found if c.outcome == "agree" and "flipped" in c.note
     ]
-    tensors = dict.fromkeys(f"{key.stage} {key.tensor}" for key in sorted(float32.without_power, key=Key.flow))
-    findings.listed += [f"float32: no power in {tensor}: judged without the cap" for tensor in tensors]
 
 
 def _null(findings: Findings) -> list[str]:

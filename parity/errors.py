@@ -1,5 +1,7 @@
 """Why a pair could not be checked: each error is one line that says what to do."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 
@@ -13,6 +15,12 @@ REAL_ONLY = "models are compared in real numbers: hold the real and the imaginar
 
 class MissingFramework(NotCheckable):
     """A side's framework is not installed where that side was asked for."""
+
+    @classmethod
+    def of(cls, framework: str, package: str | None) -> MissingFramework:
+        """The error where a package of that framework is missing."""
+        install = f"pip install 'one-network-twice[{framework}]'"
+        return cls(f"the {framework} side needs {package}, which is not installed: {install}")
 
 
 def listing(names: Sequence[str], shown: int = 4) -> str:

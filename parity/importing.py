@@ -34,10 +34,7 @@ def resolve(path: Part, framework: Framework) -> Any:
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing in PACKAGES[framework]:
-            raise MissingFramework(
-                f"the {framework} side needs {missing}, which is not installed: "
-                f"pip install 'one-network-twice[{framework}]'"
-            ) from error
+            raise MissingFramework.of(framework, missing) from error
         own = f"{module_name}.".startswith(f"{error.name}.")
         why = OWN_MODULES if own else f": {module_name} imports it"
         raise NotCheckable(f"{path}: no module named {error.name!r}{why}") from error

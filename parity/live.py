@@ -190,7 +190,4 @@ def live_side(side: Side, framework: Framework, dtype: Dtype, device: Device) ->
 
         return JaxSide(side, dtype, device)
     except ModuleNotFoundError as error:
-        raise MissingFramework(
-            f"the {framework} side needs {error.name}, which is not installed: "
-            f"pip install 'one-network-twice[{framework}]'"
-        ) from error
+        raise MissingFramework.of(framework, error.name) from error

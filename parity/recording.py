@@ -32,6 +32,8 @@ PLACE = re.compile(r"^(?P<layer>.+?)(?:#\d+)?\.(?P<what>input|output|tap)\d*$")
 `attn.scores.tap`."""
 OBSERVED_STEPS = 3
 """Steps, from the first, whose every layer is recorded; the trajectory follows all steps without the layers."""
+GRADIENT = "gradient."
+"""What the names of gradients begin with in the trajectory."""
 WHOLE = "iu"
 """The kinds of NumPy's dtypes that are whole numbers. Truths are none: what they are an index into is another thing."""
 
@@ -58,6 +60,16 @@ class Key(NamedTuple):
     stage: str
     step: int
     tensor: str
+
+    @property
+    def is_gradient(self) -> bool:
+        """Whether it is a gradient: everything of the backward stage, and the trajectory's gradients."""
+        return self.stage == "backward" or self.tensor.startswith(GRADIENT)
+
+    @property
+    def after_update(self) -> bool:
+        """Whether it is of a stage that holds what a step has made: parameters, and what the optimizer remembers."""
+        return self.stage in ("update", "trajectory")
 
     def flow(self) -> tuple[int, int, int]:
         """Place in the order of the flow: data and init, then step after step, then trajectory and score."""
@@ -131,7 +143,7 @@ class Recording:
         if step == 0 or "trajectory" not in self.stages:
             return State(names | self.of("init", min(step, 1)), {})
         after = self.of("trajectory", step - 1)
-        others = {n: a for n, a in after.items() if n not in names and n != "loss" and not n.startswith("gradient.")}
+        others = {n: a for n, a in after.items() if n not in names and n != "loss" and not n.startswith(GRADIENT)}
         return State({name: after[name] for name in names}, others)
 
 

@@ -76,11 +76,11 @@ def moved(parameters: Arrays, ulps: int, seed: int, dtype: str = "") -> Arrays:
     wider = 1 << BEYOND_BFLOAT16 if dtype == "bfloat16" else 1
     result = {}
     for name, array in parameters.items():
-        up = generator.random(array.shape) < 0.5
+        down = generator.random(array.shape) < 0.5
         if array.dtype.kind != "f":
             result[name] = array
             continue
-        direction = np.where(up, -1, 1).astype(array.dtype)
+        direction = np.where(down, -1, 1).astype(array.dtype)
         aside = array + ulps * wider * direction * np.spacing(np.abs(array))
         result[name] = np.asarray(aside, array.dtype)
     return result

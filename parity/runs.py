@@ -9,7 +9,7 @@ import numpy as np
 
 from parity.errors import NotCheckable
 from parity.live import LiveSide, Step
-from parity.recording import OBSERVED_STEPS, PLACE, STAGES, WHOLE, Array, Arrays, Batch, Recording, State
+from parity.recording import GRADIENT, OBSERVED_STEPS, PLACE, STAGES, WHOLE, Array, Arrays, Batch, Recording, State
 from parity.room import has_room
 from parity.rounding import cast, rounded_all
 from parity.stirred import stirred
@@ -109,7 +109,7 @@ def lockstep(
         if not trains:
             continue
         gradients = live.gradients(parameters, batch)
-        after = live.update(State(parameters, given(state.optimizer)), given(judge_gradients(judge, step)))
+        after = live.update(State(parameters, given(state.optimizer)), given(gradients_of(judge, step)))
         keep(recording, step, Step(gradients, after._replace(parameters=after.parameters | gradients.buffers)))
     if "score" in judge.stages:
         add_scores(live, recording, seed, placed(judge.state_before(steps).parameters), data=data)
@@ -151,10 +151,10 @@ def idle_operations(live: LiveSide, run: Recording, seed: int, steps: int) -> fr
     return frozenset(place for place, did in changed.items() if not did)
 
 
-def judge_gradients(judge: Recording, step: int) -> Arrays:
-    """The judge's gradient of every parameter at a step."""
-    found = judge.of("trajectory", step)
-    return {name: found[f"gradient.{name}"] for name in judge.of("init", 0) if f"gradient.{name}" in found}
+def gradients_of(recording: Recording, step: int) -> Arrays:
+    """The gradient of every parameter at a step."""
+    found = recording.of("trajectory", step)
+    return {name: found[f"{GRADIENT}{name}"] for name in recording.of("init", 0) if f"{GRADIENT}{name}" in found}
 
 
 def observe(
@@ -218,7 +218,7 @@ def keep(recording: Recording, step: int, taken: Step) -> None:
     seen = recording.of("backward", step)
     recording.add("trajectory", step, {"loss": loss})
     held = {name: seen[name] if same_bits(seen.get(name), array) else array for name, array in gradients.items()}
-    recording.add("trajectory", step, held, prefix="gradient.")
+    recording.add("trajectory", step, held, prefix=GRADIENT)
     for stage in ("update", "trajectory") if step < OBSERVED_STEPS else ("trajectory",):
         recording.add(stage, step, taken.state.parameters)
         recording.add(stage, step, taken.state.optimizer)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from parity.recording import STAGES, USUAL_DTYPES, Dtype, Framework, Key, Provenance, Recording
+from parity.recording import OTHER, STAGES, USUAL_DTYPES, Dtype, Framework, Key, Provenance, Recording
 from parity.weight_map.weight_map import WeightMap
 
 Outcome = Literal["agree", "differ", "inconclusive"]
@@ -186,8 +186,7 @@ class Against:
     @property
     def names(self) -> dict[Framework, str]:
         """What the sides are called where both are of one framework, which does not tell them apart; else nothing."""
-        other: Framework = "jax" if self.recorded == "torch" else "torch"
-        return {self.recorded: "recorded", other: "running"} if self.recorded == self.running else {}
+        return {self.recorded: "recorded", OTHER[self.recorded]: "running"} if self.recorded == self.running else {}
 
 
 @dataclass(frozen=True)

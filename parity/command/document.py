@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from parity.pair import Pair
-from parity.recording import Framework
+from parity.recording import GRADIENT, Framework
 from parity.replacing import replacing
 from parity.verdict import Comparison, StageVerdict, Start, Verdict, worst
 
@@ -190,6 +190,6 @@ def _no_figures() -> dict[str, float | None]:
 def _group(tensor: str, parameters: set[str]) -> str:
     if tensor == "loss":
         return "losses"
-    if tensor.startswith("gradient."):
+    if tensor.startswith(GRADIENT):
         return "gradients"
     return "parameters" if tensor in parameters else "optimizer_state"

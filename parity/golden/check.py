@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from parity.check import compared, silent
+from parity.check import silent, verdict_on
 from parity.errors import NotCheckable
 from parity.findings import Findings
 from parity.golden.entries import FREE
@@ -77,7 +77,7 @@ def check_against(
     findings = Findings(pair, seed, device, sides, against, pair.dtypes)
     # Another version of the recorded side is expected to have other code.
     findings.listed += [] if against.names else heading.outdated
-    return renamed(compared(findings, loops, tell))
+    return renamed(verdict_on(findings, loops, tell))
 
 
 def _hold_dtypes(pair: Pair) -> None:

@@ -29,7 +29,7 @@ from parity.golden.entries import (
 from parity.golden.file import Content, Figures
 from parity.golden.heading import Heading
 from parity.golden.kept import Kept, kept_of
-from parity.judging.distance.difference import Scales, is_gradient, sizes
+from parity.judging.distance.difference import Scales, sizes
 from parity.judging.distance.factors import NOISE_DRAWS
 from parity.judging.distance.measured import measured
 from parity.judging.distance.noise import RecordedNoise, Rerun, aside
@@ -163,7 +163,7 @@ def _flipped(asked: Asked, steps: Sequence[int]) -> None:
     rows: Figures = {}
     for step in steps:
         asked.tell(f"float32: flipped activations at step {step}")
-        keys = [key for key in judge.flow() if key.step == step and is_gradient(key)]
+        keys = [key for key in judge.flow() if key.step == step and key.is_gradient]
         for found in rejudge.asides(side, step):
             for key in keys:
                 apart = found.apart[side].get(gradient_name(key), np.inf)

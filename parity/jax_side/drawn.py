@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-Shape = tuple[int, ...]
+from parity.weight_map.outline import Shape
+
 Path = tuple[int, ...]
-"""The how manieth it is among what is called, with the paths of the loops and branches around it before; a branch has
-a number below 0."""
+"""Where a call stands: the indices of the loops and branches around it, the outermost first, then its own among the
+calls there. Those of branches are negative."""
 
 
 @dataclass

@@ -13,7 +13,8 @@ from parity.jax_side.place import Place
 from parity.jax_side.stacked import Stacked, are_numbers, numbers
 
 Token = tuple[int, ...]
-"""The how manieth loop or layer it is of a pass or, with the numbers of the loops and turns before it, of a turn."""
+"""Which loop or layer it is: its count among those of a pass or, behind those of the loops and turns around it, of a
+turn."""
 
 
 class Marks(NamedTuple):
@@ -53,7 +54,8 @@ def ends(array: jax.Array, before: int) -> jax.Array:
 def known_by(stacked: Stacked, told: list[Marks]) -> Known:
     """What passes tell, one for each digit of the numbers that the model is filled with.
 
-    A loop is over layers that goes over their arrays, or calls another one in each turn, and one around such a loop.
+    A loop is over layers where it goes over their arrays, where it calls another layer in each turn, or where such a
+    loop is in it.
     """
     digits = [marks.flat() for marks in told]
     places = {

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from parity.draws import mask
-from parity.jax_side.drawn import Dropout, Path, Shape
+from parity.jax_side.drawn import Dropout, Path
 from parity.jax_side.keys import Keys
 from parity.recording import Array
+from parity.weight_map.outline import Shape
 
 
 @dataclass(frozen=True)

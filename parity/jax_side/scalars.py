@@ -19,7 +19,8 @@ COUNT_BITS = 31
 NEAR = 0.5
 """Up to which four terms of a series are good to 1e-8."""
 SHRINKS = 0.96
-"""What NAdam's momentum is short of the full one by shrinks by this, raised to the momentum decay, in each step."""
+"""The share that NAdam's momentum falls short of the full one by: each step multiplies it by this to the power of the
+momentum decay."""
 TRUSTED = 5.0
 """The length from which RAdam uses its average, as in torch."""
 

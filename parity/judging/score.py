@@ -13,11 +13,10 @@ import numpy as np
 from parity.errors import NotCheckable
 from parity.recording import WHOLE, Array, Arrays, Dtype, Framework, Key, Recording
 from parity.verdict import Comparison, Score
+from parity.weight_map.outline import Shape
 
 if TYPE_CHECKING:
     from parity.findings import Findings
-
-Shape = tuple[int, ...]
 
 
 class Labelled(NamedTuple):

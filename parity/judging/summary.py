@@ -261,8 +261,8 @@ def _looks_like(findings: Findings, first: Comparison) -> str:
     if first.loop in findings.runs:
         side: Framework = "torch" if first.loop.startswith("torch") else "jax"
         return looks_like(first.key, findings.judge, findings.runs[first.loop], side)
-    if first.dtype == "float64" and first.key in findings.lockstep.keys and findings.lockstep.run is not None:
-        return looks_like(first.key, findings.judge, findings.lockstep.run, findings.other)
+    if first.dtype == "float64" and (run := findings.lockstep.run_of(first.key)) is not None:
+        return looks_like(first.key, findings.judge, run, findings.other)
     if first.key.stage == "score" and first.dtype == "float64" and (found := _hint_of_a_score(findings, first.key)):
         return found
     side = first.side or findings.other

@@ -54,7 +54,7 @@ def find(torch: Outline, jax: Outline, overrides: Mapping[str, str] = MappingPro
 
 
 def _left(torch: Outline, overrides: Mapping[str, str], jax: Unstacked) -> float:
-    """How many numbers of the two models are without a counterpart: with what the user tells, or whatever that is."""
+    """The fewest numbers left without a counterpart, with the overrides or without."""
     return min(_left_by(torch, jax, told) for told in (overrides, {}))
 
 

@@ -39,7 +39,7 @@ class Level:
     by_order: list[tuple[Node, Node]] = field(default_factory=list)
 
     def resolved(self) -> bool:
-        """Whether every item has its counterpart, or one of a few alike."""
+        """Whether every item has its counterpart, or will be one of a few that are alike and `open`."""
         return not (self.torch or self.jax)
 
     def settled(self) -> bool:

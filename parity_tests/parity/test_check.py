@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from parity.check import check, compared, silent
+from parity.check import check, silent, verdict_on
 from parity.findings import Findings
 from parity.recording import FRAMEWORKS, STAGES, USUAL_DTYPES
 from parity.running import Running
@@ -48,7 +48,7 @@ def test_the_run_that_agrees_with_the_judge_is_let_go_and_one_that_differs_is_ke
     pair = planted("jax", predict=lambda model, batch: 2 * tiny_jax.predict(model, batch)) if wrong else tiny()
     sides = {framework: Running(pair, framework, 0, "cpu", silent) for framework in FRAMEWORKS}
     findings = Findings(pair, 0, "cpu", sides)
-    assert (compared(findings, (), silent).outcome == "differ") == wrong
+    assert (verdict_on(findings, (), silent).outcome == "differ") == wrong
     torch, jax = (findings.recordings["float64"][framework] for framework in FRAMEWORKS)
     assert torch.of("trajectory", 1)
     assert bool(jax.of("trajectory", 1)) == ("whole" in vars(sides["jax"])) == wrong

@@ -22,7 +22,7 @@ from parity.recording import (
     State,
 )
 from parity.rounding import cast, moved, rounded
-from parity.runs import coarse_run, digest, free_run, from_the_loss, judge_gradients, lockstep, loop_run, same_bits
+from parity.runs import coarse_run, digest, free_run, from_the_loss, gradients_of, lockstep, loop_run, same_bits
 from parity_tests.parity.tiny import live, same
 from parity_tests.parity.tiny_draws import batches, draw_parameters
 
@@ -120,7 +120,7 @@ def test_a_free_run_begins_at_the_draws_and_each_step_at_the_end_of_the_last(fra
         loss, gradients, _ = side(framework).gradients(before.parameters, batch)
         after = side(framework).update(before, gradients)
         assert at(found, "trajectory", step, "loss") == loss
-        assert same(judge_gradients(found, step), gradients)
+        assert same(gradients_of(found, step), gradients)
         reached = found.state_before(step + 1)
         assert same(reached.parameters | reached.optimizer, after.parameters | after.optimizer)
 
@@ -135,7 +135,7 @@ def test_a_free_run_can_begin_elsewhere_and_leave_out_the_data() -> None:
 
 def test_the_stages_of_a_step_tell_the_same_as_the_trajectory() -> None:
     for step in range(OBSERVED_STEPS):
-        assert same(judge().of("backward", step) | judge_gradients(judge(), step), judge().of("backward", step))
+        assert same(judge().of("backward", step) | gradients_of(judge(), step), judge().of("backward", step))
         assert at(judge(), "loss", step, "loss") == at(judge(), "trajectory", step, "loss")
         trajectory = judge().of("trajectory", step)
         assert same(judge().of("update", step), {name: trajectory[name] for name in judge().of("update", step)})
@@ -197,8 +197,8 @@ def test_in_lockstep_every_step_begins_where_the_judge_stood(framework: Framewor
     for step, batch in enumerate(batches(SEED, STEPS)):
         parameters, optimizer = (cast(arrays, "float32") for arrays in judge().state_before(step))
         gradients = running.gradients(parameters, batch)
-        after = running.update(State(parameters, optimizer), cast(judge_gradients(judge(), step), "float32"))
-        assert same(judge_gradients(found, step), gradients.parameters)
+        after = running.update(State(parameters, optimizer), cast(gradients_of(judge(), step), "float32"))
+        assert same(gradients_of(found, step), gradients.parameters)
         assert same({name: at(found, "trajectory", step, name) for name in NAMES}, after.parameters)
 
 

@@ -25,11 +25,6 @@ def largest(array: Array) -> float:
     return float(np.max(np.abs(array))) if array.size else 0.0
 
 
-def is_gradient(key: Key) -> bool:
-    """Whether a tensor is a gradient: everything of the backward stage, and the trajectory's gradients."""
-    return key.stage == "backward" or key.tensor.startswith("gradient.")
-
-
 @dataclass(frozen=True)
 class Scales:
     """The scale of every tensor at every step, and which gradients are null.
@@ -72,18 +67,18 @@ def scales_of(found: Sequence[Mapping[Key, float]]) -> Scales:
         here = max(of_side[key] for of_side in found if key in of_side)
         name = (key.stage, key.tensor)
         own[key] = running[name] = max(running.get(name, 0.0), here)
-        if is_gradient(key):
+        if key.is_gradient:
             # A step's own gradients count all together, whichever comes first.
             stage_running[key.stage] = max(stage_running.get(key.stage, 0.0), here)
             stage_until[key.stage, key.step] = stage_running[key.stage]
     null = frozenset(
         name for name, value in running.items()
-        if is_gradient(Key(name[0], 0, name[1])) and value < NULL * stage_running[name[0]]
+        if Key(name[0], 0, name[1]).is_gradient and value < NULL * stage_running[name[0]]
     )  # fmt: skip
     # One that is zero so far has nothing that a scale is needed for.
     so_far = {
         key for key, value in own.items()
-        if is_gradient(key) and 0 < value < NULL * stage_until[key.stage, key.step]
+        if key.is_gradient and 0 < value < NULL * stage_until[key.stage, key.step]
     }  # fmt: skip
     wide = {key: stage_until[key.stage, key.step] for key in own if key in so_far or (key.stage, key.tensor) in null}
     return Scales(own | wide, null, frozenset((key.stage, key.tensor) for key in so_far) - null)

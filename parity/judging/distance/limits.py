@@ -73,6 +73,11 @@ def float32_limit(
     return Float32Limit(min(limit, cap), True)
 
 
+def narrowest(dtype: Dtype) -> float:
+    """The smallest limit that there is in float32 or bfloat16: where neither side shows more than a few eps."""
+    return LOWER_FACTORS[dtype] * FEW_EPS * EPS[dtype]
+
+
 def underflow(scale: float) -> float:
     """How far from the judge float32 may be because numbers below its smallest normal one are taken for zero."""
     return UNDERFLOW * SMALLEST_NORMAL / scale if scale > 0 else 0.0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from parity.judging.distance.difference import Scales, difference, exact, is_gradient, largest
+from parity.judging.distance.difference import Scales, difference, exact, largest
 from parity.judging.distance.factors import MINIMUM_POWER
 from parity.judging.distance.sentinels import without_sentinels
 from parity.recording import Key, Recording
@@ -50,7 +50,7 @@ def wrong_answers(judge: Recording, scales: Scales, coarse: Mapping[Key, float])
                 answers["not applied"] = moved
         if key in coarse:
             answers["coarse"] = coarse[key]
-        null = is_gradient(key) and (key.stage, key.tensor) in scales.null
+        null = key.is_gradient and (key.stage, key.tensor) in scales.null
         asked = KINDS[key.stage]
         found[key] = {kind: size for kind, size in answers.items() if kind in asked and not (null and kind == "zero")}
     return found

@@ -13,7 +13,7 @@ import numpy as np
 from parity.judging.hints.evidence import Apart, Case, Hint
 from parity.judging.hints.steps import parameter_before
 from parity.optimizers import ADDED
-from parity.recording import Array, Arrays
+from parity.recording import GRADIENT, Array, Arrays
 from parity.verdict import EPS
 
 NOTHING_ADDED = "torch adds 1e-6 to the norm that it clips by, Optax does not"
@@ -24,9 +24,9 @@ LINEAR = ("exp_avg", "momentum_buffer")
 def of_a_clipped_norm(case: Case) -> Iterator[Hint]:
     """What a step leaves is larger by just as much as 1e-6 is of the norm of all gradients."""
     key = case.key
-    if case.side != "jax" or key.stage not in ("update", "trajectory"):
+    if case.side != "jax" or not key.after_update:
         return
-    gradients = [a for name, a in case.expected.of("trajectory", key.step).items() if name.startswith("gradient.")]
+    gradients = [a for name, a in case.expected.of("trajectory", key.step).items() if name.startswith(GRADIENT)]
     if (norm := float(np.linalg.norm(_flat(gradients)))) > 0:
         for start, apart in _left_behind(case):
             if (left := apart.left(start + (apart.here - start) * (1 + ADDED / norm))) is not None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from parity.errors import NotCheckable
-from parity.judging.distance.difference import is_gradient
 from parity.judging.hints.of_optimizer import of_optimizer
 from parity.judging.hints.ran import Ran
 from parity.optimizers import STEP, Optimizer
@@ -29,7 +28,7 @@ def option_in_words(findings: Findings, first: Comparison) -> str:
     """
     key, sides = first.key, findings.recordings.get("float64", {})
     asked = first.dtype == "float64" and first.loop is None and findings.pair.jax.optimizer is not None
-    if not asked or key.stage not in ("update", "trajectory") or is_gradient(key) or key.tensor == "loss":
+    if not asked or not key.after_update or key.is_gradient or key.tensor == "loss":
         return ""
     if {name: side.provenance.framework for name, side in sides.items()} != {"torch": "torch", "jax": "jax"}:
         return ""
@@ -45,10 +44,10 @@ def option_in_words(findings: Findings, first: Comparison) -> str:
 def _option(findings: Findings, read: Optimizer, key: Key) -> str:
     torch, jax = (findings.recordings["float64"][side] for side in FRAMEWORKS)
     begins = jax
-    if key in findings.lockstep.keys and findings.lockstep.run is not None:
+    if (run := findings.lockstep.run_of(key)) is not None:
         # The side that is not the judge took each step from the judge's state.
         begins = findings.judge
-        jax = findings.judge if findings.judging == "jax" else findings.lockstep.run
+        jax = findings.judge if findings.judging == "jax" else run
     try:
         optax = importlib.import_module("parity.jax_side.steps")
     except ModuleNotFoundError:

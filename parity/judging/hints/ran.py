@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from parity.optimizers import ADDED, PRODUCT, STEP, Clip, Group, Optimizer, Options
-from parity.recording import Arrays, Recording
-from parity.runs import judge_gradients
+from parity.recording import GRADIENT, Arrays, Recording
+from parity.runs import gradients_of
 
 MOST = 2**14
 """So many numbers, evenly spread, stand for all of them where there are more."""
@@ -81,7 +81,9 @@ class Ran:
     def names(self) -> list[list[str]]:
         """The parameters of each group that both sides moved."""
         held = self.begins.of("trajectory", 0).keys() & self.jax.of("trajectory", 0)
-        return [[name for name in group.parameters if {name, f"gradient.{name}"} <= held] for group in self.read.groups]
+        return [
+            [name for name in group.parameters if {name, f"{GRADIENT}{name}"} <= held] for group in self.read.groups
+        ]
 
     @cached_property
     def every(self) -> int:
@@ -122,7 +124,7 @@ class Ran:
     @cached_property
     def slopes(self) -> Callable[[int], Arrays]:
         """The gradients of a step as they are."""
-        return cache(lambda step: self.flat(judge_gradients(self.begins, step)))
+        return cache(lambda step: self.flat(gradients_of(self.begins, step)))
 
     @cached_property
     def before(self) -> Callable[[int], Arrays]:
@@ -134,7 +136,7 @@ class Ran:
         """The norm, of a step and an order, of all gradients together."""
 
         def norm(step: int, order: float) -> float:
-            whole = self.flat(judge_gradients(self.begins, step), every=1)
+            whole = self.flat(gradients_of(self.begins, step), every=1)
             return float(np.linalg.norm(np.concatenate([*whole.values(), np.zeros(0)]), order))
 
         return cache(norm)

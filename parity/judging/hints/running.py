@@ -17,7 +17,7 @@ from parity.recording import Array
 def of_running_statistics(case: Case) -> Iterator[Hint]:
     """What a running mean or variance took up of the layer's recorded input, on both sides."""
     layer, _, own = case.key.tensor.rpartition(".")
-    if case.key.stage not in ("update", "trajectory") or own not in ("running_mean", "running_var"):
+    if not case.key.after_update or own not in ("running_mean", "running_var"):
         return
     given = case.expected.of("forward", case.key.step).get(f"{layer}.input")
     before = case.before.parameters.get(case.key.tensor)

@@ -9,7 +9,7 @@ import numpy as np
 from parity.judging.hints.constants import RATE_IN_FLOAT32, is_of_float32
 from parity.judging.hints.evidence import Apart, Case, Hint
 from parity.judging.hints.same_shape import ratio, scaled
-from parity.recording import Array, Key, Recording
+from parity.recording import GRADIENT, Array, Key, Recording
 
 
 def against_neighbours(case: Case) -> Iterator[Hint]:
@@ -20,7 +20,7 @@ def against_neighbours(case: Case) -> Iterator[Hint]:
     for neighbour, words in ((before, "one step late"), (after, "one step early")):
         if neighbour is not None and (left := apart.left(neighbour.astype(np.float64))) is not None:
             yield Hint(words, left)
-    if key.stage != "backward" and not key.tensor.startswith("gradient."):
+    if not key.is_gradient:
         return
     for earlier in (before, own_before):
         if earlier is None or earlier.shape != apart.here.shape:
@@ -37,7 +37,7 @@ def unmoved(case: Case) -> Iterator[Hint]:
     if not change_found.any():
         yield Hint("not moved", None)
     elif not change.any():
-        gradient = case.expected.of("trajectory", case.key.step).get(f"gradient.{case.key.tensor}")
+        gradient = case.expected.of("trajectory", case.key.step).get(f"{GRADIENT}{case.key.tensor}")
         none = case.side == "jax" and gradient is not None and not gradient.any()
         why = " (torch's optimizer leaves a parameter without a gradient as it is)" if none else ""
         yield Hint(f"moved, where the other did not{why}", None)
@@ -62,7 +62,7 @@ def of_change(case: Case) -> Iterator[Hint]:
 def _changes(case: Case) -> tuple[Array, Array] | tuple[None, None]:
     """By how much a parameter was moved, as expected and as found; None where the tensor is no parameter."""
     key, apart = case.key, case.apart
-    if key.stage not in ("update", "trajectory") or apart.here.shape != apart.there.shape:
+    if not key.after_update or apart.here.shape != apart.there.shape:
         return None, None
     start, start_found = (parameter_before(key, side) for side in (case.expected, case.found))
     if start is None or start_found is None or start.shape != apart.here.shape:

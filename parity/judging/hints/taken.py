@@ -10,7 +10,7 @@ import numpy as np
 
 from parity.judging.distance.difference import largest
 from parity.judging.hints.evidence import Apart, Case
-from parity.recording import Array, Arrays, Recording, named_after
+from parity.recording import GRADIENT, Array, Arrays, Recording, named_after
 from parity.verdict import EPS
 
 MOST = 2**20
@@ -69,9 +69,9 @@ def taken(case: Case, entries: Sequence[str]) -> Iterator[Taken]:
         entries: the arrays that the optimizer keeps of each parameter; nothing is given where it keeps others.
     """
     key, gradients = case.key, case.expected.of("trajectory", case.key.step)
-    if key.stage not in ("update", "trajectory") or key.tensor.startswith("gradient.") or key.tensor == "loss":
+    if not key.after_update or key.is_gradient or key.tensor == "loss":
         return
-    names = [n for n in case.expected.of("init", 0) if f"gradient.{n}" in gradients]
+    names = [n for n in case.expected.of("init", 0) if f"{GRADIENT}{n}" in gradients]
     own = named_after(key.tensor, names)
     if not own or _entries(case.expected, key.stage, key.step, own) != set(entries):
         return
@@ -105,7 +105,7 @@ def _gathered(case: Case, names: Sequence[str], entries: Sequence[str], *, alone
 
     try:
         gathered = Taken(
-            before=flat(start.parameters), gradient=flat(gradients, "gradient."),
+            before=flat(start.parameters), gradient=flat(gradients, GRADIENT),
             memory={entry: zeros(entry) for entry in entries},
             expected=flat(after), found=flat(after_found),
             memory_expected={entry: flat(after, f"{entry}.") for entry in entries},

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parity.judging.distance.difference import BIT_EXACT, is_gradient
+from parity.judging.distance.difference import BIT_EXACT
 from parity.judging.distance.noise import Noise
 from parity.judging.passes.flips import Rejudge
 from parity.judging.passes.float32 import Float32
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 def judged_by_float32(findings: Findings, keys: Iterable[Key]) -> Lockstep:
     """Both sides in lockstep: within float64's limit what no declared layer reaches, by float32's rule what follows."""
-    judge, judging = findings.judge, findings.judging
-    other = OTHER[judging]
+    judge, judging, other = findings.judge, findings.judging, findings.other
     run = findings.running[other].lockstep64(judge)
     given = {
         place: group for place, group in findings.recordings["float64"][other].groups.items() if place[0] in BIT_EXACT
@@ -49,8 +48,9 @@ def judged_by_float32(findings: Findings, keys: Iterable[Key]) -> Lockstep:
         float32.rejudge = _rejudge(findings, float32)
     wide = [key for key in there if findings.inside.holds(key)]
     found += compare_by_float32(float32, stepped["torch"], stepped["jax"], judging, wide)
-    without = dict.fromkeys(f"{key.stage} {key.tensor}" for key in sorted(float32.without_power, key=Key.flow))
-    findings.listed += [f"float64: no power in {tensor}: judged without the cap" for tensor in without]
+    findings.listed += [
+        f"float64: no power in {tensor}: judged without the cap" for tensor in float32.powerless_tensors
+    ]
     return Lockstep(found, frozenset(key for key in there if key.stage not in BIT_EXACT), run)
 
 
@@ -66,8 +66,7 @@ def _rule(findings: Findings) -> Float32:
 
 
 def _rejudge(findings: Findings, float32: Float32) -> Rejudge:
-    judging = findings.judging
-    other = OTHER[judging]
+    judging, other = findings.judging, findings.other
     live = findings.live("float64")
     batches = live[judging].batches(findings.seed, findings.pair.steps)
     return Rejudge(float32, live[judging], {other: live[other]}, batches, findings.seed)
@@ -81,7 +80,7 @@ def compare_by_float32(
     How far they are apart is no yardstick: a fault would stretch it.
     """
     found = {key: compare_one(key, _wide(torch.get(key)), _wide(jax.get(key)), float32.scales) for key in keys}
-    forward = {key: _judged(float32, c, judging, _as_it_is) for key, c in found.items() if not is_gradient(key)}
+    forward = {key: _judged(float32, c, judging, _as_it_is) for key, c in found.items() if not key.is_gradient}
     # A flip leaves all that goes forward within its limit. Where that differs, the gradients have reason to.
     rejudge = float32.rejudge if all(c.outcome == "agree" for c in forward.values()) else _as_it_is
     return [forward.get(key) or _judged(float32, c, judging, rejudge) for key, c in found.items()]

@@ -16,14 +16,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parity.judging.distance.difference import apart, is_gradient, largest, scaled
-from parity.judging.distance.factors import FEW_EPS, FLOAT32_FACTOR, MOVED_ASIDE_ULPS, MOVES
+from parity.judging.distance.difference import apart, largest, scaled
+from parity.judging.distance.factors import MOVED_ASIDE_ULPS, MOVES
+from parity.judging.distance.limits import narrowest
 from parity.judging.distance.sentinels import without_sentinels
 from parity.judging.passes.float32 import Float32
 from parity.live import LiveSide, Observation, parameters_moved
-from parity.recording import OTHER, Arrays, Batch, Framework, Key
+from parity.recording import GRADIENT, OTHER, Arrays, Batch, Framework, Key
 from parity.rounding import cast, moved
-from parity.verdict import EPS, Comparison
+from parity.verdict import Comparison
 
 
 class Flips(NamedTuple):
@@ -36,7 +37,7 @@ class Flips(NamedTuple):
 def flips(side: Observation, judge: Observation) -> Flips:
     """Count the flipped outputs of layers, and what flipped at taps, as far as both have them.
 
-    An activation is near zero within `FLOAT32_FACTOR` few eps of its scale.
+    An activation is near zero within the narrowest limit of its scale.
     """
     return _counted(side, judge, (".output", ".tap"))
 
@@ -60,7 +61,7 @@ def _counted(side: Observation, judge: Observation, ends: tuple[str, ...], recti
             continue
         flipped = (found > 0) != (expected > 0)
         size = largest(without_sentinels(Key("forward", 0, name), expected))
-        near = np.maximum(np.abs(found), np.abs(expected)) <= FLOAT32_FACTOR * FEW_EPS * EPS["float32"] * size
+        near = np.maximum(np.abs(found), np.abs(expected)) <= narrowest("float32") * size
         inside += int(np.sum(flipped & near))
         outside += int(np.sum(flipped & ~near))
     return Flips(inside, outside)
@@ -114,7 +115,7 @@ class Rejudge:
     def __call__(self, comparison: Comparison) -> Comparison:
         """The comparison as it is, or as it comes out aside where a flip explains it."""
         key, side = comparison.key, comparison.side
-        if side is None or not is_gradient(key):
+        if side is None or not key.is_gradient:
             return comparison
         if side not in self.sides:
             return self._as_recorded(comparison)
@@ -207,4 +208,4 @@ def _gradients(seen: Observation) -> Arrays:
 
 def gradient_name(key: Key) -> str:
     """The gradient that a key of the backward stage, or of the trajectory, names."""
-    return key.tensor.removeprefix("gradient.")
+    return key.tensor.removeprefix(GRADIENT)

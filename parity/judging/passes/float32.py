@@ -42,6 +42,11 @@ class Float32:
     def __post_init__(self) -> None:
         self.noise_of = cache(self.noise_of)
 
+    @property
+    def powerless_tensors(self) -> list[str]:
+        """The stage and the name of each tensor without power at any step, in the order of the flow."""
+        return [*dict.fromkeys(f"{key.stage} {key.tensor}" for key in sorted(self.without_power, key=Key.flow))]
+
     def compare(self, sides: Mapping[Framework, Recording], loop: str | None = None) -> list[Comparison]:
         """Every tensor of both sides' recordings against the judge; data, init and whole numbers against each other."""
         keys = [key for key in keys_of(*sides.values()) if key.tensor not in self.unshown and not self._empty(key)]

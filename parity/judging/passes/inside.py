@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from parity.errors import NotCheckable, listing
-from parity.judging.distance.difference import BIT_EXACT, is_gradient
+from parity.judging.distance.difference import BIT_EXACT
 from parity.recording import PLACE, Key, Recording
 
 INTO = ".input"
@@ -41,8 +41,8 @@ class Inside:
             return False
         if key.stage == "forward":
             return key.tensor in self.tensors
-        of_a_pass = key.tensor == "loss" or is_gradient(key) or key.tensor in self.buffers
-        return of_a_pass or key.stage not in ("update", "trajectory")
+        of_a_pass = key.tensor == "loss" or key.is_gradient or key.tensor in self.buffers
+        return of_a_pass or not key.after_update
 
     def coarse(self, float64: Mapping[Key, float], float32: Mapping[Key, float]) -> dict[Key, float]:
         """The coarse distances of the float64 run: what is judged by float32's rule is held against its lower one."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from math import isfinite
 from typing import NamedTuple
 
-from parity.judging.distance.difference import Scales, is_gradient
+from parity.judging.distance.difference import Scales
 from parity.judging.distance.factors import FLOAT64_CEILING, FLOAT64_FACTOR
 from parity.judging.distance.noise import Noise
 from parity.judging.passes.float64 import NoiseOf, compare_float64
@@ -39,7 +39,7 @@ def rests_on_null(key: Key, judge: Recording, scales: Scales) -> bool:
 
     What rounding did in the first steps stays in both: one whose gradient begins null rests on it to the end.
     """
-    if key.stage not in ("update", "trajectory") or is_gradient(key):
+    if not key.after_update or key.is_gradient:
         return False
     return ("backward", whose(key, judge.of("init", 0))) in scales.ever_null
 
@@ -95,6 +95,10 @@ class Lockstep(NamedTuple):
     keys: frozenset[Key] = frozenset()
     run: Recording | None = None
     listed: str = ""
+
+    def run_of(self, key: Key) -> Recording | None:
+        """The run that a tensor's comparison was made with in lockstep; None where it was made with the free run."""
+        return self.run if key in self.keys else None
 
 
 def judged_beyond_noise(

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from parity.judging.distance.difference import difference, is_gradient, largest, scaled
-from parity.judging.distance.limits import float32_limit
+from parity.judging.distance.difference import difference, largest, scaled
+from parity.judging.distance.limits import narrowest
 from parity.judging.passes.flips import gradient_name, gradients_apart
 from parity.judging.passes.float32 import Float32
 from parity.live import LiveSide, Observation
@@ -50,7 +50,7 @@ class AtOwnActivations:
     def __call__(self, comparison: Comparison) -> Comparison:
         """The comparison as it is, or as it comes out at the side's own activations."""
         key, side = comparison.key, comparison.side
-        if side is None or not is_gradient(key) or (back := self.back(side, key.step)) is None:
+        if side is None or not key.is_gradient or (back := self.back(side, key.step)) is None:
             return comparison
         name, scale = gradient_name(key), self.rule.scales.of[key]
         distance, other = scaled(back[name], scale), self.back(OTHER[side], key.step) or {}
@@ -78,4 +78,4 @@ class AtOwnActivations:
         found, right = seen.forward.get(name), expected[name]
         if found is None or found.shape != right.shape:
             return False
-        return difference(found, right, largest(right)) <= float32_limit(0.0, 0.0, None, dtype=self.rule.dtype).limit
+        return difference(found, right, largest(right)) <= narrowest(self.rule.dtype)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from parity.judging.unseen.layers import Unshown
 from parity.optimizers import STEP
-from parity.recording import FRAMEWORKS, OTHER, WHOLE, Framework, Recording, named_after
+from parity.recording import FRAMEWORKS, GRADIENT, OTHER, WHOLE, Framework, Recording, named_after
 
 
 def counters(recording: Recording) -> frozenset[str]:
@@ -25,7 +25,7 @@ def shaped_otherwise(recording: Recording) -> frozenset[str]:
     No weight map says how that is laid out on the other side.
     """
     own, after = recording.of("init", 0), recording.of("trajectory", 0)
-    whose = {name: named_after(name, own) for name in after if name not in own and not name.startswith("gradient.")}
+    whose = {name: named_after(name, own) for name in after if name not in own and not name.startswith(GRADIENT)}
     return frozenset(n for n, p in whose.items() if p and after[n].ndim and after[n].shape != own[p].shape)
 
 

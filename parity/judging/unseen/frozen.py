@@ -34,7 +34,7 @@ def compare_frozen(sides: Mapping[Framework, Recording], frozen: frozenset[str],
 
 def stands_still(key: Key, frozen: frozenset[str]) -> bool:
     """Whether a key is that of a frozen parameter after a step, of which no wrong step can be told by a limit."""
-    return key.stage in ("update", "trajectory") and key.tensor in frozen
+    return key.after_update and key.tensor in frozen
 
 
 def _compared(key: Key, sides: Mapping[Framework, Recording], dtype: Dtype) -> Comparison:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from parity.judging.distance.difference import difference
 from parity.judging.distance.factors import FLOAT64_CEILING
-from parity.recording import Key, Recording
+from parity.recording import GRADIENT, Key, Recording
 
 if TYPE_CHECKING:
     from parity.findings import Findings
@@ -30,7 +30,7 @@ def hidden(findings: Findings) -> str:
     for step in _steps(run, findings.pair.steps):
         batch = side.float64.batches(findings.seed, findings.pair.steps)[step]
         found = side.float64.gradients(run.state_before(step).parameters, batch)
-        arrays = {"loss": found.loss} | {f"gradient.{name}": array for name, array in found.parameters.items()}
+        arrays = {"loss": found.loss} | {f"{GRADIENT}{name}": array for name, array in found.parameters.items()}
         for tensor, array in arrays.items():
             key = Key("trajectory", step, tensor)
             seen = run.get(key)

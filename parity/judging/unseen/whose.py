@@ -8,9 +8,6 @@ from parity.recording import Key, Recording, named_after
 
 HELD = ("init", "backward", "update", "trajectory")
 """The stages in which a tensor may be called as an array of the model is."""
-NAMED_AFTER = ("update", "trajectory")
-"""Those in which it may be called after one: `gradient.fc1.weight`, `exp_avg.fc1.weight`. What comes to a layer or
-leaves it may end in the name of a parameter, too, as `fc1.input` does in `input`, and has nothing to do with it."""
 
 
 def whose(key: Key, arrays: Collection[str]) -> str:
@@ -18,7 +15,9 @@ def whose(key: Key, arrays: Collection[str]) -> str:
 
     Of `weight` and `fc1.weight`, `exp_avg.fc1.weight` is named after the longer one.
     """
-    if key.stage in NAMED_AFTER:
+    # In other stages what comes to a layer or leaves it may end in the name of a parameter, too, as `fc1.input` does in
+    # `input`, and has nothing to do with it.
+    if key.after_update:
         return named_after(key.tensor, arrays)
     return key.tensor if key.stage in HELD and key.tensor in arrays else ""
 

@@ -21,8 +21,8 @@ def kept(findings: Findings, first: Comparison) -> Excerpt:
     found = {f"{side} {first.dtype}": recording for side, recording in findings.recordings[first.dtype].items()}
     if first.loop in findings.runs:
         found[f"{first.loop} float64"] = findings.runs[first.loop]
-    if first.dtype == "float64" and first.key in findings.lockstep.keys and findings.lockstep.run is not None:
-        found[f"{findings.other} float64 lockstep"] = findings.lockstep.run
+    if first.dtype == "float64" and (run := findings.lockstep.run_of(first.key)) is not None:
+        found[f"{findings.other} float64 lockstep"] = run
     judge = {f"{findings.judging} float64": findings.judge}
     jax = findings.running.get("jax")
     return replace(excerpt(found | judge, first.key), weight_map=jax.float64.weight_map if jax else None)

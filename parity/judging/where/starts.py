@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from parity.judging.distance.difference import Scales, difference, largest
-from parity.judging.distance.factors import FEW_EPS, FLOAT32_FACTOR, FLOAT64_FLOOR
+from parity.judging.distance.factors import FLOAT64_FLOOR
+from parity.judging.distance.limits import narrowest
 from parity.judging.distance.sentinels import without_sentinels
 from parity.judging.where.casts import Casts, on_sides
 from parity.recording import PLACE, Arrays, Key, Recording
-from parity.verdict import EPS, Start
+from parity.verdict import Start
 
 
 def starts(
@@ -29,7 +30,7 @@ def starts(
         if array is not None and array.shape == expected.shape:
             key = Key("forward", step, name)
             apart = difference(array, expected, scales.of.get(key, largest(without_sentinels(key, expected))), key)
-            limit = FLOAT32_FACTOR * FEW_EPS * EPS["float32"] if name in inside else FLOAT64_FLOOR
+            limit = narrowest("float32") if name in inside else FLOAT64_FLOOR
             if not apart <= limit:
                 told = f" in float32 {on_sides(casts[name])}" if name in casts else ""
                 found.append(Start(key, apart, f"{where}{told}"))

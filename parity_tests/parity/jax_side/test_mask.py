@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from parity.draws import mask, stream
-from parity.jax_side.drawn import Dropout, Shape
+from parity.jax_side.drawn import Dropout
 from parity.jax_side.keys import Keys
 from parity.jax_side.mask import Mask, kept
+from parity.weight_map.outline import Shape
 
 STREAM = stream(1, 2)
 KEYS = jax.random.split(jax.random.key(0), 12)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from parity.judging.distance.difference import difference, exact, fault, is_gradient, scales
+from parity.judging.distance.difference import difference, exact, fault, scales
 from parity.recording import Array, Key, Provenance, Recording
 
 
@@ -75,9 +75,9 @@ def test_data_initial_parameters_and_whole_numbers_are_exact() -> None:
     assert exact(Key("data", 0, "x"), np.ones(1))
     assert exact(Key("update", 0, "step"), np.array(1))
     assert not exact(Key("update", 0, "w"), np.ones(1))
-    assert is_gradient(Key("backward", 0, "anything"))
-    assert is_gradient(Key("trajectory", 0, "gradient.w"))
-    assert not is_gradient(Key("trajectory", 0, "w"))
+    assert Key("backward", 0, "anything").is_gradient
+    assert Key("trajectory", 0, "gradient.w").is_gradient
+    assert not Key("trajectory", 0, "w").is_gradient
 
 
 @pytest.mark.parametrize(
