@@ -7,7 +7,6 @@ import sys
 import traceback as tracebacks
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from importlib import metadata
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from parity.command.document import version
 from parity.command.mapping import map_pair
 from parity.command.pairs import PAIR_FILE
 from parity.command.recording import record_into
@@ -101,14 +101,6 @@ class Which(StrEnum):
     jax = "jax"
 
 
-def version() -> str:
-    """The version of the installed distribution; empty where the source runs without being installed."""
-    try:
-        return metadata.version("one-network-twice")
-    except metadata.PackageNotFoundError:
-        return ""
-
-
 def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"parity {version() or '(not installed)'}")
@@ -134,8 +126,8 @@ def check_pairs(
 ) -> int:
     """What `parity check` does with its options; the exit status."""
     request = Request(
-        pairs or (), json, _device(device), seed, loops, seeds, traceback, against,
-        _side(side) if side else None, steps, arguments=context.obj, version=version(),
+        pairs=pairs or (), json=json, device=_device(device), seed=seed, loops=loops, seeds=seeds, traceback=traceback,
+        against=against, side=_side(side) if side else None, steps=steps, arguments=context.obj,
     )  # fmt: skip
     session = Session(request, *consoles())
     return _run(session, session.run)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +50,22 @@ def plain(value: Any) -> Any:
     return value
 
 
+def version() -> str:
+    """The version of the installed distribution; empty where the source runs without being installed."""
+    try:
+        return metadata.version("one-network-twice")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
 def document(
-    section: str, entries: Sequence[Mapping[str, Any]], *, command: Sequence[str], version: str, begun_at: datetime,
-    seconds: float, exit_status: int, not_checked: Sequence[Mapping[str, str]] = (),
+    section: str, entries: Sequence[Mapping[str, Any]], *, command: Sequence[str], begun_at: datetime, seconds: float,
+    exit_status: int, not_checked: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """The whole document, with the entries of what was found in their `section`, which is `pairs` or `seeds`."""
     found: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "parity_version": version,
+        "parity_version": version(),
         "command": list(command),
         "begun_at": begun_at.isoformat(timespec="seconds"),
         "seconds": seconds,

@@ -51,7 +51,6 @@ class Request:
     side: Framework | None = None
     steps: int | None = None
     arguments: Sequence[str] = ()
-    version: str = ""
 
 
 @dataclass
@@ -164,8 +163,8 @@ class Session:
     def _document(self, job: Job) -> dict[str, Any]:
         return document(
             job.section, [entry for _, entry in self.found],
-            command=["parity", *self.request.arguments], version=self.request.version,
-            begun_at=self.begun_at, seconds=time.monotonic() - self.started, exit_status=self._status(),
+            command=["parity", *self.request.arguments], begun_at=self.begun_at,
+            seconds=time.monotonic() - self.started, exit_status=self._status(),
             not_checked=self.not_checked,
         )  # fmt: skip
 

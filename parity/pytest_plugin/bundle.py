@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from parity.command.app import version
 from parity.command.document import document, pair_entry, text
 from parity.command.session import RED
 from parity.pytest_plugin.asked import Asked
@@ -66,7 +65,7 @@ def _name(test: str) -> str:
 def _fill(folder: Path, asked: Asked, verdict: Verdict) -> None:
     entry = pair_entry(asked.chosen.pair, asked.chosen.file, verdict)
     found = document(
-        "pairs", [entry], command=asked.command, version=version(), begun_at=datetime.now(UTC),
+        "pairs", [entry], command=asked.command, begun_at=datetime.now(UTC),
         seconds=verdict.seconds, exit_status=RED,
     )  # fmt: skip
     (folder / "verdict.json").write_text(text(found), encoding="utf-8")

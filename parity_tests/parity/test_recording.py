@@ -93,3 +93,14 @@ def test_versions_and_names_do_not_have_to_be_equal() -> None:
 
 def test_the_provenance_is_written_whole() -> None:
     assert Provenance(**json.loads(json.dumps(PROVENANCE.document()))) == PROVENANCE
+
+
+def test_a_name_tells_gradients_and_what_a_step_has_made() -> None:
+    keys = [
+        Key("backward", 0, "fc.input"),
+        Key("trajectory", 0, "gradient.w"),
+        Key("trajectory", 0, "w"),
+        Key("init", 0, "w"),
+    ]
+    assert [key.is_gradient for key in keys] == [True, True, False, False]
+    assert [key.after_update for key in [*keys, Key("update", 0, "w")]] == [False, True, True, False, True]

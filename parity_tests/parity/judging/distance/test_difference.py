@@ -75,9 +75,6 @@ def test_data_initial_parameters_and_whole_numbers_are_exact() -> None:
     assert exact(Key("data", 0, "x"), np.ones(1))
     assert exact(Key("update", 0, "step"), np.array(1))
     assert not exact(Key("update", 0, "w"), np.ones(1))
-    assert Key("backward", 0, "anything").is_gradient
-    assert Key("trajectory", 0, "gradient.w").is_gradient
-    assert not Key("trajectory", 0, "w").is_gradient
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from parity.judging.distance.factors import (
     FLOAT64_FLOOR,
     LOW_CAP,
 )
-from parity.judging.distance.limits import capped, float32_limit, float64_limit
-from parity.recording import STAGES, Key
+from parity.judging.distance.limits import capped, float32_limit, float64_limit, narrowest
+from parity.recording import STAGES, Dtype, Key
 from parity.verdict import EPS
 
 SHOWN = st.floats(0, 1)
@@ -88,3 +88,9 @@ def test_both_sides_of_the_low_cap() -> None:
 def test_the_cap_is_for_activations_and_gradients(stage: str, tensor: str, answer: bool) -> None:
     assert stage in STAGES
     assert capped(Key(stage, 0, tensor)) is answer
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_no_limit_is_narrower_than_the_narrowest(dtype: Dtype) -> None:
+    assert narrowest(dtype) == float32_limit(0.0, 0.0, None, dtype=dtype).limit
+    assert narrowest(dtype) < float32_limit(1.0, 0.0, None, dtype=dtype).limit

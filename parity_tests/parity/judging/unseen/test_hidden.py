@@ -42,7 +42,7 @@ def findings(
         drew=drew, float64=SimpleNamespace(batches=lambda seed, steps: range(steps), gradients=gradients)
     )
     return SimpleNamespace(
-        judging="torch", running={"jax": side}, seed=0, pair=SimpleNamespace(steps=STEPS), scales=SCALES,
+        judging="torch", other="jax", running={"jax": side}, seed=0, pair=SimpleNamespace(steps=STEPS), scales=SCALES,
         lockstep=SimpleNamespace(run=run if ran else None), recordings={"float64": {"jax": run}},
     )  # fmt: skip
 
