@@ -22,7 +22,7 @@ from parity.jax_side.handed import Handed, settled
 from parity.jax_side.layers import arrays_of, shown
 from parity.jax_side.leaves import to_numpy
 from parity.jax_side.lowering import lowered_before
-from parity.jax_side.models.alone import evaluated
+from parity.jax_side.models.alone import rests_on
 from parity.jax_side.models.kinds import models_of
 from parity.jax_side.models.moved import refuse
 from parity.jax_side.models.protocol import Held
@@ -211,8 +211,10 @@ class JaxSide:
 
     def predict(self, parameters: Arrays, batch: Batch) -> Arrays:
         with self._settings():
-            given = self._models.held(parameters), self._device_batch(batch)
-            self.alone, found = evaluated(self._predicted, *given, self._models, self.alone)
+            held, given = self._models.held(parameters), self._device_batch(batch)
+            found = self._predicted(held, given)
+            if not self.alone and (ended := self._models.ended(held)) is not None:
+                self.alone = rests_on(self._models.changed, found, self._predicted(ended, given))
             return {name: to_numpy(array) for name, array in found.items()}
 
     def scored(self, seed: int) -> dict[str, Batch]:

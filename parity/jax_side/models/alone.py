@@ -5,26 +5,21 @@ Scores are made from what both sides hold. What one side keeps beside is as it w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from parity.errors import listing
-from parity.jax_side.models.protocol import Held, Models
 
 
-def evaluated(
-    predict: Callable[[Held, Any], Any], held: Held, batch: Any, models: Models, known: str = ""
-) -> tuple[str, Any]:
-    """What of the side's own the output in evaluation rests on, where that is not `known` yet, and the output.
+def rests_on(changed: Sequence[str], found: Mapping[str, Any], ended: Mapping[str, Any]) -> str:
+    """What the output rests on of the side's own arrays that training has `changed`; empty where it does not.
 
-    Empty where it is the same with what the side holds alone as a call in training left it.
+    Args:
+        changed: their names.
+        found: the output with these as they were at first.
+        ended: the same with them as the last call in training left them.
     """
-    found = predict(held, batch)
-    ended = models.ended(held)
-    if known or ended is None:
-        return known, found
-    again = predict(ended, batch)
-    same = all(np.array_equal(found[name], again[name], equal_nan=True) for name in found)
-    return "" if same else listing(models.changed), found
+    same = all(np.array_equal(found[name], ended[name], equal_nan=True) for name in found)
+    return "" if same else listing(changed)
