@@ -266,7 +266,7 @@ def _bfloat16(findings: Findings) -> None:
     findings.comparisons += compare_frozen(stepped, findings.frozen, "bfloat16")
     found = rule.compare(stepped)
     findings.comparisons += found
-    if again := sum(c.outcome == "agree" and c.note == AGAIN for c in found):
+    if again := sum(c.outcome == "agree" and c.cause == "own activations" for c in found):
         findings.listed.append(f"bfloat16: {again} of {len(found)} comparisons: {AGAIN}")
     _predictions(findings, "bfloat16", {framework: stepped[framework] for framework in FRAMEWORKS})
     null = dict.fromkeys(f"{stage} {tensor}" for stage, tensor in sorted(findings.scales.ever_null))
@@ -302,7 +302,7 @@ def _predictions(findings: Findings, dtype: Dtype, sides: dict[Framework | None,
 
 def _list_flips(findings: Findings, found: list[Comparison]) -> None:
     findings.listed += [
-        f"float32, {c.side}, {c.key}: {c.note}" for c in found if c.outcome == "agree" and "flipped" in c.note
+        f"float32, {c.side}, {c.key}: {c.note}" for c in found if c.outcome == "agree" and c.cause == "flip"
     ]
 
 

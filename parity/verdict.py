@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from parity.recording import OTHER, STAGES, USUAL_DTYPES, Dtype, Framework, Key, Provenance, Recording
 from parity.weight_map.weight_map import WeightMap
@@ -14,9 +14,19 @@ EPS: dict[str, float] = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2
 """From 1 to the next number of each dtype, twice what rounding may do to it. Source: IEEE 754-2019; bfloat16 has 7 bits
 behind the point."""
 
+Cause = Literal[
+    "", "missing", "dtype", "NaN", "infinity", "shape", "bytes", "null gradient", "no power", "flip", "own activations"
+]
+"""What a note is about, for code to go by; empty where none does."""
+REMARKS: tuple[Cause, ...] = ("null gradient", "no power")
+"""Those that say by which rule a tensor was judged, and not why it differs."""
 
-REMARKS = ("null gradient", "no power in ")
-"""How notes begin that say by which rule a tensor was judged, and not why it differs."""
+
+class Reason(NamedTuple):
+    """Why a tensor is not within its limit, or what is special about it: in words for people, and by its cause."""
+
+    note: str = ""
+    cause: Cause = ""
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
@@ -40,6 +50,7 @@ class Comparison:
             show divided by the limit; None for bit-exact comparisons.
         outcome: of this tensor alone.
         note: why it is not within its limit, or what is special about it; empty where there is nothing to say.
+        cause: what the note is about.
     """
 
     key: Key
@@ -51,6 +62,7 @@ class Comparison:
     power: float | None
     outcome: Outcome
     note: str = ""
+    cause: Cause = ""
 
     @property
     def eps(self) -> float:
@@ -103,7 +115,7 @@ class FirstDifference:
             where += f", loop {at.loop}"
         found = f"difference {at.difference:.2g}, limit {at.limit:.2g}"
         if at.note:
-            found = f"{found} ({at.note})" if at.note.startswith(REMARKS) else at.note
+            found = f"{found} ({at.note})" if at.cause in REMARKS else at.note
         return f"{where}: {found}" + (f"; {self.looks_like}" if self.looks_like else "")
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from parity.pair import Pair
 from parity.recording import DTYPES, FRAMEWORKS, USUAL_DTYPES, Framework
-from parity.verdict import Against, Comparison, Outcome, Score, StageVerdict, Verdict, worst
+from parity.verdict import Against, Cause, Comparison, Outcome, Score, StageVerdict, Verdict, worst
 
 STYLES: dict[Outcome, str] = {"agree": "green", "differ": "bold red", "inconclusive": "bold yellow"}
 NAMES: dict[Framework, str] = {"torch": "torch", "jax": "JAX"}
@@ -19,11 +19,8 @@ WIDE = 98
 """From this width on the table gives each side's limit a column of its own and more room between columns."""
 NARROW = 80
 """The width that a table needs so that no figure is cut off."""
-INCOMPARABLE = {
-    "missing on": "missing", " run": "dtype", "has dtype": "dtype", "NaN": "NaN", "infinity": "infinity",
-    "shape": "shape", "bytes": "bytes",
-}  # fmt: skip
-"""What stands in the table for a difference that has no figure, by a part of the note that says why."""
+INCOMPARABLE: tuple[Cause, ...] = ("missing", "dtype", "NaN", "infinity", "shape", "bytes")
+"""Causes that stand in the table for a difference that has no figure."""
 LISTED = 3
 """Listed lines that are printed; the rest is counted."""
 
@@ -122,9 +119,8 @@ def _float32(stage: StageVerdict, wide: bool) -> list[str]:
 
 def _difference(comparison: Comparison) -> str:
     """The figure or, where the two cannot be compared at all, a word for what stands in the way."""
-    words = (word for part, word in INCOMPARABLE.items() if part in comparison.note)
-    told = figure(comparison.difference)
-    return told if math.isfinite(comparison.difference) else next(words, told)
+    has_figure = math.isfinite(comparison.difference) or comparison.cause not in INCOMPARABLE
+    return figure(comparison.difference) if has_figure else comparison.cause
 
 
 def _limit(comparison: Comparison) -> str:

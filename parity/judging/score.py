@@ -12,7 +12,7 @@ import numpy as np
 
 from parity.errors import NotCheckable
 from parity.recording import WHOLE, Array, Arrays, Dtype, Framework, Key, Recording
-from parity.verdict import Comparison, Score
+from parity.verdict import Comparison, Reason, Score
 from parity.weight_map.outline import Shape
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ def compare_predictions(
     """
     key = Key("score", 0, f"{name}.predictions")
     if expected.shape != found.shape:
-        return Comparison(key, dtype, side, None, float("inf"), 0.0, None, "differ", "logits of another shape"), 0
+        why = Reason("logits of another shape", "shape")
+        return Comparison(key, dtype, side, None, float("inf"), 0.0, None, "differ", *why), 0
     shape = labelled.labels.shape
     expected, found = (np.moveaxis(array, labelled.axis, -1) for array in (expected, found))
     expected, found = (array.reshape(-1, array.shape[-1]) for array in (expected, found))

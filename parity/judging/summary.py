@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parity.errors import listing
-from parity.judging.distance.difference import BIT_EXACT, MISSING, OF_SHAPES
+from parity.judging.distance.difference import BIT_EXACT
 from parity.judging.distance.factors import MINIMUM_POWER
 from parity.judging.distance.power import by_kind, multiplies_matrices, powerless, without_power, wrong_answers
 from parity.judging.hints.calls import how_often
@@ -224,13 +224,21 @@ def _first_difference(findings: Findings, comparisons: Iterable[Comparison]) -> 
 def _hint(findings: Findings, first: Comparison) -> str:
     if first.key.tensor in findings.frozen and first.key.stage != "init":
         return ""  # that it moved is all that there is to say
-    if first.key.stage == "forward" and first.dtype == "float64" and first.note.startswith("float32 on the jax side"):
+    if _is_float32_in_jax(findings, first):
         return KEPT_DTYPE
     lowered = in_float32(findings, first)
     # What is in float32 elsewhere need not be what differs.
     looks = "" if lowered.here else _as_far_as_computable(findings, first)
-    calls = how_often(first.key, findings.recordings[first.dtype]) if first.note.startswith(MISSING) else ""
+    calls = how_often(first.key, findings.recordings[first.dtype]) if first.cause == "missing" else ""
     return "; ".join(filter(None, (looks, calls, _laid_out_otherwise(findings, first, looks), lowered.words)))
+
+
+def _is_float32_in_jax(findings: Findings, first: Comparison) -> bool:
+    """Whether an activation of a float64 run is in float32 on the JAX side, and on that alone."""
+    if (first.key.stage, first.dtype, first.cause) != ("forward", "float64", "dtype"):
+        return False
+    arrays = (findings.recordings["float64"][side].get(first.key) for side in FRAMEWORKS)
+    return [None if array is None else array.dtype.name for array in arrays] == ["float64", "float32"]
 
 
 def _laid_out_otherwise(findings: Findings, first: Comparison, looks: str) -> str:
@@ -238,7 +246,7 @@ def _laid_out_otherwise(findings: Findings, first: Comparison, looks: str) -> st
     of another call, as where one side is given two views at once.
     """
     is_output = first.key.stage == "forward" and not PLACE.match(first.key.tensor)
-    views = first.note.startswith(OF_SHAPES) and any(line.startswith(IN_PARTS) for line in findings.unshown.listed)
+    views = first.cause == "shape" and any(line.startswith(IN_PARTS) for line in findings.unshown.listed)
     if not (is_output and ("transposed" in looks or views) and findings.pair.jax.predict is None):
         return ""
     return "where that is meant, name the part `predict` of both sides, (model, batch) -> output in one layout"

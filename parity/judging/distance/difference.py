@@ -11,6 +11,7 @@ from parity.judging.distance.factors import NULL
 from parity.judging.distance.sentinels import apart_beside_sentinels, may_hold_sentinels, without_sentinels
 from parity.recording import Array, Key, Recording
 from parity.rounding import holds_bfloat16
+from parity.verdict import Reason
 
 BIT_EXACT = ("data", "init")
 
@@ -117,30 +118,24 @@ def _dtype_of(array: Array, asked: str) -> str:
     return array.dtype.name
 
 
-MISSING = "missing on the"
-"""How it begins what is said of an array that one side does not have."""
-OF_SHAPES = "torch has shape"
-"""How it begins what is said of two arrays of different shapes."""
+def shapes_apart(torch: Array, jax: Array) -> Reason | None:
+    """What is said of two arrays of different shapes; None where they are of one."""
+    return None if torch.shape == jax.shape else Reason(f"torch has shape {torch.shape}, jax {jax.shape}", "shape")
 
 
-def shapes_apart(torch: Array, jax: Array) -> str:
-    """What is said of two arrays of different shapes; empty where they are of one."""
-    return "" if torch.shape == jax.shape else f"{OF_SHAPES} {torch.shape}, jax {jax.shape}"
-
-
-def fault(array: Array | None, framework: str, dtype: str, key: Key | None = None) -> str:
-    """Why an array cannot be compared at all; empty where it can.
+def fault(array: Array | None, framework: str, dtype: str, key: Key | None = None) -> Reason | None:
+    """Why an array cannot be compared at all; None where it can.
 
     Minus infinity can be, in a tensor whose `key` is given and which may hold it as a mask. Any other was computed.
     """
     if array is None:
-        return f"{MISSING} {framework} side"
+        return Reason(f"missing on the {framework} side", "missing")
     if array.dtype.kind == "f":
         if (found := _dtype_of(array, dtype)) != dtype:
-            return f"{found} on the {framework} side of a {dtype} run"
+            return Reason(f"{found} on the {framework} side of a {dtype} run", "dtype")
         if np.isnan(array).any():
-            return f"NaN on the {framework} side"
+            return Reason(f"NaN on the {framework} side", "NaN")
         infinite = np.isposinf if key and may_hold_sentinels(key) else np.isinf
         if infinite(array).any():
-            return f"infinity on the {framework} side"
-    return ""
+            return Reason(f"infinity on the {framework} side", "infinity")
+    return None

@@ -17,7 +17,7 @@ import numpy as np
 from parity.judging.distance.difference import BIT_EXACT
 from parity.judging.distance.noise import Noise
 from parity.judging.passes.flips import Rejudge
-from parity.judging.passes.float32 import Float32
+from parity.judging.passes.float32 import Float32, without_cap
 from parity.judging.passes.float64 import NoiseOf, compare_float64, compare_one
 from parity.judging.passes.judge import BEFORE_UPDATES, ON_CPU, Lockstep, taken
 from parity.recording import OTHER, Array, Framework, Key, Recording, keys_of
@@ -123,5 +123,7 @@ def _judged(
             limit = float32.limit(key, 0.0, noise.of(key))
     if not limit.has_power:
         float32.without_power.add(key)
-    note = comparison.note or ("" if limit.has_power else "no power in float32: judged without the cap")
-    return replace(comparison, limit=limit.limit, outcome="agree" if apart <= limit.limit else "differ", note=note)
+    if not limit.has_power and not comparison.note:
+        why = without_cap("float32")
+        comparison = replace(comparison, note=why.note, cause=why.cause)
+    return replace(comparison, limit=limit.limit, outcome="agree" if apart <= limit.limit else "differ")

@@ -24,7 +24,7 @@ from parity.judging.passes.float32 import Float32
 from parity.live import LiveSide, Observation, parameters_moved
 from parity.recording import GRADIENT, OTHER, Arrays, Batch, Framework, Key
 from parity.rounding import cast, moved
-from parity.verdict import Comparison
+from parity.verdict import Comparison, Reason
 
 
 class Flips(NamedTuple):
@@ -191,8 +191,8 @@ class Rejudge:
         flipped = (
             f"{count} activation{'' if count == 1 else 's'} flipped" if count else "one that no layer shows flipped"
         )
-        note = f"{flipped} at zero: judged again from a state moved aside"
-        return self.float32.again(comparison, distance, other, note)
+        why = Reason(f"{flipped} at zero: judged again from a state moved aside", "flip")
+        return self.float32.again(comparison, distance, other, why)
 
 
 def gradients_apart(seen: Observation, judged: Observation) -> dict[str, float]:

@@ -13,7 +13,7 @@ from parity.judging.distance.noise import Noise
 from parity.judging.distance.sentinels import has_more, infinities_apart, may_hold_sentinels
 from parity.judging.passes.float64 import compare_exact
 from parity.recording import OTHER, Array, Dtype, Framework, Key, Recording, keys_of
-from parity.verdict import Comparison, Outcome
+from parity.verdict import Comparison, Outcome, Reason
 
 
 @dataclass
@@ -65,14 +65,14 @@ class Float32:
     def _compare(self, key: Key, sides: Mapping[Framework, Recording], loop: str | None) -> list[Comparison]:
         told = {framework: distance_told(recording, key) for framework, recording in sides.items()}
         arrays = {framework: recording.get(key) for framework, recording in sides.items()}
-        notes = {
+        faults = {
             framework: self._fault(key, array, framework)
             for framework, array in arrays.items() if told[framework] is None
         }  # fmt: skip
-        if any(notes.values()):
+        if any(faults.values()):
             return [
-                Comparison(key, self.dtype, framework, loop, float("inf"), 0.0, None, "differ", note)
-                for framework, note in notes.items() if note
+                Comparison(key, self.dtype, framework, loop, float("inf"), 0.0, None, "differ", *why)
+                for framework, why in faults.items() if why
             ]  # fmt: skip
         if any(array is not None and exact(key, array) for array in arrays.values()):
             return [compare_exact(key, arrays["torch"], arrays["jax"], self.dtype, loop)]
@@ -82,19 +82,19 @@ class Float32:
         }
         return [self._judged(key, framework, distances, loop) for framework in distances]
 
-    def _fault(self, key: Key, array: Array | None, framework: Framework) -> str:
+    def _fault(self, key: Key, array: Array | None, framework: Framework) -> Reason | None:
         expected = self.judge.get(key)
-        note = fault(array, framework, self.dtype, key)
-        if note or array is None or key.stage in ("data", "init"):
-            return note
+        why = fault(array, framework, self.dtype, key)
+        if why or array is None or key.stage in ("data", "init"):
+            return why
         if expected is None:
-            return f"only on the {framework} side, not in the judge"
+            return Reason(f"only on the {framework} side, not in the judge", "missing")
         if array.shape != expected.shape:
-            return f"{framework} has shape {array.shape}, the judge {expected.shape}"
+            return Reason(f"{framework} has shape {array.shape}, the judge {expected.shape}", "shape")
         if may_hold_sentinels(key) and infinities_apart(array, expected):
             where = f"on the {framework} side" if has_more(array, expected) else "in the judge"
-            return f"infinity {where} alone"
-        return ""
+            return Reason(f"infinity {where} alone", "infinity")
+        return None
 
     def _distance(self, key: Key, array: Array | None) -> float:
         expected = self.judge.get(key)
@@ -118,19 +118,24 @@ class Float32:
         if not limit.has_power:
             self.without_power.add(key)
         outcome: Outcome = "agree" if distance <= limit.limit else "differ"
-        note = "" if limit.has_power else f"no power in {self.dtype}: judged without the cap"
-        return Comparison(key, self.dtype, framework, loop, distance, limit.limit, None, outcome, note)
+        why = Reason() if limit.has_power else without_cap(self.dtype)
+        return Comparison(key, self.dtype, framework, loop, distance, limit.limit, None, outcome, *why)
 
-    def again(self, comparison: Comparison, distance: float, other_distance: float, note: str) -> Comparison:
-        """The comparison as it comes out with other distances, without noise; the note says why they were taken."""
+    def again(self, comparison: Comparison, distance: float, other_distance: float, why: Reason) -> Comparison:
+        """The comparison as it comes out with other distances, without noise, and why they were taken."""
         limit = self.limit(comparison.key, other_distance, 0.0).limit
         outcome: Outcome = "agree" if distance <= limit else "differ"
-        return replace(comparison, difference=distance, limit=limit, outcome=outcome, note=note)
+        return replace(comparison, difference=distance, limit=limit, outcome=outcome, note=why.note, cause=why.cause)
 
     def limit(self, key: Key, other_distance: float, other_noise: float) -> Float32Limit:
         """The limit of one tensor, given what the other side shows."""
         coarse = self.coarse.get(key) if capped(key) else None
         return float32_limit(other_distance, other_noise, coarse, underflow(self.scales.of[key]), self.dtype)
+
+
+def without_cap(dtype: Dtype) -> Reason:
+    """What is said of a tensor whose yardstick exceeds the cap."""
+    return Reason(f"no power in {dtype}: judged without the cap", "no power")
 
 
 def coarse_distances(apart: Mapping[Key, float], scales: Scales) -> dict[Key, float]:

@@ -13,7 +13,7 @@ from parity.judging.distance.limits import float64_limit
 from parity.judging.distance.noise import Noise
 from parity.judging.distance.sentinels import has_more, infinities_apart
 from parity.recording import WHOLE, Array, Dtype, Framework, Key, Recording
-from parity.verdict import Comparison, Outcome
+from parity.verdict import Comparison, Outcome, Reason
 
 NoiseOf = Callable[[Framework, int | None], Noise]
 """A side's noise over so many steps; None: over all."""
@@ -21,25 +21,25 @@ NoiseOf = Callable[[Framework, int | None], Noise]
 
 def compare_exact(key: Key, torch: Array | None, jax: Array | None, dtype: Dtype, loop: str | None) -> Comparison:
     """A bit-exact comparison of both sides: data, initial parameters, whole numbers; these in however many bits."""
-    note = fault(torch, "torch", dtype) or fault(jax, "jax", dtype)
+    why = fault(torch, "torch", dtype) or fault(jax, "jax", dtype)
     apart = float("inf")
-    if torch is not None and jax is not None and not note:
-        note, apart = _unequal(key, torch, jax)
-    return Comparison(key, dtype, None, loop, apart, 0.0, None, "differ" if note else "agree", note)
+    if torch is not None and jax is not None and not why:
+        why, apart = _unequal(key, torch, jax)
+    return Comparison(key, dtype, None, loop, apart, 0.0, None, "differ" if why else "agree", *(why or Reason()))
 
 
-def _unequal(key: Key, torch: Array, jax: Array) -> tuple[str, float]:
-    if note := shapes_apart(torch, jax):
-        return note, float("inf")
+def _unequal(key: Key, torch: Array, jax: Array) -> tuple[Reason | None, float]:
+    if why := shapes_apart(torch, jax):
+        return why, float("inf")
     whole = torch.dtype.kind in WHOLE and jax.dtype.kind in WHOLE
     if torch.dtype != jax.dtype and not whole:
-        return f"torch has dtype {torch.dtype}, jax {jax.dtype}", float("inf")
+        return Reason(f"torch has dtype {torch.dtype}, jax {jax.dtype}", "dtype"), float("inf")
     if np.array_equal(torch, jax) if whole else torch.tobytes() == jax.tobytes():
-        return "", 0.0
+        return None, 0.0
     if key.stage == "data":
-        return "the bytes are not the same", float("inf")
+        return Reason("the bytes are not the same", "bytes"), float("inf")
     scale = max(float(abs(torch).max()), float(abs(jax).max()))
-    return "not bit for bit the same", difference(torch, jax, scale)
+    return Reason("not bit for bit the same"), difference(torch, jax, scale)
 
 
 def compare_float64(
@@ -61,19 +61,19 @@ def compare_one(
     key: Key, torch: Array | None, jax: Array | None, scales: Scales, loop: str | None = None
 ) -> Comparison:
     """One tensor of both sides, within the narrowest limit that there is."""
-    note = fault(torch, "torch", "float64", key) or fault(jax, "jax", "float64", key)
-    if note or torch is None or jax is None:
-        return Comparison(key, "float64", None, loop, float("inf"), FLOAT64_FLOOR, None, "differ", note)
+    why = fault(torch, "torch", "float64", key) or fault(jax, "jax", "float64", key)
+    if why or torch is None or jax is None:
+        return Comparison(key, "float64", None, loop, float("inf"), FLOAT64_FLOOR, None, "differ", *(why or Reason()))
     if exact(key, torch) or exact(key, jax):
         return compare_exact(key, torch, jax, "float64", loop)
-    if note := shapes_apart(torch, jax):
-        return Comparison(key, "float64", None, loop, float("inf"), FLOAT64_FLOOR, None, "differ", note)
+    if why := shapes_apart(torch, jax):
+        return Comparison(key, "float64", None, loop, float("inf"), FLOAT64_FLOOR, None, "differ", *why)
     apart = difference(torch, jax, scales.of[key], key)
-    note = "null gradient" if (key.stage, key.tensor) in scales.null else ""
+    why = Reason("null gradient", "null gradient") if (key.stage, key.tensor) in scales.null else Reason()
     if infinities_apart(torch, jax):
-        note = f"infinity on the {'torch' if has_more(torch, jax) else 'jax'} side alone"
+        why = Reason(f"infinity on the {'torch' if has_more(torch, jax) else 'jax'} side alone", "infinity")
     outcome: Outcome = "agree" if apart <= FLOAT64_FLOOR else "differ"
-    return Comparison(key, "float64", None, loop, apart, FLOAT64_FLOOR, None, outcome, note)
+    return Comparison(key, "float64", None, loop, apart, FLOAT64_FLOOR, None, outcome, *why)
 
 
 def _explained(comparison: Comparison, torch: Noise, jax: Noise) -> Comparison:

@@ -19,7 +19,7 @@ from parity.judging.passes.float32 import Float32
 from parity.live import LiveSide, Observation
 from parity.recording import OTHER, Array, Batch, Framework
 from parity.rounding import cast
-from parity.verdict import Comparison
+from parity.verdict import Comparison, Reason
 
 AGAIN = "judged again at the side's own activations"
 """What is told of a gradient that was."""
@@ -54,7 +54,9 @@ class AtOwnActivations:
             return comparison
         name, scale = gradient_name(key), self.rule.scales.of[key]
         distance, other = scaled(back[name], scale), self.back(OTHER[side], key.step) or {}
-        return self.rule.again(comparison, distance, scaled(other.get(name, 0.0), scale), AGAIN)
+        return self.rule.again(
+            comparison, distance, scaled(other.get(name, 0.0), scale), Reason(AGAIN, "own activations")
+        )
 
     def back(self, side: Framework, step: int) -> Back | None:
         """The way back of a side and the judge's beside it; None where its activations are further than their limit."""

@@ -40,8 +40,8 @@ def stands_still(key: Key, frozen: frozenset[str]) -> bool:
 def _compared(key: Key, sides: Mapping[Framework, Recording], dtype: Dtype) -> Comparison:
     found = {side: sides[side].get(key) for side in FRAMEWORKS}
     for side, array in found.items():
-        if note := fault(array, side, dtype):
-            return Comparison(key, dtype, None, None, float("inf"), 0.0, None, "differ", note)
+        if why := fault(array, side, dtype):
+            return Comparison(key, dtype, None, None, float("inf"), 0.0, None, "differ", *why)
     moved = {side: far for side, array in found.items() if (far := _moved(array, sides[side], key)) > 0}
     if not moved:
         return Comparison(key, dtype, None, None, 0.0, 0.0, None, "agree")

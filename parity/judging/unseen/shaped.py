@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from itertools import groupby
 
-from parity.judging.distance.difference import OF_SHAPES
 from parity.recording import Key, Recording
 from parity.verdict import Comparison
 
@@ -34,7 +33,7 @@ def _before(
             every.append(key)
             waiting.append(key)
         elif key in found:
-            if found[key].note.startswith(OF_SHAPES):
+            if found[key].cause == "shape":
                 told += [one for one in every if _shape(flow, one) == _shape(flow, key)]
             elif found[key].outcome == "differ" and first:
                 told += waiting

@@ -110,10 +110,10 @@ def _forbid(findings: Findings, taught: Arrays, step: int) -> None:
             continue
         if name in findings.casts:
             note = f"computed in float32 {on_sides(findings.casts[name])}, which the pair does not declare"
-            findings.comparisons[index] = replace(c, outcome="differ", note=note)
+            findings.comparisons[index] = replace(c, outcome="differ", note=note, cause="")
         elif follows and (apart := _alone(findings, c.key, taught)) > FLOAT64_CEILING:
             note = f"difference {apart:.2g}, limit {FLOAT64_CEILING:.2g}, where it is handed what the judge has"
-            wrong = replace(c, difference=apart, limit=FLOAT64_CEILING, outcome="differ", note=note)
+            wrong = replace(c, difference=apart, limit=FLOAT64_CEILING, outcome="differ", note=note, cause="")
             findings.comparisons[index] = wrong
 
 

@@ -11,10 +11,12 @@ from rich.console import Console
 
 from parity.command.report import closing_line, figure, print_verdict, short
 from parity.judging.distance.difference import Scales
+from parity.judging.passes.float32 import Float32
 from parity.judging.passes.float64 import compare_one
-from parity.recording import FRAMEWORKS, STAGES, Array, Key
-from parity.verdict import Against, Curves, Score, Verdict
-from parity_tests.parity.made_verdicts import agreeing, differing, inconclusive, pair, with_bfloat16
+from parity.recording import FRAMEWORKS, STAGES, Array, Key, Recording
+from parity.verdict import Against, Cause, Curves, Score, Verdict
+from parity_tests.parity.made_recordings import MadeNoise
+from parity_tests.parity.made_verdicts import agreeing, differing, inconclusive, pair, provenance, with_bfloat16
 
 AGREE, DIFFER, INCONCLUSIVE = agreeing(), differing(), inconclusive()
 
@@ -130,11 +132,13 @@ def test_few_listed_lines_are_printed_and_the_rest_counted() -> None:
     assert [line for line in printed(three) if line.startswith("listed")] == listed[:3]
 
 
-@pytest.mark.parametrize("note", ["null gradient", "no power in float32: judged without the cap"])
-def test_a_first_difference_judged_by_another_rule_is_told_by_how_much_all_the_same(note: str) -> None:
+@pytest.mark.parametrize("cause", ["null gradient", "no power"])
+def test_a_first_difference_judged_by_another_rule_is_told_by_how_much_all_the_same(cause: Cause) -> None:
     assert DIFFER.first_difference is not None
-    first = replace(DIFFER.first_difference, comparison=replace(DIFFER.first_difference.comparison, note=note))
-    assert f"float64: difference 1, limit 1e-12 ({note}); jax is twice as large" in str(first)
+    first = replace(
+        DIFFER.first_difference, comparison=replace(DIFFER.first_difference.comparison, note="a rule", cause=cause)
+    )
+    assert "float64: difference 1, limit 1e-12 (a rule); jax is twice as large" in str(first)
 
 
 def test_the_first_difference_stands_first_and_says_where_how_far_and_what_it_looks_like() -> None:
@@ -167,6 +171,17 @@ def test_what_cannot_be_compared_has_a_word_and_no_figure(torch: Array | None, j
     cells = row(printed(replace(DIFFER, stages=stages)), "update")
     assert cells[1:3] == [word, "-"]
     assert [cells[4], cells[6]] == [word, word]
+
+
+def test_what_is_not_in_the_judge_is_told_as_missing_and_what_has_no_cause_by_its_figure() -> None:
+    there = Recording(provenance("torch", "float32"), {("update", 0): {"w": ONE.astype("float32")}})
+    rule = Float32(Recording(provenance("torch", "float64")), Scales({}, frozenset()), {}, lambda _: MadeNoise(there))
+    torch, jax = rule.compare({"torch": there, "jax": there})
+    stage = next(stage for stage in DIFFER.stages if stage.stage == "update")
+    changed = replace(stage, float64=replace(torch, cause=""), float32={"torch": torch, "jax": jax})
+    stages = [changed if other is stage else other for other in DIFFER.stages]
+    cells = row(printed(replace(DIFFER, stages=stages)), "update")
+    assert [cells[1], cells[4], cells[6]] == ["inf", "missing", "missing"]
 
 
 def test_what_is_not_proven_has_its_reason() -> None:

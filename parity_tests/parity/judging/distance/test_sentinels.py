@@ -91,15 +91,15 @@ def test_infinities_have_to_stand_in_the_same_places_with_the_same_sign() -> Non
 def test_nan_beside_a_mask_is_never_near() -> None:
     wrong = masked(np.where(LOGITS == 0.3, np.nan, LOGITS), -1e9)
     assert not difference(wrong, wrong, 2.0, OUTPUT) <= 1e9
-    assert fault(wrong, "jax", "float64", OUTPUT) == "NaN on the jax side"
+    assert fault(wrong, "jax", "float64", OUTPUT) == ("NaN on the jax side", "NaN")
 
 
 def test_infinity_is_a_fault_but_for_a_mask_of_activations_and_outputs() -> None:
     array = masked(LOGITS, -np.inf)
     assert not fault(array, "torch", "float64", OUTPUT)
-    assert fault(-array, "torch", "float64", OUTPUT) == "infinity on the torch side"
+    assert fault(-array, "torch", "float64", OUTPUT) == ("infinity on the torch side", "infinity")
     for key in (Key("loss", 0, "loss"), Key("backward", 0, "w"), Key("trajectory", 0, "w"), None):
-        assert fault(array, "torch", "float64", key) == "infinity on the torch side"
+        assert fault(array, "torch", "float64", key) == ("infinity on the torch side", "infinity")
 
 
 LARGE = {

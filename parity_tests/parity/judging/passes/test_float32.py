@@ -157,8 +157,8 @@ def test_a_tensor_on_one_side_only_or_unknown_to_the_judge_differs() -> None:
     plain = forward(SINGLE, "float32")
     judge = forward(ARRAY)
     wrong = [c for c in judging(judge).compare({"torch": more, "jax": plain}) if c.outcome == "differ"]
-    assert {(c.side, c.note) for c in wrong} == {
-        ("torch", "only on the torch side, not in the judge"), ("jax", "missing on the jax side"),
+    assert {(c.side, c.note, c.cause) for c in wrong} == {
+        ("torch", "only on the torch side, not in the judge", "missing"), ("jax", "missing on the jax side", "missing"),
     }  # fmt: skip
     wrong = [c for c in judging(judge).compare({"torch": more, "jax": more}) if c.outcome == "differ"]
     assert {c.key.tensor for c in wrong} == {"extra.output"}
