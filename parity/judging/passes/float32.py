@@ -16,6 +16,11 @@ from parity.recording import OTHER, Array, Dtype, Framework, Key, Recording, key
 from parity.verdict import Comparison, Outcome, Reason
 
 
+def without_cap(dtype: Dtype) -> Reason:
+    """What is said of a tensor whose yardstick exceeds the cap."""
+    return Reason(f"no power in {dtype}: judged without the cap", "no power")
+
+
 @dataclass
 class Float32:
     """What the float32 pass judges by, or that in another `dtype`.
@@ -131,11 +136,6 @@ class Float32:
         """The limit of one tensor, given what the other side shows."""
         coarse = self.coarse.get(key) if capped(key) else None
         return float32_limit(other_distance, other_noise, coarse, underflow(self.scales.of[key]), self.dtype)
-
-
-def without_cap(dtype: Dtype) -> Reason:
-    """What is said of a tensor whose yardstick exceeds the cap."""
-    return Reason(f"no power in {dtype}: judged without the cap", "no power")
 
 
 def coarse_distances(apart: Mapping[Key, float], scales: Scales) -> dict[Key, float]:
