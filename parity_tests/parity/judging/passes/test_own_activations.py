@@ -69,7 +69,7 @@ def test_what_a_flip_moves_is_within_the_limit_at_the_sides_own_activations(fram
     before = furthest(framework)
     after = at()(before)
     assert before.difference > 3 * after.difference
-    assert (after.outcome, after.note) == ("agree", AGAIN)
+    assert (after.outcome, after.note, after.cause) == ("agree", AGAIN, "own activations")
 
 
 def test_a_wrong_way_back_stays_a_difference() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from parity.judging.unseen.shaped import before_differences
 from parity.recording import Key
-from parity.verdict import Comparison
+from parity.verdict import Cause, Comparison
 from parity_tests.parity.judging.unseen.test_layers import BOTH, sides
 
 NAMES = ("a.input", "a.output", "b.input", "b.output", "c.input", "output")
@@ -45,3 +47,12 @@ def test_what_a_difference_follows_is_told(shaped: set[str], differ: set[str], t
     assert before_differences(shaped, flow, compared) == [
         Key("forward", step, name) for step in range(2) for name in told
     ]
+
+
+@pytest.mark.parametrize(("cause", "told"), [("shape", ["b.output"]), ("", [])])
+def test_where_shapes_are_what_differs_all_before_it_that_have_the_same_are_told(cause: Cause, told: list[str]) -> None:
+    flow = sides(BOTH, BOTH)["torch"]
+    flow.groups["forward", 0] = {name: np.zeros(2 if name == "a.output" else 1) for name in NAMES}
+    compared = [comparison(name, 0, True) for name in ("a.input", "b.input", "c.input")]
+    compared.append(replace(comparison("output", 0, False), cause=cause))
+    assert before_differences({"a.output", "b.output"}, flow, compared) == [Key("forward", 0, name) for name in told]
