@@ -12,11 +12,11 @@ from benchmarks.case import BETAS, EPSILON
 from benchmarks.judge import Judge, place
 from benchmarks.prepared import Outcome
 from benchmarks.probe import MANTISSA_BITS
+from parity.arrays.rounding import BFLOAT16_BITS, rounded
 from parity.judging.distance.difference import difference, exact, fault
 from parity.judging.distance.factors import MINIMUM_POWER
 from parity.judging.distance.limits import float32_limit
 from parity.recording import OTHER, Array, Arrays, Dtype, Framework, Key, State
-from parity.rounding import BFLOAT16_BITS, rounded
 
 COARSE_FACTOR = 4.0
 """Loss and first means in TF32 or bfloat16 may be this many times as far as emulated, where that is furthest. Measured

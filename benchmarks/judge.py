@@ -20,16 +20,16 @@ from safetensors.numpy import load_file, save_file
 
 from benchmarks.case import NETS, Case
 from benchmarks.probe import MANTISSA_BITS
+from parity.arrays.rounding import cast, rounded_all
 from parity.errors import NotCheckable
 from parity.judging.distance.difference import Scales, difference, exact, scales
 from parity.judging.distance.limits import float64_limit
 from parity.judging.distance.noise import Noise
 from parity.judging.passes.loops import FLOAT32_STARTS
-from parity.live import LiveSide, live_side
-from parity.pair import Side
+from parity.pair.pair import Side
 from parity.recording import FRAMEWORKS, Array, Arrays, Dtype, Framework, Key, Recording, State
-from parity.rounding import cast, rounded_all
-from parity.runs import engine_step, free_run
+from parity.sides.live import LiveSide, live_side
+from parity.sides.runs import engine_step, free_run
 
 WINGS: dict[Framework, str] = {"torch": "torchnet", "jax": "jaxnet"}
 STAGES = ("init", "trajectory")

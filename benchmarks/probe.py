@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from parity.arrays.rounding import BFLOAT16_BITS, TF32_BITS
 from parity.recording import Array
-from parity.rounding import BFLOAT16_BITS, TF32_BITS
 
 MANTISSA_BITS = {"float32": 23, "tf32": TF32_BITS, "bfloat16": BFLOAT16_BITS}
 """Mantissa bits that a factor keeps. Sources: IEEE 754; NVIDIA A100 whitepaper, 2020, which has both others."""

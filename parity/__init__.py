@@ -12,19 +12,18 @@ from __future__ import annotations
 import importlib
 import sys
 from importlib.util import find_spec
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parity.batches import random_batches, whole
-    from parity.check import check
-    from parity.checkpoint import checkpoint
     from parity.errors import NotCheckable
     from parity.jax_side.translated import from_optax, to_optax
-    from parity.pair import Pair, Side
-    from parity.record import record
+    from parity.judging.check import check
+    from parity.pair.batches import random_batches, whole
+    from parity.pair.checkpoint import checkpoint
+    from parity.pair.pair import Pair, Side
+    from parity.pair.tap import tap
     from parity.recording import Recording
-    from parity.tap import tap
+    from parity.sides.record import record
     from parity.torch_side.described import read_torch_optimizer, write_torch_optimizer
     from parity.verdict import Verdict
     from parity.weight_map.weight_map import WeightMap
@@ -36,20 +35,20 @@ __all__ = [
 
 _WHERE = {
     "NotCheckable": "errors",
-    "Pair": "pair",
+    "Pair": "pair.pair",
     "Recording": "recording",
-    "Side": "pair",
+    "Side": "pair.pair",
     "Verdict": "verdict",
     "WeightMap": "weight_map.weight_map",
-    "check": "check",
-    "checkpoint": "checkpoint",
+    "check": "judging.check",
+    "checkpoint": "pair.checkpoint",
     "from_optax": "jax_side.translated",
-    "random_batches": "batches",
+    "random_batches": "pair.batches",
     "read_torch_optimizer": "torch_side.described",
-    "record": "record",
-    "tap": "tap",
+    "record": "sides.record",
+    "tap": "pair.tap",
     "to_optax": "jax_side.translated",
-    "whole": "batches",
+    "whole": "pair.batches",
     "write_torch_optimizer": "torch_side.described",
 }
 
@@ -69,14 +68,3 @@ if not TYPE_CHECKING:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
-
-
-class _Package(ModuleType):
-    """The import system binds a submodule to its package: `check` and `record` would turn from functions to modules."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _WHERE and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from parity.importing import resolve
-from parity.live import live_side
-from parity.pair import Pair
+from parity.pair.importing import resolve
+from parity.pair.pair import Pair
 from parity.recording import Arrays, Batch, Framework, State
+from parity.sides.live import live_side
 from parity_tests import planted_jax, planted_torch
 
 ALL = ("line_fit", "mlp", "mnist")

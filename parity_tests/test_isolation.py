@@ -125,7 +125,7 @@ def test_parity_imports_no_framework_until_a_side_runs() -> None:
     modules = [
         name for name in modules_below("parity") if not name.startswith(("parity.torch_side", "parity.jax_side"))
     ]
-    assert "parity.pair" in modules
+    assert "parity.pair.pair" in modules
     done = python(LOADED, set(), modules)
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout.replace("'", '"')))
@@ -140,7 +140,7 @@ def test_no_file_imports_what_the_design_forbids() -> None:
 HEALTHY = {
     "torchnet/mnist.py": "import torch\nfrom torchvision import datasets\nfrom torchnet.data import read_mnist",
     "jaxnet/mnist.py": "import jax.numpy as jnp\nfrom flax import nnx\nimport optax\nfrom jaxtyping import Float",
-    "parity/check.py": "import numpy\ndef live():\n    from parity.torch_side.live import TorchSide",
+    "parity/sides/live.py": "import numpy\ndef live():\n    from parity.torch_side.live import TorchSide",
     "parity/torch_side/live.py": "import torch\nfrom ..recording import Recording",
     "parity/jax_side/live.py": "import jax\nfrom . import layers",
     "benchmarks/torch_step.py": "import torch, torchnet, parity",
@@ -157,16 +157,24 @@ PLANTED = {
     "optax in torchnet": ("torchnet/mlp.py", "from optax import adam", ["imports jax"]),
     "torch in jaxnet": ("jaxnet/deep/mlp.py", "from torch.nn import functional", ["imports torch"]),
     "torch beside jax": ("jaxnet/mlp.py", "import jax, torch", ["imports both frameworks", "imports torch"]),
-    "torch in parity": ("parity/check.py", "import torch", ["imports torch"]),
-    "jax in a function": ("parity/check.py", "def f():\n    if True:\n        import jax.numpy", ["imports jax"]),
+    "torch in parity": ("parity/errors.py", "import torch", ["imports torch"]),
+    "jax in a function": (
+        "parity/errors.py",
+        "def f():\n    if True:\n        import jax.numpy",
+        ["imports jax"],
+    ),
     "jax for types only": (
-        "parity/check.py",
+        "parity/errors.py",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import jax",
         ["imports jax"],
     ),
-    "jax by its name": ("parity/check.py", "import importlib\nimportlib.import_module('jax.numpy')", ["imports jax"]),
+    "jax by its name": (
+        "parity/errors.py",
+        "import importlib\nimportlib.import_module('jax.numpy')",
+        ["imports jax"],
+    ),
     "torch by its name": (
-        "parity/check.py",
+        "parity/errors.py",
         "from importlib import import_module as i\n__import__('torch')",
         ["imports torch"],
     ),
@@ -180,11 +188,11 @@ PLANTED = {
         ["imports parity.torch_side"],
     ),
     "a wing in the other": ("torchnet/mlp.py", "from jaxnet import mlp", ["imports jaxnet"]),
-    "parity in a wing": ("jaxnet/mlp.py", "import parity.check", ["imports parity"]),
+    "parity in a wing": ("jaxnet/mlp.py", "import parity.judging.check", ["imports parity"]),
     "tests in a wing": ("jaxnet/mlp.py", "from parity_tests.by_hand import forward", ["imports parity_tests"]),
-    "a wing in parity": ("parity/check.py", "from torchnet.data import read_mnist", ["imports torchnet"]),
+    "a wing in parity": ("parity/errors.py", "from torchnet.data import read_mnist", ["imports torchnet"]),
     "a wing in a side": ("parity/jax_side/live.py", "import jaxnet", ["imports jaxnet"]),
-    "benchmarks in parity": ("parity/check.py", "import benchmarks", ["imports benchmarks"]),
+    "benchmarks in parity": ("parity/errors.py", "import benchmarks", ["imports benchmarks"]),
     "tests in benchmarks": ("benchmarks/step.py", "import parity_tests", ["imports parity_tests"]),
     "out of the package": ("torchnet/deep/mlp.py", "from ... import parity", ["imports parity"]),
 }

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from parity.check import check
 from parity.command.document import float64_figures
-from parity.importing import load_pair
+from parity.judging.check import check
+from parity.pair.importing import load_pair
 from parity.recording import STAGES
 from parity.verdict import Verdict
 from parity_tests.proof import ALARM_SEEDS, FIGURE_SEEDS, PROBLEMS, Row, hand_in

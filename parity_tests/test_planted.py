@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from parity.check import check
-from parity.importing import load_pair
-from parity.pair import Pair
+from parity.judging.check import check
+from parity.pair.importing import load_pair
+from parity.pair.pair import Pair
 from parity.verdict import Verdict
 from parity_tests.planted import MISTAKES, MNIST, Mistake
 from parity_tests.proof import hand_in

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from parity.pair import Pair
+from parity.pair.pair import Pair
 from parity.recording import GRADIENT, Framework
 from parity.replacing import replacing
 from parity.verdict import Comparison, StageVerdict, Start, Verdict, worst

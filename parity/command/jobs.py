@@ -14,7 +14,7 @@ from parity.command.document import pair_entry, seeds_entry
 from parity.command.pairs import Chosen
 from parity.command.report import closing_line, print_verdict
 from parity.command.seeds_report import print_seeds, seeds_closing_line
-from parity.pair import Pair
+from parity.pair.pair import Pair
 from parity.recording import Device, Framework
 
 
@@ -42,7 +42,7 @@ def checking(seed: int, device: Device, loops: Sequence[str] | None) -> Job:
 
     def check_pair(pair: Pair, progress: Callable[[str], None]) -> Any:
         # Here and not above: what `parity --help` does not need is not loaded.
-        from parity.check import check
+        from parity.judging.check import check
 
         return check(pair, seed=seed, device=device, loops=loops, progress=progress)
 

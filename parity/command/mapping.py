@@ -18,7 +18,7 @@ def map_pair(session: Session, file: Path | None) -> int:
     Raises:
         NotCheckable: bad usage, a missing framework, the map cannot be found, or the JAX side needs none.
     """
-    from parity.live import live_side
+    from parity.sides.live import live_side
     from parity.weight_map.file import saving
 
     (one,) = chosen_of(session.request)

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from parity.command.settings import IMPORT_PATH, Settings, settings
 from parity.errors import NotCheckable
-from parity.importing import load_pair
-from parity.pair import Pair
+from parity.pair.importing import load_pair
+from parity.pair.pair import Pair
 
 PAIR_FILE = """\
 from parity import Pair, random_batches

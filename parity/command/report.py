@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from parity.pair import Pair
+from parity.pair.pair import Pair
 from parity.recording import DTYPES, FRAMEWORKS, USUAL_DTYPES, Framework
 from parity.verdict import Against, Cause, Comparison, Outcome, Score, StageVerdict, Verdict, worst
 

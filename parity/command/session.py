@@ -23,7 +23,7 @@ from parity.command.pairs import Chosen, chosen_pairs, importable
 from parity.command.report import NARROW
 from parity.command.settings import Settings, settings
 from parity.errors import MissingFramework, NotCheckable
-from parity.pair import Pair
+from parity.pair.pair import Pair
 from parity.recording import Device, Framework
 
 AGREES, RED, CANNOT = 0, 1, 2

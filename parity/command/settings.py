@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parity.dtypes import dtypes_fault
 from parity.errors import NotCheckable
+from parity.pair.dtypes import dtypes_fault
 from parity.recording import USUAL_LOOPS, Device
 
 IMPORT_PATH = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")

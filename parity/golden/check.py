@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from parity.check import silent, verdict_on
 from parity.errors import NotCheckable
-from parity.findings import Findings
 from parity.golden.entries import FREE
 from parity.golden.file import Content, packed, unpacked
 from parity.golden.heading import Heading
 from parity.golden.make import golden_of
 from parity.golden.names import renamed
 from parity.golden.recorded import Recorded
-from parity.pair import Pair
+from parity.judging.check import silent, verdict_on
+from parity.judging.findings import Findings
+from parity.pair.pair import Pair
 from parity.recording import FRAMEWORKS, OTHER, USUAL_LOOPS, Device, Framework
 from parity.replacing import replacing
-from parity.running import Running
-from parity.runs import Progress
-from parity.shown import Shown
+from parity.sides.running import Running
+from parity.sides.runs import Progress
+from parity.sides.shown import Shown
 from parity.verdict import Against, Verdict
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from typing import Any
 
-from parity.pair import Pair
+from parity.pair.pair import Pair
 from parity.recording import Framework
 
 

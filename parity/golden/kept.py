@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from parity.arrays.rounding import cast
 from parity.judging.passes.loops import FLOAT32_STARTS
 from parity.recording import OBSERVED_STEPS, Batch, Recording
-from parity.rounding import cast
 
 SMALL_BYTES = 8 * 2**20
 """A training whose tensors take no more than this is kept whole."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parity.draws import STREAM, pass_name
+from parity.arrays.draws import STREAM, pass_name
 from parity.errors import NotCheckable
 from parity.golden.entries import (
     CURVE,
@@ -36,12 +36,12 @@ from parity.judging.distance.noise import RecordedNoise, Rerun, aside
 from parity.judging.passes.flips import Rejudge, gradient_name
 from parity.judging.passes.float32 import Float32
 from parity.judging.passes.loops import ENGINE, FLOAT32_STARTS, chosen
-from parity.optimizers import Optimizer
-from parity.pair import Pair
-from parity.parts import Parts
+from parity.pair.optimizers import Optimizer
+from parity.pair.pair import Pair
 from parity.recording import USUAL_DTYPES, Batch, Device, Framework, Key, Recording
-from parity.running import Running
-from parity.runs import Progress
+from parity.sides.parts import Parts
+from parity.sides.running import Running
+from parity.sides.runs import Progress
 from parity.weight_map.outline import Shape
 
 

@@ -13,7 +13,7 @@ from importlib.util import resolve_name
 from pathlib import Path
 from pkgutil import get_importer
 
-from parity.pair import Side
+from parity.pair.pair import Side
 
 ENGINE = __name__.partition(".")[0]
 """What the engine itself is called: it is no part of a side, whichever of its parts that imports."""

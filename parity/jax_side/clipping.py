@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from parity.optimizers import ADDED, Clip
+from parity.pair.optimizers import ADDED, Clip
 
 
 def clipped(clip: Clip | None, gradients: Any) -> Any:

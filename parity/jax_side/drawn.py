@@ -88,7 +88,7 @@ def exclusive(path: Path, other: Path) -> bool:
 def ways(called: Sequence[Called], drawn: Sequence[Shape]) -> list[Told]:
     """The first two ways in which what is called draws masks of the shapes that torch's side draws one after another.
 
-    The axes of a mask may stand in any order (`parity.draws.mask`). A way in which all is as usual comes first.
+    The axes of a mask may stand in any order (`parity.arrays.draws.mask`). A way in which all is as usual comes first.
     """
     torch = [tuple(sorted(shape)) for shape in drawn]
     return _ways(called, (), (), 0, torch).get(len(torch), [])

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
-from parity.draws import pass_name
+from parity.arrays.draws import pass_name
 from parity.jax_side.drawn import Told, nested, ways
 from parity.jax_side.dropout import Masks
 from parity.jax_side.keys import Keys
 from parity.jax_side.layers import trace
-from parity.parts import Parts
 from parity.recording import Batch
+from parity.sides.parts import Parts
 from parity.weight_map.outline import Shape
 
 MOST = 6

@@ -19,7 +19,7 @@ from jax.extend.core import get_opaque_trace_state
 from parity.errors import NotCheckable
 from parity.jax_side.leaves import dotted, named_leaves
 from parity.jax_side.place import Place, as_it_comes, as_torch_has_it
-from parity.tap import check_tap
+from parity.pair.tap import check_tap
 
 if TYPE_CHECKING:
     from parity.jax_side.dropout import Masks

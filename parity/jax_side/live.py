@@ -1,4 +1,4 @@
-"""A JAX side that runs: `parity.live.LiveSide` with `jax.grad`, `jax.jit` and Optax."""
+"""A JAX side that runs: `parity.sides.live.LiveSide` with `jax.grad`, `jax.jit` and Optax."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from parity.draws import STREAM
+from parity.arrays.draws import STREAM
+from parity.arrays.rounding import cast
+from parity.arrays.tree import nested
 from parity.errors import NotCheckable
 from parity.jax_side.drawing import compiled
 from parity.jax_side.dropout import injected
@@ -32,14 +34,12 @@ from parity.jax_side.passing import Pass, Passed, no_turns
 from parity.jax_side.settings import computing, import_parts, versions
 from parity.jax_side.translated import translation
 from parity.jax_side.turns import Calls
-from parity.live import Gradients, Observation, Step
-from parity.optimizers import STEP, Optimizer
-from parity.pair import Side
-from parity.parts import Parts, watched
+from parity.pair.optimizers import STEP, Optimizer
+from parity.pair.pair import Side
+from parity.pair.tap import tapped
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
-from parity.rounding import cast
-from parity.tap import tapped
-from parity.tree import nested
+from parity.sides.live import Gradients, Observation, Step
+from parity.sides.parts import Parts, watched
 from parity.weight_map.outline import Outline
 from parity.weight_map.weight_map import WeightMap
 

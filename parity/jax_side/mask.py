@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from parity.draws import mask
+from parity.arrays.draws import mask
 from parity.jax_side.drawn import Dropout, Path
 from parity.jax_side.keys import Keys
 from parity.recording import Array

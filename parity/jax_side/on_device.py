@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from parity.arrays.rounding import cast
 from parity.recording import Batch, Dtype
-from parity.rounding import cast
 
 
 class OnDevice:

@@ -14,7 +14,7 @@ import optax
 from parity.errors import NotCheckable
 from parity.jax_side.leaves import to_numpy
 from parity.jax_side.own_shapes import fitted, kept_apart, put_back
-from parity.optimizers import STEP
+from parity.pair.optimizers import STEP
 from parity.recording import Array, Arrays
 
 TORCH_NAMES = {"count": "step", "mu": "exp_avg", "nu": "exp_avg_sq", "trace": "momentum_buffer"}

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from parity.jax_side.scalars import halved, one_minus_power, rectified
 from parity.jax_side.scalars import number as single
-from parity.optimizers import PRODUCT, Options
+from parity.pair.optimizers import PRODUCT, Options
 
 Memory = dict[str, jax.Array]
 Taken = tuple[jax.Array, Memory]

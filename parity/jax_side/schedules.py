@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from parity.jax_side.scalars import number, power
-from parity.optimizers import Options, Schedule
+from parity.pair.optimizers import Options, Schedule
 
 
 def scheduled(schedule: Schedule | None, options: Options, count: jax.Array | None) -> Options:

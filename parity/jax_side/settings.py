@@ -11,8 +11,8 @@ import jax
 import numpy as np
 import optax
 
-from parity.parts import Parts
 from parity.recording import Dtype
+from parity.sides.parts import Parts
 
 OPTIONS = ("jax_enable_x64", "jax_default_matmul_precision")
 

@@ -13,7 +13,7 @@ import optax
 
 from parity.jax_side.schedules import scheduled
 from parity.jax_side.translated import from_optax, to_optax
-from parity.optimizers import Optimizer, Options
+from parity.pair.optimizers import Optimizer, Options
 from parity.recording import Arrays
 
 

@@ -18,9 +18,9 @@ from parity.jax_side.leaves import leaves_of, named_leaves
 from parity.jax_side.models.protocol import Models
 from parity.jax_side.rules import taken
 from parity.jax_side.schedules import scheduled
-from parity.optimizers import STEP, Optimizer, checked_state, entries, fresh
-from parity.parts import Parts
+from parity.pair.optimizers import STEP, Optimizer, checked_state, entries, fresh
 from parity.recording import Array, Arrays
+from parity.sides.parts import Parts
 from parity.weight_map.weight_map import WeightMap
 
 

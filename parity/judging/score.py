@@ -16,7 +16,7 @@ from parity.verdict import Comparison, Reason, Score
 from parity.weight_map.outline import Shape
 
 if TYPE_CHECKING:
-    from parity.findings import Findings
+    from parity.judging.findings import Findings
 
 
 class Labelled(NamedTuple):

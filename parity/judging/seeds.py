@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from parity.errors import NotCheckable
-from parity.live import live_side
-from parity.pair import Pair
-from parity.parts import Parts
+from parity.pair.pair import Pair
 from parity.recording import FRAMEWORKS, Array, Device, Framework
+from parity.sides.live import live_side
+from parity.sides.parts import Parts
 from parity.verdict import Outcome, worst
 
 MARGIN = 0.005

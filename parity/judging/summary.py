@@ -22,12 +22,12 @@ from parity.judging.unseen.frozen import stands_still
 from parity.judging.unseen.layers import IN_PARTS
 from parity.judging.where.excerpt import kept
 from parity.judging.where.parting import in_float32
+from parity.pair.still import offered
 from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, PLACE, USUAL_DTYPES, Dtype, Framework, Key
-from parity.still import offered
 from parity.verdict import Comparison, Curves, FirstDifference, Outcome, Score, StageVerdict, Verdict, worst
 
 if TYPE_CHECKING:
-    from parity.findings import Findings
+    from parity.judging.findings import Findings
 
 BY_ORDER = 6
 """So many pairs of layers that only their order tells are named."""

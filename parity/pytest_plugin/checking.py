@@ -8,12 +8,12 @@ from typing import Any, TypedDict, Unpack
 
 import pytest
 
-from parity.check import check
 from parity.command.pairs import Chosen, chosen_pairs, importable
 from parity.command.session import hold_loops
 from parity.command.settings import conditions, settings
 from parity.errors import NotCheckable
-from parity.pair import Pair
+from parity.judging.check import check
+from parity.pair.pair import Pair
 from parity.pytest_plugin.annotation import PROPERTY
 from parity.pytest_plugin.asked import Asked
 from parity.pytest_plugin.bundle import bundle

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from parity.command.report import print_verdict
 from parity.command.session import PLAIN_WIDTH
-from parity.pair import Pair
+from parity.pair.pair import Pair
 from parity.verdict import Verdict
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from parity.errors import NotCheckable
-from parity.optimizers import Clip
+from parity.pair.optimizers import Clip
 
 NORM, VALUE = (
     inspect.unwrap(function).__code__ for function in (torch.nn.utils.clip_grad_norm_, torch.nn.utils.clip_grad_value_)

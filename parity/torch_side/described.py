@@ -1,4 +1,4 @@
-"""A `torch.optim` optimizer read into `parity.optimizers.Optimizer`, and its state written back into one."""
+"""A `torch.optim` optimizer read into `parity.pair.optimizers.Optimizer`, and its state written back into one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from parity.errors import NotCheckable
-from parity.optimizers import CYCLED, OPTIONS, PRODUCT, STEP, Group, Optimizer, checked_state, differing
-from parity.parts import Parts
+from parity.pair.optimizers import CYCLED, OPTIONS, PRODUCT, STEP, Group, Optimizer, checked_state, differing
 from parity.recording import Arrays, Dtype
+from parity.sides.parts import Parts
 from parity.torch_side.clipping import read_clip
 from parity.torch_side.models import ByHand, Models, OfModule
 from parity.torch_side.optimizer import state_in, state_out
@@ -36,7 +36,7 @@ def read_torch_optimizer(
     """What a torch optimizer is and remembers.
 
     Args:
-        optimizer: of one of the classes in `parity.optimizers.OPTIONS`, fresh or after any number of steps.
+        optimizer: of one of the classes in `parity.pair.optimizers.OPTIONS`, fresh or after any number of steps.
         parameters: by name, as `dict(model.named_parameters())`; those that ask for no gradient are left out.
         scheduler: of `torch.optim.lr_scheduler`, stepped once after every step; None: the rate stays.
         clip: `(parameters) -> None`, a call of `clip_grad_norm_` or `clip_grad_value_` before every step.

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from parity.draws import mask
+from parity.arrays.draws import mask
 from parity.recording import Array
 
 

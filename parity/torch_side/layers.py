@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from parity.rounding import splitter
-from parity.tap import check_tap
+from parity.arrays.rounding import splitter
+from parity.pair.tap import check_tap
 from parity.torch_side.outputs import leaves_of
 
 

@@ -1,4 +1,4 @@
-"""A PyTorch side that runs: `parity.live.LiveSide` with torch autograd and `torch.optim`."""
+"""A PyTorch side that runs: `parity.sides.live.LiveSide` with torch autograd and `torch.optim`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from parity.draws import STREAM, pass_name
+from parity.arrays.draws import STREAM, pass_name
+from parity.arrays.rounding import cast
+from parity.arrays.tree import nested
 from parity.errors import NotCheckable
-from parity.live import Gradients, Observation, Step
-from parity.pair import Side
-from parity.parts import Parts
+from parity.pair.pair import Side
+from parity.pair.tap import tapped
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
-from parity.rounding import cast
-from parity.tap import tapped
+from parity.sides.live import Gradients, Observation, Step
+from parity.sides.parts import Parts
 from parity.torch_side.dropout import injected
 from parity.torch_side.idle import Idle
 from parity.torch_side.layers import Layers, watch
@@ -27,7 +28,6 @@ from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, in
 from parity.torch_side.outputs import leaves_of, tensors_of
 from parity.torch_side.precision import full_float32, lowered
 from parity.torch_side.updater import Updater
-from parity.tree import nested
 from parity.weight_map.outline import Outline
 
 
@@ -120,7 +120,7 @@ class TorchSide:
         return lowering.places
 
     def dropouts(self, parameters: Arrays, batch: Batch) -> dict[str, list[tuple[int, ...]]]:
-        """The shapes of the masks that a pass over such a batch draws in each part, by `parity.draws.pass_name`."""
+        """The shapes of the masks that a pass over such a batch draws in each part, by `pass_name`."""
         found = {}
         for part, asked in (("loss", self._side.loss), ("predict", self._side.predict)):
             if asked is not None:

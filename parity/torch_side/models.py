@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from parity.errors import REAL_ONLY, NotCheckable
-from parity.parts import Parts
 from parity.recording import Array, Arrays, Dtype
+from parity.sides.parts import Parts
 
 
 def to_numpy(tensor: Tensor) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from parity.optimizers import PRODUCT
+from parity.pair.optimizers import PRODUCT
 from parity.recording import Arrays, named_after
 from parity.torch_side.models import to_numpy
 

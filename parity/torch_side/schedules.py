@@ -1,4 +1,4 @@
-"""Schedulers of `torch.optim.lr_scheduler` that have a closed form, read into `parity.optimizers.Schedule`."""
+"""Schedulers of `torch.optim.lr_scheduler` that have a closed form, read into `parity.pair.optimizers.Schedule`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from parity.errors import NotCheckable
-from parity.optimizers import STEP, STEP_COUNTS, Optimizer, Schedule
+from parity.pair.optimizers import STEP, STEP_COUNTS, Optimizer, Schedule
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "StepLR": ("step_size", "gamma"),

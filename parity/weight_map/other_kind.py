@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from parity.errors import listing
-from parity.still import offered
+from parity.pair.still import offered
 from parity.weight_map.names import role
 from parity.weight_map.outline import Module, Outline, Shapes
 

@@ -13,8 +13,8 @@ import pytest
 from benchmarks.checking import check
 from benchmarks.judge import Judge, place
 from benchmarks.prepared import Outcome
+from parity.arrays.rounding import rounded
 from parity.recording import State
-from parity.rounding import rounded
 
 STEPS, RATE = 2, 0.03
 GRADIENT = np.array([[1.0, 2.0], [3.0, 4.0]])

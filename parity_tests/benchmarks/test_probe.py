@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.probe import bits_kept, factors
-from parity.rounding import rounded
+from parity.arrays.rounding import rounded
 
 SHAPES = [(1000, 784, 100), (60, 784, 25), (100, 5, 5), (10, 784, 100)]
 

@@ -25,7 +25,7 @@ from benchmarks.torch_side.calls import called
 from benchmarks.torch_side.padded import padded
 from benchmarks.variants import by_full_name
 from benchmarks.worker import Worker, wrong_precision
-from parity.rounding import splitter
+from parity.arrays.rounding import splitter
 
 SMALL = {"line_fit": Case("line_fit", steps=12), "mlp": Case("mlp", steps=12)}
 MNIST = Case("mnist", steps=12, batch_size=60)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.pair import Pair
+from parity.pair.pair import Pair
 from parity.recording import Array, Device
 from parity_tests.parity import made_verdicts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from parity.pair import Pair, Side
+from parity.pair.pair import Pair, Side
 from parity.recording import FRAMEWORKS, STAGES, USUAL_DTYPES, Dtype, Framework, Key, Provenance
 from parity.verdict import Comparison, Curves, FirstDifference, Outcome, Score, StageVerdict, Verdict
 

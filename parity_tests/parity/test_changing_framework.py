@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from parity import Pair, random_batches
-from parity.importing import load_pair
 from parity.judging.distance.factors import NULL
-from parity.live import LiveSide, live_side
+from parity.pair.importing import load_pair
 from parity.recording import FRAMEWORKS, Arrays, Batch, Framework, State
+from parity.sides.live import LiveSide, live_side
 from parity_tests.parity import small_torch
-from parity_tests.parity.test_check_optimizers import halving, translated
+from parity_tests.parity.judging.test_check_optimizers import halving, translated
 from parity_tests.proof import ROOT
 
 BOUND = 1e-10

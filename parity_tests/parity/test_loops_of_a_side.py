@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity.check import check
+from parity.judging.check import check
 from parity.recording import FRAMEWORKS, Framework, State
 from parity.verdict import Comparison, Verdict
 from parity_tests.parity.tiny import Mistake, Run, loops, tiny

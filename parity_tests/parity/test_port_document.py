@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from parity.pair import Side
+from parity.pair.pair import Side
 from parity.weight_map.how import WORDS, How
 from parity_tests.parity.port_document import (
     BLOCK,

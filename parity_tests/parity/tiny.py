@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from parity.live import LiveSide, live_side
-from parity.pair import Pair, Side
+from parity.pair.pair import Pair, Side
 from parity.recording import FRAMEWORKS, Array, Arrays, Dtype, Framework, State
+from parity.sides.live import LiveSide, live_side
 
 Run = tuple[Array, State]
 """The losses of a loop and the state at its end."""

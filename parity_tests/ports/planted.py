@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from parity.importing import resolve
-from parity.pair import Pair, Part
-from parity.parts import Parts
+from parity.pair.importing import resolve
+from parity.pair.pair import Pair, Part
 from parity.recording import FRAMEWORKS, Array, Arrays, Batch, Framework
+from parity.sides.parts import Parts
 from parity_tests.planted import ChangedBatches
 
 Plant = Callable[[Pair, Framework], Pair]

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from parity import random_batches
-from parity.importing import load_pair
-from parity.pair import Pair
+from parity.pair.importing import load_pair
+from parity.pair.pair import Pair
 
 PAIRS = Path(__file__).parent.parent / "pairs"
 STEPS = 2

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.check import check
+from parity.judging.check import check
 from parity.recording import STAGES
 from parity.verdict import Verdict
 from parity_tests.ports.mistakes import MISTAKES

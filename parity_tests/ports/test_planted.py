@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from parity.check import check
-from parity.pair import Pair
+from parity.judging.check import check
+from parity.pair.pair import Pair
 from parity.recording import DTYPES, Dtype
 from parity.verdict import Verdict
 from parity_tests.ports.mistakes import MISTAKES, REPRESENTATIVE

@@ -12,8 +12,8 @@ from parity.jax_side.layers import Layers, watch
 from parity.jax_side.leaves import dotted, to_numpy
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.place import Place
-from parity.parts import Parts
 from parity.recording import Arrays, Device, Dtype
+from parity.sides.parts import Parts
 
 
 class ByHand:

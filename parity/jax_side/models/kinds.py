@@ -13,8 +13,8 @@ from parity.jax_side.models.made import is_nnx, made_by
 from parity.jax_side.models.nnx import OfNnx
 from parity.jax_side.models.protocol import Models
 from parity.jax_side.models.tree import OfTree
-from parity.parts import Parts
 from parity.recording import Device, Dtype
+from parity.sides.parts import Parts
 
 
 def models_of(parts: Parts, dtype: Dtype, device: Device) -> Models:

@@ -10,16 +10,16 @@ import jax
 import jax.numpy as jnp
 from flax import core, linen
 
-from parity.draws import STREAM
+from parity.arrays.draws import STREAM
+from parity.arrays.tree import nested
 from parity.jax_side.layers import Layers, watch_linen
 from parity.jax_side.leaves import filled, leaves_of
 from parity.jax_side.models.mapped import Mapped
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.outline import PARAMETERS, outline_of_collections
 from parity.jax_side.passing import asked
-from parity.parts import Parts, blame
 from parity.recording import Arrays, Dtype
-from parity.tree import nested
+from parity.sides.parts import Parts, blame
 from parity.weight_map.weight_map import WeightMap
 
 

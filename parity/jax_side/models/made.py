@@ -8,7 +8,7 @@ from typing import Any
 from flax import nnx
 
 from parity.errors import NotCheckable
-from parity.parts import Parts
+from parity.sides.parts import Parts
 
 
 def made_by(parts: Parts) -> Any:

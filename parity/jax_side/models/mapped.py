@@ -13,8 +13,8 @@ from parity.jax_side.models.places import apart, places_of, unmatched
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.place import Place
 from parity.jax_side.stacked import Stacked
-from parity.parts import Parts
 from parity.recording import Arrays, Dtype
+from parity.sides.parts import Parts
 from parity.weight_map.weight_map import WeightMap, held_alone
 
 

@@ -17,8 +17,8 @@ from parity.jax_side.models.mapped import Mapped
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.outline import PARAMETERS, outline_of_collections
 from parity.jax_side.place import Place
-from parity.parts import Parts
 from parity.recording import Arrays, Dtype
+from parity.sides.parts import Parts
 from parity.weight_map.weight_map import WeightMap
 
 

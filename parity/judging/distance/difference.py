@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from parity.arrays.rounding import holds_bfloat16
 from parity.judging.distance.factors import NULL
 from parity.judging.distance.sentinels import apart_beside_sentinels, may_hold_sentinels, without_sentinels
 from parity.recording import Array, Key, Recording
-from parity.rounding import holds_bfloat16
 from parity.verdict import Reason
 
 BIT_EXACT = ("data", "init")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from parity.arrays.rounding import moved
 from parity.judging.distance.difference import Scales, scaled
 from parity.judging.distance.drift import Drift
 from parity.judging.distance.factors import NOISE_DRAWS
 from parity.recording import Arrays, Key, Recording
-from parity.rounding import moved
 
 Rerun = Callable[[Callable[[Arrays], Arrays], Recording], object]
 """Runs a side again, its parameters taken through the function that it is given, into the recording."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from parity.judging.hints.evidence import Apart, Case, Hint
 from parity.judging.hints.steps import parameter_before
-from parity.optimizers import ADDED
+from parity.pair.optimizers import ADDED
 from parity.recording import GRADIENT, Array, Arrays
 from parity.verdict import EPS
 

@@ -11,9 +11,9 @@ from parity.judging.hints.constants import Run
 from parity.judging.hints.evidence import Apart, Hint
 from parity.judging.hints.order import reordered, transposed
 from parity.judging.hints.same_shape import scaled
-from parity.live import LiveSide
 from parity.recording import Array, Framework, Key, Recording
-from parity.runs import SCORED
+from parity.sides.live import LiveSide
+from parity.sides.runs import SCORED
 
 
 def looks_like_data(key: Key, live: Mapping[Framework, LiveSide], seed: int, steps: int) -> str:

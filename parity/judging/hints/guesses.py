@@ -9,7 +9,7 @@ from typing import Any
 
 from parity.judging.hints.clipped import NOTHING_ADDED
 from parity.judging.hints.ran import Guess
-from parity.optimizers import ADDED, CYCLED, OPTIONS, STEP_COUNTS, Clip, Options, Schedule
+from parity.pair.optimizers import ADDED, CYCLED, OPTIONS, STEP_COUNTS, Clip, Options, Schedule
 
 USUAL: dict[str, tuple[float, ...]] = {
     "betas": (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999),

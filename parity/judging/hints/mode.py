@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from parity.draws import STREAM
+from parity.arrays.draws import STREAM
 from parity.errors import NotCheckable
 from parity.judging.hints.evidence import Apart, Hint
-from parity.live import LiveSide
 from parity.recording import Array, Arrays, Framework, Key, Recording
+from parity.sides.live import LiveSide
 
 
 def looks_like_training(

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from parity.errors import NotCheckable
 from parity.judging.hints.of_optimizer import of_optimizer
 from parity.judging.hints.ran import Ran
-from parity.optimizers import STEP, Optimizer
-from parity.parts import Parts
+from parity.pair.optimizers import STEP, Optimizer
 from parity.recording import FRAMEWORKS, Framework, Key, Recording
+from parity.sides.parts import Parts
 from parity.verdict import Comparison
 
 if TYPE_CHECKING:
-    from parity.findings import Findings
+    from parity.judging.findings import Findings
 
 UNCOUNTED = "torch's scheduler goes by it: without a count of steps the rates of the jax side never change"
 

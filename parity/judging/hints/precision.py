@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from parity.arrays.rounding import BFLOAT16_BITS, FLOAT32_BITS, TF32_BITS, rounded
 from parity.judging.hints.evidence import Case, Hint
 from parity.judging.hints.linear import linear_layer
 from parity.recording import Array
-from parity.rounding import BFLOAT16_BITS, FLOAT32_BITS, TF32_BITS, rounded
 
 OF_FLOAT32 = 1e-9, 1e-5
 """How far apart float32 arithmetic leaves two arrays, as a share of their size: 1e-8 to 1e-6, and more in long sums."""

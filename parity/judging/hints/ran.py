@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from parity.optimizers import ADDED, PRODUCT, STEP, Clip, Group, Optimizer, Options
+from parity.pair.optimizers import ADDED, PRODUCT, STEP, Clip, Group, Optimizer, Options
 from parity.recording import GRADIENT, Arrays, Recording
-from parity.runs import gradients_of
+from parity.sides.runs import gradients_of
 
 MOST = 2**14
 """So many numbers, evenly spread, stand for all of them where there are more."""

@@ -24,7 +24,7 @@ from parity.recording import OTHER, Array, Framework, Key, Recording, keys_of
 from parity.verdict import Comparison
 
 if TYPE_CHECKING:
-    from parity.findings import Findings
+    from parity.judging.findings import Findings
 
 
 def judged_by_float32(findings: Findings, keys: Iterable[Key]) -> Lockstep:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from parity.live import LiveSide, parameters_moved
-from parity.rounding import moved
-from parity.shown import Curve
+from parity.arrays.rounding import moved
+from parity.sides.live import LiveSide, parameters_moved
+from parity.sides.shown import Curve
 
 
 def curve(side: LiveSide, seed: int, steps: int) -> Curve:

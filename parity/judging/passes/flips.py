@@ -16,14 +16,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from parity.arrays.rounding import cast, moved
 from parity.judging.distance.difference import apart, largest, scaled
 from parity.judging.distance.factors import MOVED_ASIDE_ULPS, MOVES
 from parity.judging.distance.limits import narrowest
 from parity.judging.distance.sentinels import without_sentinels
 from parity.judging.passes.float32 import Float32
-from parity.live import LiveSide, Observation, parameters_moved
 from parity.recording import GRADIENT, OTHER, Arrays, Batch, Framework, Key
-from parity.rounding import cast, moved
+from parity.sides.live import LiveSide, Observation, parameters_moved
 from parity.verdict import Comparison, Reason
 
 

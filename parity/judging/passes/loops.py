@@ -11,8 +11,8 @@ from parity.judging.passes.float32 import Float32
 from parity.judging.passes.float64 import NoiseOf, compare_float64
 from parity.judging.passes.judge import rests_on_null
 from parity.recording import Framework, Key, Recording
-from parity.runs import Progress
-from parity.shown import Shown
+from parity.sides.runs import Progress
+from parity.sides.shown import Shown
 from parity.verdict import Comparison
 
 FLOAT32_STARTS = (0, 1, 10, 50)

@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from parity.arrays.rounding import cast
 from parity.judging.distance.difference import difference, largest, scaled
 from parity.judging.distance.limits import narrowest
 from parity.judging.passes.flips import gradient_name, gradients_apart
 from parity.judging.passes.float32 import Float32
-from parity.live import LiveSide, Observation
 from parity.recording import OTHER, Array, Batch, Framework
-from parity.rounding import cast
+from parity.sides.live import LiveSide, Observation
 from parity.verdict import Comparison, Reason
 
 AGAIN = "judged again at the side's own activations"

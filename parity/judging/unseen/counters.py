@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from parity.judging.unseen.layers import Unshown
-from parity.optimizers import STEP
+from parity.pair.optimizers import STEP
 from parity.recording import FRAMEWORKS, GRADIENT, OTHER, WHOLE, Framework, Recording, named_after
 
 

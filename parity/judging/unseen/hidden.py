@@ -14,7 +14,7 @@ from parity.judging.distance.factors import FLOAT64_CEILING
 from parity.recording import GRADIENT, Key, Recording
 
 if TYPE_CHECKING:
-    from parity.findings import Findings
+    from parity.judging.findings import Findings
 
 
 def hidden(findings: Findings) -> str:

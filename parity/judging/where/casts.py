@@ -28,7 +28,7 @@ ENOUGH = 16
 """So many numbers, at least, must answer."""
 
 Taught = Callable[[Arrays], Arrays]
-"""What a side finds at every place of a pass, where each is handed what it is given: `parity.live.LiveSide.taught`."""
+"""What a side finds at every place of a pass, where each is handed what it is given: `LiveSide.taught`."""
 Casts = Mapping[str, tuple[Framework, ...]]
 """The places of a pass, by what is recorded there, that compute in float32 in a float64 run, each with the sides."""
 

@@ -10,7 +10,7 @@ from parity.recording import Key, Recording, keys_of
 from parity.verdict import Comparison, Excerpt
 
 if TYPE_CHECKING:
-    from parity.findings import Findings
+    from parity.judging.findings import Findings
 
 ROOM = 40_000_000
 """Bytes of arrays, over all recordings: a verdict that outlives its check must not hold a whole training run."""

@@ -13,11 +13,11 @@ from parity.judging.hints.precision import OF_FLOAT32
 from parity.judging.where.casts import Casts, casts, hint, hint_of_dtype, on_sides, told
 from parity.judging.where.starts import starts, wheres
 from parity.recording import FRAMEWORKS, PLACE, Arrays, Framework, Key
-from parity.runs import Progress
+from parity.sides.runs import Progress
 from parity.verdict import Comparison
 
 if TYPE_CHECKING:
-    from parity.findings import Findings
+    from parity.judging.findings import Findings
 
 
 def parting(findings: Findings, tell: Progress) -> None:

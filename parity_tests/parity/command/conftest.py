@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-import parity.check  # noqa: F401 -- so that it is there to be replaced
+import parity.judging.check  # noqa: F401 -- so that it is there to be replaced
 from parity_tests.parity.command.made_engine import MADE, Engine
 
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     made = Engine()
-    monkeypatch.setattr(sys.modules["parity.check"], "check", made.check)
+    monkeypatch.setattr(sys.modules["parity.judging.check"], "check", made.check)
     return made
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-import parity.check  # noqa: F401 -- so that it is there to be replaced
+import parity.judging.check  # noqa: F401 -- so that it is there to be replaced
 from parity.command.app import main
 from parity.command.pairs import NONE_CONFIGURED, PAIR_FILE
 from parity.errors import MissingFramework, NotCheckable
@@ -22,7 +22,7 @@ from parity_tests.parity.made_verdicts import differing, inconclusive
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "docs" / "parity.schema.json").read_text(encoding="utf-8"))
-check_module = sys.modules["parity.check"]
+check_module = sys.modules["parity.judging.check"]
 
 Said = pytest.CaptureFixture[str]
 

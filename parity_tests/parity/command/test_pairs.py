@@ -11,7 +11,7 @@ import pytest
 
 from parity.command.pairs import Chosen, chosen_pairs, importable
 from parity.errors import NotCheckable
-from parity.importing import resolve
+from parity.pair.importing import resolve
 
 PAIR_FILE = """
 from parity import Pair, Side

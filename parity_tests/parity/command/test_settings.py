@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from parity.check import check
 from parity.command.settings import Settings, settings
 from parity.errors import NotCheckable
+from parity.judging.check import check
 
 ROOT = Path(__file__).parents[3]
 

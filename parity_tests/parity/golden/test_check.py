@@ -12,15 +12,15 @@ import pytest
 import torch
 
 import parity.golden.kept as kept_module
-import parity.running as running_module
-from parity.check import check
+import parity.sides.running as running_module
 from parity.errors import NotCheckable
 from parity.golden.check import check_against, write_golden
 from parity.golden.entries import ON_CPU
 from parity.golden.file import packed, unpacked
-from parity.live import live_side
-from parity.pair import Pair
+from parity.judging.check import check
+from parity.pair.pair import Pair
 from parity.recording import FRAMEWORKS, OTHER, STAGES, Framework, Key
+from parity.sides.live import live_side
 from parity.verdict import Verdict
 from parity_tests.parity import tiny_jax, tiny_torch
 from parity_tests.parity.tiny import loops, planted, tiny

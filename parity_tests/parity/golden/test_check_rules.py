@@ -12,9 +12,9 @@ import torch
 
 import parity.golden.kept as kept_module
 import parity.golden.make as make
-from parity.check import check
 from parity.golden.check import check_against, write_golden
-from parity.pair import Pair
+from parity.judging.check import check
+from parity.pair.pair import Pair
 from parity.recording import FRAMEWORKS, OTHER, Framework
 from parity_tests.parity import tiny_jax
 from parity_tests.parity.golden.test_check import LONG, both_sides, place

@@ -19,7 +19,7 @@ both_sides = pytest.mark.parametrize("framework", FRAMEWORKS)
 CODE = """
 from pathlib import Path
 from parity.golden.declaration import declaration
-from parity.importing import load_pair
+from parity.pair.importing import load_pair
 pairs = [load_pair(Path(PAIRS) / f"{name}.py") for name in ("mlp", "mnist")]
 print([declaration(pair, side) for pair in pairs for side in ("torch", "jax")])
 """

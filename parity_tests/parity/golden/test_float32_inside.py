@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from parity.golden.check import check_against, write_golden
-from parity.pair import Pair
+from parity.pair.pair import Pair
 from parity.recording import FRAMEWORKS, Framework, Key
 from parity.verdict import Verdict
 from parity_tests.parity.casting import NetTwin, pair

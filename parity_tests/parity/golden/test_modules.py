@@ -13,10 +13,10 @@ from parity.golden.check import check_against, write_golden
 from parity.recording import FRAMEWORKS, OTHER, Framework, Key
 from parity_tests.imports import FRAMEWORKS as PACKAGES
 from parity_tests.parity import small_jax, small_torch
+from parity_tests.parity.judging.test_check_frozen import expect_agreement, frozen
+from parity_tests.parity.judging.test_check_modules import Stock, first_of, pair
+from parity_tests.parity.judging.test_check_taps import predict, soft, tapped
 from parity_tests.parity.small_jax import Small
-from parity_tests.parity.test_check_frozen import expect_agreement, frozen
-from parity_tests.parity.test_check_modules import Stock, first_of, pair
-from parity_tests.parity.test_check_taps import predict, soft, tapped
 from parity_tests.test_isolation import python
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -36,7 +36,7 @@ RUN = "from parity.command.app import main\nsys.exit(main({arguments!r}))"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the small pair and a golden of each of its sides."""
-    from parity.importing import load_pair
+    from parity.pair.importing import load_pair
 
     made = tmp_path_factory.mktemp("goldens")
     (made / "small.py").write_text(PAIR)
@@ -88,7 +88,7 @@ NAMED_IN_TORCH = TRAINED.replace("optimizer=in_torch", 'optimizer=f"{CHECKS}:gro
     ids=["named in torch alone", "with names of Optax's own", "another option"],
 )
 def test_torchs_optimizer_is_known_without_torch(tmp_path: Path, pair_file: str, outcome: str) -> None:
-    from parity.importing import load_pair
+    from parity.pair.importing import load_pair
 
     (tmp_path / "small.py").write_text(pair_file)
     write_golden(load_pair(tmp_path / "small.py"), "torch", tmp_path / "torch.parity")

@@ -13,7 +13,7 @@ import pytest
 from parity.golden.check import check_against, write_golden
 from parity.golden.file import packed, unpacked
 from parity.golden.sources import changed_since, sources
-from parity.pair import Side
+from parity.pair.pair import Side
 from parity_tests.parity.tiny import tiny
 
 FILES = {

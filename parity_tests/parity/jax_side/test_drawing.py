@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 from flax import linen, nnx
 
-from parity.draws import stream
+from parity.arrays.draws import stream
 from parity.errors import NotCheckable
 from parity.jax_side.drawing import compiled
 from parity.jax_side.dropout import injected

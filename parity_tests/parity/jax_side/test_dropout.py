@@ -12,7 +12,7 @@ import pytest
 from flax import linen, nnx
 from jax.lax import scan
 
-from parity.draws import mask, stream
+from parity.arrays.draws import mask, stream
 from parity.errors import NotCheckable
 from parity.jax_side.dropout import injected
 from parity.jax_side.keys import Keys

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from parity.draws import mask, pass_name, stream
+from parity.arrays.draws import mask, pass_name, stream
 from parity.jax_side.dropout import injected
 from parity.jax_side.handed import Handed, settled
 

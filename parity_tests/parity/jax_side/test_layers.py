@@ -15,7 +15,7 @@ from parity.errors import NotCheckable
 from parity.jax_side.layers import Layers, rounded, watch
 from parity.jax_side.models.by_hand import own_places
 from parity.jax_side.place import Features, Place
-from parity.tap import tapped
+from parity.pair.tap import tapped
 
 
 def watched(model: Any, *inputs: jax.Array, bits: int | None = None, probes: Any = None) -> tuple[jax.Array, Layers]:

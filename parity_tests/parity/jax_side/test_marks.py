@@ -14,8 +14,8 @@ from flax import nnx
 from parity import tap
 from parity.errors import NotCheckable
 from parity.jax_side import turns
-from parity.live import live_side
 from parity.recording import Dtype
+from parity.sides.live import live_side
 from parity_tests.parity import scanned_jax
 from parity_tests.parity.jax_side.test_turns import ALL, beside, pair, seen, through
 from parity_tests.parity.scanned_jax import LinenNet, NnxNet

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from parity.draws import mask, stream
+from parity.arrays.draws import mask, stream
 from parity.jax_side.drawn import Dropout
 from parity.jax_side.keys import Keys
 from parity.jax_side.mask import Mask, kept

@@ -10,10 +10,10 @@ import numpy as np
 import optax
 import pytest
 
+from parity.arrays.rounding import cast
 from parity.errors import NotCheckable
 from parity.jax_side.optimizer import state_in, state_out, with_count
 from parity.recording import USUAL_DTYPES, Arrays, Dtype
-from parity.rounding import cast
 from parity_tests.parity.tiny import same
 from parity_tests.parity.tiny_draws import draw_parameters
 from parity_tests.parity.tiny_jax import Tiny, from_arrays, to_arrays

@@ -15,7 +15,7 @@ import torch
 from parity import check
 from parity.jax_side.own_shapes import fitted, kept_apart, put_back
 from parity.verdict import Verdict
-from parity_tests.parity.test_check_modules import first_of, pair
+from parity_tests.parity.judging.test_check_modules import first_of, pair
 from parity_tests.parity.tiny_draws import draw_parameters
 from parity_tests.parity.tiny_jax import Tiny, from_arrays, to_arrays
 

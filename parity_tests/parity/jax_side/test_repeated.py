@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from parity.draws import stream
+from parity.arrays.draws import stream
 from parity.errors import NotCheckable
 from parity.jax_side.dropout import injected
 from parity.jax_side.keys import Keys

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from parity.jax_side import steps
-from parity.optimizers import STEP, Optimizer, Schedule
+from parity.pair.optimizers import STEP, Optimizer, Schedule
 from parity.recording import Arrays
 from parity_tests.parity.optimizers.beside import Beside, apart, drawn, gradients
 from parity_tests.parity.optimizers.cases import CASES

@@ -21,7 +21,7 @@ from parity import NotCheckable, from_optax, read_torch_optimizer, to_optax
 from parity.jax_side import clipping, rules, scalars, translated
 from parity.jax_side.outline import outline as jax_outline
 from parity.jax_side.translated import TorchState
-from parity.optimizers import Clip, Group, Optimizer, Schedule, differing
+from parity.pair.optimizers import Clip, Group, Optimizer, Schedule, differing
 from parity.recording import Arrays, Dtype
 from parity.torch_side.outline import outline as torch_outline
 from parity.weight_map.entry import Entry, Part

@@ -16,7 +16,7 @@ from jax.lax import scan
 from torch import Tensor, nn
 
 from parity import Pair, random_batches
-from parity.live import live_side
+from parity.sides.live import live_side
 from parity_tests.parity import scanned_jax, scanned_torch
 from parity_tests.parity.scanned_jax import LinenBlock, LinenNet, NnxBlock, NnxNet
 from parity_tests.parity.scanned_torch import BLOCKS, CLASSES, FEATURES, WIDTH

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity.check import check
 from parity.judging import summary
+from parity.judging.check import check
 from parity.verdict import Verdict
 from parity_tests.parity import tiny_jax
 from parity_tests.parity.tiny import planted

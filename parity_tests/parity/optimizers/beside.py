@@ -13,9 +13,9 @@ import optax
 import torch
 
 from parity import from_optax, read_torch_optimizer, to_optax, write_torch_optimizer
-from parity.optimizers import Optimizer
+from parity.arrays.rounding import cast
+from parity.pair.optimizers import Optimizer
 from parity.recording import Array, Arrays, Dtype
-from parity.rounding import cast
 from parity_tests.parity.optimizers.cases import Case, Parameters
 
 STEPS, CARRIED = 50, 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from parity.optimizers import Optimizer, Schedule
+from parity.pair.optimizers import Optimizer, Schedule
 
 BETAS = {"betas.0": (0.91, 0.999), "betas.1": (0.9, 0.998)}
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from parity import Pair, check, read_torch_optimizer, to_optax
-from parity.optimizers import Optimizer
+from parity.pair.optimizers import Optimizer
 from parity_tests.parity.optimizers.cases import CASES, Case
 from parity_tests.parity.optimizers.changes import SMALL, Change, altered
 from parity_tests.parity.tiny import tiny

@@ -9,7 +9,7 @@ import numpy as np
 
 from parity.jax_side import steps
 from parity.judging.hints.ran import Ran
-from parity.optimizers import STEP, Optimizer
+from parity.pair.optimizers import STEP, Optimizer
 from parity.recording import Arrays, Framework, Provenance, Recording
 from parity_tests.parity.optimizers.beside import Beside, drawn, gradients
 from parity_tests.parity.optimizers.cases import Case

@@ -12,8 +12,8 @@ import optax
 from torch.optim import lr_scheduler
 
 from parity import check
+from parity.arrays.rounding import cast
 from parity.recording import Arrays, Dtype
-from parity.rounding import cast
 from parity_tests.parity.optimizers import paired
 from parity_tests.parity.optimizers.beside import Beside, apart, drawn, gradients
 from parity_tests.parity.optimizers.cases import Case, clip_norm, clip_value

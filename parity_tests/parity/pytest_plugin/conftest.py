@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.check import check
+from parity.judging.check import check
 from parity.pytest_plugin import checking
 from parity_tests.parity.pytest_plugin.made_project import Engine, Project
 from parity_tests.parity.tiny import tiny

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-import parity.check  # noqa: F401 -- so that it is there to be replaced
+import parity.judging.check  # noqa: F401 -- so that it is there to be replaced
 from parity.command.app import main
 from parity.command.pairs import Chosen, chosen_pairs
 from parity.command.settings import Settings
-from parity.pair import Pair
+from parity.pair.pair import Pair
 from parity.pytest_plugin.asked import Asked
 from parity.verdict import Verdict
 from parity_tests.parity.made_verdicts import agreeing, pair
@@ -75,7 +75,7 @@ def test_the_command_checks_the_same(monkeypatch: pytest.MonkeyPatch, loops: tup
         heard.append({"pair": pair.name} | conditions)
         return agreeing(pair.name)
 
-    monkeypatch.setattr(sys.modules["parity.check"], "check", check)
+    monkeypatch.setattr(sys.modules["parity.judging.check"], "check", check)
     monkeypatch.chdir(made.folder)
     assert made.command[0] == "parity"
     assert main(made.command[1:]) == 0

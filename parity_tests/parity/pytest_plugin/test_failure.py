@@ -43,7 +43,7 @@ def test_the_table_is_plain_text_whatever_the_terminal(monkeypatch: pytest.Monke
 def test_the_table_is_the_commands(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys.modules["parity.check"], "check", lambda pair, **_: differing(pair.name))
+    monkeypatch.setattr(sys.modules["parity.judging.check"], "check", lambda pair, **_: differing(pair.name))
     monkeypatch.delenv("COLUMNS")
     assert main(["pairs/a.py"]) == 1
     *printed, _ = capsys.readouterr().out.splitlines()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from parity import NotCheckable
-from parity.optimizers import Clip
+from parity.pair.optimizers import Clip
 from parity.torch_side.clipping import read_clip
 
 

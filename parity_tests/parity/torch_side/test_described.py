@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from parity import NotCheckable, read_torch_optimizer, write_torch_optimizer
-from parity.optimizers import Group, Schedule
+from parity.pair.optimizers import Group, Schedule
 from parity_tests.parity.optimizers.cases import clip_norm
 
 Parameters = dict[str, Tensor]

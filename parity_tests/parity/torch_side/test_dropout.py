@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from parity.draws import mask, stream
+from parity.arrays.draws import mask, stream
 from parity.torch_side.dropout import injected
 
 ONES = torch.ones(6, 8, dtype=torch.float64)

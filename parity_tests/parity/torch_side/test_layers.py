@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from parity import tap
 from parity.errors import NotCheckable
-from parity.tap import tapped
+from parity.pair.tap import tapped
 from parity.torch_side.layers import Layers, rounded, watch
 
 

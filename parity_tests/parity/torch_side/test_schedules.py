@@ -13,7 +13,7 @@ import torch
 from torch.optim import lr_scheduler
 
 from parity import NotCheckable, read_torch_optimizer, write_torch_optimizer
-from parity.optimizers import Optimizer
+from parity.pair.optimizers import Optimizer
 from parity.torch_side.schedules import last_turn, turned
 
 

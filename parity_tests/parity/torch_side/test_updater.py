@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from parity import Pair, check
-from parity.live import live_side
 from parity.recording import Key
-from parity_tests.parity.test_check_modules import pair
+from parity.sides.live import live_side
+from parity_tests.parity.judging.test_check_modules import pair
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 

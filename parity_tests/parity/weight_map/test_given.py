@@ -11,11 +11,11 @@ import pytest
 
 from parity import WeightMap, check
 from parity.errors import NotCheckable
-from parity.live import live_side
+from parity.sides.live import live_side
 from parity.weight_map.find import find
 from parity.weight_map.given import fitting
 from parity.weight_map.outline import Outline
-from parity_tests.parity.test_check_modules import pair
+from parity_tests.parity.judging.test_check_modules import pair
 from parity_tests.parity.weight_map.made_outlines import batch_norm, jax_batch_norm, jax_linear, linear, made
 
 TORCH = made("torch", {"fc": linear(4, 4), "norm": batch_norm(4)})

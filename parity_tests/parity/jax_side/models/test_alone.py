@@ -12,8 +12,8 @@ from flax import nnx
 
 from parity import Pair, check
 from parity_tests.parity import small_jax, small_linen
-from parity_tests.parity.test_check_linen import pair as linen_pair
-from parity_tests.parity.test_check_modules import pair
+from parity_tests.parity.judging.test_check_linen import pair as linen_pair
+from parity_tests.parity.judging.test_check_modules import pair
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 TOLD = "not comparable: it rests on seen, which training changes on one side and the other does not hold"

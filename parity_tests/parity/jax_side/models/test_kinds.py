@@ -17,7 +17,7 @@ from parity.jax_side.models.kinds import models_of
 from parity.jax_side.models.linen import OfLinen
 from parity.jax_side.models.nnx import OfNnx
 from parity.jax_side.models.tree import OfTree
-from parity.parts import Parts
+from parity.sides.parts import Parts
 
 
 class OfFlax(nnx.Module):

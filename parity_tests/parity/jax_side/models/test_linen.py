@@ -12,8 +12,8 @@ from flax import linen as nn
 
 from parity import Pair, random_batches
 from parity.jax_side.models.linen import OfLinen
-from parity.parts import Parts
 from parity.recording import Arrays
+from parity.sides.parts import Parts
 
 
 class Counting(nn.Module):

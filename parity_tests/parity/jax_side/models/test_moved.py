@@ -13,7 +13,7 @@ from flax import nnx
 from parity import NotCheckable, check
 from parity.jax_side.models.moved import moved, refuse
 from parity_tests.parity import small_jax
-from parity_tests.parity.test_check_modules import pair
+from parity_tests.parity.judging.test_check_modules import pair
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 

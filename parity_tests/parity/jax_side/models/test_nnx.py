@@ -10,8 +10,8 @@ from flax import nnx
 
 from parity import Pair, random_batches
 from parity.jax_side.models.nnx import OfNnx
-from parity.parts import Parts
 from parity.recording import Arrays
+from parity.sides.parts import Parts
 
 
 class Table(nnx.Variable[jax.Array]):

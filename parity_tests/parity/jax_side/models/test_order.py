@@ -14,7 +14,7 @@ from flax import nnx
 from parity import Pair, random_batches
 from parity.jax_side.models.nnx import OfNnx
 from parity.jax_side.models.places import places_of
-from parity.parts import Parts
+from parity.sides.parts import Parts
 
 
 class Conv1D(torch.nn.Module):

@@ -13,8 +13,8 @@ import torch
 from parity import Pair, random_batches
 from parity.errors import NotCheckable
 from parity.jax_side.models.tree import OfTree
-from parity.parts import Parts
 from parity.recording import Arrays
+from parity.sides.parts import Parts
 
 
 class InTorch(torch.nn.Module):

@@ -7,11 +7,11 @@ from functools import partial
 import numpy as np
 import pytest
 
+from parity.arrays.rounding import moved
 from parity.judging.distance.difference import apart, exact
 from parity.judging.distance.drift import Drift
 from parity.recording import FRAMEWORKS, Framework, Key, Recording
-from parity.rounding import moved
-from parity.runs import free_run, lockstep
+from parity.sides.runs import free_run, lockstep
 from parity_tests.parity.made_recordings import recording
 from parity_tests.parity.tiny import live, same
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from parity.arrays.rounding import BFLOAT16_BITS, COARSE_BITS, held, rounded
 from parity.judging.distance.difference import difference, largest, scales
 from parity.judging.distance.factors import (
     BFLOAT16_FACTOR,
@@ -23,7 +24,6 @@ from parity.judging.distance.factors import (
 )
 from parity.judging.distance.limits import SMALLEST_NORMAL, float32_limit, float64_limit, underflow
 from parity.recording import Array, Key
-from parity.rounding import BFLOAT16_BITS, COARSE_BITS, held, rounded
 from parity.verdict import EPS
 from parity_tests.parity.made_recordings import recording
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from parity.judging.hints.data import looks_like_another_batch, looks_like_data
-from parity.live import LiveSide
 from parity.recording import FRAMEWORKS, Array, Batch, Framework, Key, Recording
+from parity.sides.live import LiveSide
 from parity_tests.parity.made_verdicts import provenance
 from parity_tests.parity.tiny import live
 from parity_tests.parity.tiny_draws import batches, scored

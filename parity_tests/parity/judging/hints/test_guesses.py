@@ -10,7 +10,7 @@ from parity.judging.hints.clipped import NOTHING_ADDED
 from parity.judging.hints.guesses import Otherwise, otherwise
 from parity.judging.hints.of_optimizer import words
 from parity.judging.hints.ran import Guess
-from parity.optimizers import Clip, Optimizer
+from parity.pair.optimizers import Clip, Optimizer
 from parity_tests.parity.optimizers.beside import Beside
 from parity_tests.parity.optimizers.cases import CASES
 from parity_tests.parity.optimizers.changes import CHANGES, Change

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from parity.draws import STREAM, stream
+from parity.arrays.draws import STREAM, stream
 from parity.errors import NotCheckable
 from parity.judging.hints.mode import looks_like_training
 from parity.recording import Array, Arrays, Batch, Framework, Key

@@ -11,7 +11,7 @@ import pytest
 
 from parity.judging.hints.constants import RATE_IN_FLOAT32
 from parity.judging.hints.of_optimizer import of_optimizer
-from parity.optimizers import Clip, Optimizer, Schedule
+from parity.pair.optimizers import Clip, Optimizer, Schedule
 from parity.recording import Recording
 from parity_tests.parity.optimizers.cases import CASES, Case, clip_norm
 from parity_tests.parity.optimizers.changes import CHANGES, SMALL, Change, altered, named

@@ -13,8 +13,8 @@ import optax
 import pytest
 from flax import nnx
 
-from parity.check import check
-from parity.importing import load_pair
+from parity.judging.check import check
+from parity.pair.importing import load_pair
 from parity_tests.ports.convnet import in_jax as convnet
 from parity_tests.ports.gpt import in_jax as gpt
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parity.arrays.rounding import rounded
 from parity.judging.hints.precision import lower_precision
 from parity.recording import Array, Dtype
-from parity.rounding import rounded
 from parity_tests.parity.judging.hints.made_cases import drawn, noisy, of_forward, words
 
 GIVEN, WEIGHT, BIAS = drawn(16, 64), drawn(24, 64, seed=1) / 8, drawn(24, seed=2)

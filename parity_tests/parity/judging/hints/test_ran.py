@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from parity.judging.hints.ran import Guess
-from parity.optimizers import Clip, Optimizer
+from parity.pair.optimizers import Clip, Optimizer
 from parity.recording import Recording
 from parity_tests.parity.optimizers.cases import CASES
 from parity_tests.parity.optimizers.recorded import alike, ran

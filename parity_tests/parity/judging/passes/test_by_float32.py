@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity.findings import Findings
 from parity.judging.distance.difference import scales
 from parity.judging.distance.factors import CAP, FEW_EPS, FLOAT32_FACTOR, FLOAT64_FLOOR, LOW_CAP
+from parity.judging.findings import Findings
 from parity.judging.passes.by_float32 import compare_by_float32, judged_with_cpu
 from parity.judging.passes.float32 import Float32
 from parity.judging.passes.inside import inside

@@ -9,8 +9,8 @@ import numpy as np
 
 from parity.judging.distance.factors import FEW_EPS
 from parity.judging.passes.curves import curve
-from parity.live import LiveSide
 from parity.recording import FRAMEWORKS, Arrays, Framework
+from parity.sides.live import LiveSide
 from parity.verdict import EPS
 from parity_tests.parity.tiny import live
 

@@ -10,13 +10,13 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from parity.check import check
+from parity.judging.check import check
 from parity.judging.distance.difference import scales
 from parity.judging.distance.factors import FEW_EPS, FLOAT32_FACTOR, MOVES
 from parity.judging.passes.flips import Rejudge, flips, flips_before
 from parity.judging.passes.float32 import Float32
-from parity.live import Gradients, LiveSide, Observation
 from parity.recording import Array, Arrays, Batch, Dtype, Key
+from parity.sides.live import Gradients, LiveSide, Observation
 from parity.verdict import EPS, Comparison
 from parity_tests.parity.made_recordings import MadeNoise, recording
 from parity_tests.parity.tiny import tiny

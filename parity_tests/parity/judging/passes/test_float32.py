@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parity.arrays.rounding import held
 from parity.judging.distance.difference import scales
 from parity.judging.distance.drift import Drift
 from parity.judging.distance.factors import BFLOAT16_FACTOR, CAP, FEW_EPS, FLOAT32_FACTOR, NOISE_DRAWS
 from parity.judging.passes.float32 import Float32, coarse_distances
 from parity.recording import Array, Framework, Key, Recording
-from parity.rounding import held
 from parity.verdict import EPS, Comparison
 from parity_tests.parity.made_recordings import MadeNoise, forward, off, recording, replayed
 

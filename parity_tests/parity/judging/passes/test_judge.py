@@ -13,16 +13,16 @@ import optax
 import pytest
 import torch
 
-from parity.check import check
+from parity.judging.check import check
 from parity.judging.distance.difference import difference, scales
 from parity.judging.distance.factors import FLOAT64_FLOOR
 from parity.judging.distance.noise import Noise
 from parity.judging.passes.float64 import compare_float64
 from parity.judging.passes.judge import ON_CPU, compare_with_cpu, completed, rests_on_null, taken
-from parity.live import live_side
-from parity.pair import Pair, Side
+from parity.pair.pair import Pair, Side
 from parity.recording import Arrays, Framework, Key, Recording, keys_of
-from parity.runs import free_run
+from parity.sides.live import live_side
+from parity.sides.runs import free_run
 from parity.verdict import Verdict
 from parity_tests.parity.made_recordings import recording, replayed
 from parity_tests.parity.tiny import tiny

@@ -13,10 +13,10 @@ from flax import nnx
 from parity.judging.distance.difference import Scales, difference, scales
 from parity.judging.passes.float32 import Float32
 from parity.judging.passes.own_activations import AGAIN, AtOwnActivations
-from parity.live import LiveSide, live_side
-from parity.pair import Pair
+from parity.pair.pair import Pair
 from parity.recording import FRAMEWORKS, Framework, Key, Recording
-from parity.runs import free_run, lockstep
+from parity.sides.live import LiveSide, live_side
+from parity.sides.runs import free_run, lockstep
 from parity.verdict import EPS, Comparison
 from parity_tests.parity.bfloat16 import STAGES, bfloat16_pair, jax_net, there_only
 

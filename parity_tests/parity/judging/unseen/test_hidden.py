@@ -12,8 +12,8 @@ import pytest
 from parity.judging.distance.difference import Scales
 from parity.judging.distance.factors import FLOAT64_CEILING
 from parity.judging.unseen.hidden import hidden
-from parity.live import Gradients
 from parity.recording import Arrays, Key
+from parity.sides.live import Gradients
 from parity_tests.parity.made_recordings import recording
 
 STEPS = 6

@@ -17,8 +17,8 @@ from parity import check
 from parity.golden.check import check_against, write_golden
 from parity.judging.unseen.idle import idle_in_words
 from parity_tests.parity import small_torch
+from parity_tests.parity.judging.test_check_modules import pair
 from parity_tests.parity.optimizers.cases import clip_norm
-from parity_tests.parity.test_check_modules import pair
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 CLIP = "whether the jax side clips as torch's does: that changed no gradient in 3 steps"

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from parity import check
-from parity_tests.parity.test_check_modules import pair
+from parity_tests.parity.judging.test_check_modules import pair
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 MOMENTUM = "what the jax side makes of momentum_buffer in a later step: two steps or more show it"

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity.check import check
-from parity.findings import Findings
+from parity.judging.check import check
+from parity.judging.findings import Findings
 from parity.judging.passes.judge import Lockstep
 from parity.judging.where.excerpt import ROOM, excerpt, kept
 from parity.recording import FRAMEWORKS, Arrays, Key, Recording
 from parity.verdict import Excerpt, Verdict
 from parity_tests.parity import small_jax, tiny_jax
+from parity_tests.parity.judging.test_check_modules import pair
 from parity_tests.parity.made_recordings import recording
 from parity_tests.parity.made_verdicts import float64
-from parity_tests.parity.test_check_modules import pair
 from parity_tests.parity.tiny import Run, loops, planted, tiny
 from parity_tests.parity.tiny_draws import draw_parameters
 

@@ -14,9 +14,9 @@ from parity.judging.distance.difference import Scales
 from parity.judging.where.starts import starts
 from parity.recording import Recording
 from parity.verdict import Start
+from parity_tests.parity.judging.test_check_modules import pair
 from parity_tests.parity.made_verdicts import provenance
 from parity_tests.parity.small_jax import Small
-from parity_tests.parity.test_check_modules import pair
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
@@ -101,8 +101,8 @@ def test_where_nothing_differs_in_the_forward_stage_nothing_starts_there() -> No
 
 
 def test_a_torch_side_is_taught_by_a_jax_judge_alike() -> None:
-    from parity.live import live_side
     from parity.recording import FRAMEWORKS
+    from parity.sides.live import live_side
 
     made = pair()
     sides = {name: live_side(made.side(name), name, "float64", "cpu") for name in FRAMEWORKS}

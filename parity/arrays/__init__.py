@@ -1,0 +1,1 @@
+"""What is done with named NumPy arrays: rounded, moved, drawn, nested."""

@@ -1,0 +1,207 @@
+"""A JAX side that names no optimizer takes the steps of torch's."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import torch
+from torch.optim import lr_scheduler
+
+from parity import NotCheckable, Pair, check
+from parity.errors import MissingFramework
+from parity.sides.live import live_side
+from parity.sides.parts import Parts
+from parity_tests.parity import small_torch
+from parity_tests.parity.judging.test_check_modules import first_of, pair
+from parity_tests.parity.optimizers.cases import clip_norm
+
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+Optimizer = Callable[[Any], torch.optim.Optimizer]
+
+
+def translated(optimizer: Optimizer, **others: Any) -> Pair:
+    """The small pair without an optimizer on the JAX side."""
+    return pair(torch={"optimizer": optimizer} | others, jax={"optimizer": None}, steps=3)
+
+
+def grouped(parameters: Any) -> torch.optim.Optimizer:
+    first, *others = parameters
+    return torch.optim.AdamW([{"params": others}, {"params": [first], "weight_decay": 0.0}], lr=0.01, amsgrad=True)
+
+
+def halving(optimizer: torch.optim.Optimizer) -> Any:
+    return lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+
+
+def dampened(parameters: Any) -> torch.optim.Optimizer:
+    first, *others = parameters
+    groups = [{"params": others}, {"params": [first], "momentum": 0.0}]
+    return torch.optim.SGD(groups, lr=0.1, momentum=0.9, dampening=0.5)
+
+
+def test_a_pair_that_names_only_torchs_optimizer_agrees() -> None:
+    verdict = check(translated(dampened, scheduler=halving, clip=clip_norm(0.05)))
+    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+    compared = {c.key.tensor for c in verdict.comparisons if c.key.stage == "update"}
+    assert {"step", "momentum_buffer.outer.bias"} < compared
+    assert "momentum_buffer.inner.weight" not in compared
+
+
+def test_adamw_agrees_too() -> None:
+    # Clipped, the square of a gradient that is nothing but rounding is too small for float32.
+    verdict = check(translated(grouped, scheduler=halving, clip=clip_norm(0.05)))
+    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+    compared = {c.key.tensor for c in verdict.comparisons if c.key.stage == "update"}
+    assert {"step", "max_exp_avg_sq.inner.weight", "exp_avg.outer.bias"} < compared
+
+
+@pytest.mark.parametrize(
+    "optimizer", [dampened, lambda ps: torch.optim.Adagrad(ps, lr_decay=0.1, initial_accumulator_value=0.1)]
+)
+def test_the_two_sides_go_on_from_each_others_state(optimizer: Optimizer) -> None:
+    made = translated(optimizer)
+    torchs, jaxs = (live_side(made.side(name), name, "float64", "cpu") for name in ("torch", "jax"))
+    initial, batches = torchs.initial(0), torchs.batches(0, 3)
+    state = None
+    for step, other in zip(torchs.run(initial, batches), jaxs.run(initial, batches), strict=True):
+        known = {name: array for name, array in step.state.parameters.items() if "num_batches" not in name}
+        assert step.state.optimizer.keys() == other.state.optimizer.keys()
+        if state is not None:
+            again = jaxs.update(state, step.gradients.parameters)
+            assert again.optimizer.keys() == other.state.optimizer.keys()
+            for name, array in step.state.optimizer.items():
+                np.testing.assert_allclose(again.optimizer[name], array, rtol=1e-12, atol=1e-15, err_msg=name)
+        for name, array in known.items():
+            np.testing.assert_allclose(other.state.parameters[name], array, rtol=1e-12, atol=1e-14, err_msg=name)
+        state = other.state._replace(parameters=known)
+
+
+def test_without_torch_the_jax_side_is_asked_for_an_optimizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "parity.torch_side.described", None)
+    asked = "is not installed: install it, check against a recording, or name one on the jax side"
+    with pytest.raises(MissingFramework, match=f"takes torch's, and .* {asked}"):
+        _ = Parts(translated(grouped).jax, "jax").torch_optimizer
+
+
+@pytest.mark.parametrize("in_jax", [optax.adam(0.05), optax.sgd(0.05, momentum=0.5)], ids=["Adam", "momentum"])
+@pytest.mark.parametrize("in_torch", [torch.optim.SGD, torch.optim.RMSprop])
+def test_an_optimizer_that_remembers_something_else_differs(
+    in_torch: Any, in_jax: optax.GradientTransformation
+) -> None:
+    """The small pair has a null gradient: what rests on it is judged in steps from the other side's state."""
+    made = pair(torch={"optimizer": partial(in_torch, lr=0.1)}, jax={"optimizer": lambda: in_jax}, steps=2)
+    verdict = check(made)
+    assert first_of(verdict).stage == "update"
+    assert verdict.first_difference is not None
+    memory = "nothing" if in_torch is torch.optim.SGD else "square_avg"
+    assert "on the jax side, " + memory + " on the torch side" in verdict.first_difference.looks_like
+
+
+class Cubes(NamedTuple):
+    """What an optimizer that nobody knows remembers."""
+
+    cube: Any
+    seen: jax.Array
+
+
+def cubed() -> optax.GradientTransformation:
+    def update(gradients: Any, state: Any, _: Any = None) -> tuple[Any, Cubes]:
+        cubes = jax.tree.map(lambda g: g**3, gradients)
+        return cubes, Cubes(cubes, state.seen + 1)
+
+    init = lambda parameters: Cubes(jax.tree.map(jnp.zeros_like, parameters), jnp.zeros((), int))  # noqa: E731
+    return optax.GradientTransformation(init, update)
+
+
+def test_counters_of_one_side_are_not_what_the_other_remembers() -> None:
+    made = pair(torch={"optimizer": partial(torch.optim.Adam, lr=0.1)}, jax={"optimizer": cubed}, steps=1)
+    verdict = check(made, dtypes=("float64",))
+    assert verdict.first_difference is not None
+    told = "another optimizer: it remembers cube on the jax side, exp_avg, exp_avg_sq on the torch side"
+    assert verdict.first_difference.looks_like == told
+
+
+def by_hand(_: list[torch.Tensor]) -> None:
+    pass
+
+
+def averaged(optimizer: torch.optim.Optimizer) -> Any:
+    return lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+
+
+@pytest.mark.parametrize(
+    ("named", "reason"),
+    [
+        ({"optimizer": torch.optim.ASGD}, "ASGD is not translated: nobody has written it yet"),
+        ({"scheduler": averaged}, "LambdaLR is not translated: its rate is a Python function"),
+        ({"clip": by_hand}, "clip calls clip_grad_norm_ or clip_grad_value_ 0 times"),
+    ],
+)
+def test_what_is_not_translated_is_told(named: dict[str, Any], reason: str) -> None:
+    with pytest.raises(NotCheckable, match=f"the jax side names no optimizer, and torch's is not translated: {reason}"):
+        check(translated(**({"optimizer": grouped} | named)))
+
+
+def asking_for_no_gradient() -> Any:
+    model = small_torch.Small()
+    model.inner.weight.requires_grad_(False)
+    return model
+
+
+def without_the_first(parameters: Any) -> torch.optim.Optimizer:
+    return torch.optim.SGD(list(parameters)[1:], lr=0.1, momentum=0.9)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [{"model": asking_for_no_gradient, "clip": clip_norm(0.05)}, {"optimizer": without_the_first}],
+    ids=["asks for no gradient", "is not handed to the optimizer"],
+)
+def test_what_is_frozen_is_neither_moved_nor_counted_in_the_norm(parts: dict[str, Any]) -> None:
+    verdict = check(pair(torch=parts, jax={"optimizer": None}, frozen=("inner.weight",)), dtypes=("float64",))
+    assert verdict.outcome == "agree", verdict.first_difference
+
+
+class Averaging(torch.optim.Optimizer):
+    """A step for every two passes, along the mean of their gradients."""
+
+    def __init__(self, parameters: Any) -> None:
+        super().__init__(parameters, {"lr": 0.1})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                held = self.state[parameter]
+                if not held:
+                    held |= {"step": torch.tensor(0.0), "acc_grads": torch.zeros_like(parameter)}
+                passes = int(held["step"]) % 2
+                held["step"] += 1
+                mean = held["acc_grads"] + (parameter.grad - held["acc_grads"]) / (passes + 1)
+                if passes:
+                    parameter -= group["lr"] * mean
+                held["acc_grads"] = torch.zeros_like(parameter) if passes else mean
+
+
+def in_several(passes: int) -> optax.GradientTransformation:
+    # Optax takes the dtype where the optimizer is made, and that of a float64 run has to be float64.
+    found = optax.MultiSteps(optax.sgd(0.1), passes, accumulator_dtype=jnp.float64)
+    return found.gradient_transformation()
+
+
+@pytest.mark.parametrize(("passes", "outcome"), [(2, "agree"), (3, "differ")])
+def test_counters_of_one_side_alone_are_told_and_steps_compared(passes: int, outcome: str) -> None:
+    made = pair(torch={"optimizer": Averaging}, jax={"optimizer": lambda: in_several(passes)}, steps=4)
+    verdict = check(made, dtypes=("float64",))
+    assert verdict.outcome == outcome, verdict.first_difference or [stage.reason for stage in verdict.stages]
+    assert "counted on the torch side only, and not compared: step" in verdict.listed
+    assert "counted on the jax side only, and not compared: gradient_step, mini_step" in verdict.listed
+    assert verdict.first_difference is None or verdict.first_difference.comparison.key.step == 1
