@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from parity.errors import NotCheckable
-    from parity.jax_side.translated import from_optax, to_optax
+    from parity.jax_side.optimizer.translated import from_optax, to_optax
     from parity.judging.check import check
     from parity.pair.batches import random_batches, whole
     from parity.pair.checkpoint import checkpoint
@@ -42,12 +42,12 @@ _WHERE = {
     "WeightMap": "weight_map.weight_map",
     "check": "judging.check",
     "checkpoint": "pair.checkpoint",
-    "from_optax": "jax_side.translated",
+    "from_optax": "jax_side.optimizer.translated",
     "random_batches": "pair.batches",
     "read_torch_optimizer": "torch_side.described",
     "record": "sides.record",
     "tap": "pair.tap",
-    "to_optax": "jax_side.translated",
+    "to_optax": "jax_side.optimizer.translated",
     "whole": "pair.batches",
     "write_torch_optimizer": "torch_side.described",
 }

@@ -1,7 +1,7 @@
 """`python -m parity_tests.optimizers_page` writes docs/optimizers.md, whose every figure it measures (minutes).
 
-The figures are those that the tests of `parity_tests/parity/jax_side/test_translated.py` hold to their limits, taken by
-the same functions.
+The figures are those that the tests of `parity.jax_side.optimizer.translated` hold to their limits, taken by the
+same functions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from parity.jax_side.schedules import RATES as SCHEDULES
+from parity.jax_side.optimizer.schedules import RATES as SCHEDULES
 from parity.torch_side import described, schedules
 from parity_tests.parity.optimizers.beside import CARRIED, STEPS, all_ways
 from parity_tests.parity.optimizers.cases import CASES, RATES

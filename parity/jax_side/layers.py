@@ -22,8 +22,8 @@ from parity.jax_side.place import Place, as_it_comes, as_torch_has_it
 from parity.pair.tap import check_tap
 
 if TYPE_CHECKING:
-    from parity.jax_side.dropout import Masks
-    from parity.jax_side.turns import Turns
+    from parity.jax_side.dropout.masks import Masks
+    from parity.jax_side.stacks.turns import Turns
 
 
 def rounded(array: jax.Array, bits: int | None) -> jax.Array:

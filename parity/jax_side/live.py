@@ -18,9 +18,9 @@ from parity.arrays.draws import STREAM
 from parity.arrays.rounding import cast
 from parity.arrays.tree import nested
 from parity.errors import NotCheckable
-from parity.jax_side.drawing import compiled
-from parity.jax_side.dropout import injected
-from parity.jax_side.handed import Handed, settled
+from parity.jax_side.dropout.drawing import compiled
+from parity.jax_side.dropout.masks import injected
+from parity.jax_side.dropout.torch_masks import Handed, settled
 from parity.jax_side.layers import arrays_of, shown
 from parity.jax_side.leaves import to_numpy
 from parity.jax_side.lowering import lowered_before
@@ -29,11 +29,11 @@ from parity.jax_side.models.kinds import models_of
 from parity.jax_side.models.moved import refuse
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.on_device import OnDevice
-from parity.jax_side.optimizer import completed, state_in, state_out, with_count
+from parity.jax_side.optimizer.state import completed, state_in, state_out, with_count
+from parity.jax_side.optimizer.translated import translation
 from parity.jax_side.passing import Pass, Passed, no_turns
 from parity.jax_side.settings import computing, import_parts, versions
-from parity.jax_side.translated import translation
-from parity.jax_side.turns import Calls
+from parity.jax_side.stacks.turns import Calls
 from parity.pair.optimizers import STEP, Optimizer
 from parity.pair.pair import Side
 from parity.pair.tap import tapped

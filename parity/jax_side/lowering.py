@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal
 
-from parity.jax_side.repeated import programs_in
+from parity.jax_side.dropout.repeated import programs_in
 
 
 def lowered_before(program: ClosedJaxpr, names: Sequence[str]) -> list[str]:

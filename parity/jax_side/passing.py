@@ -11,7 +11,7 @@ import jax
 
 from parity.errors import NotCheckable
 from parity.jax_side.layers import Layers
-from parity.jax_side.turns import Turns, opened
+from parity.jax_side.stacks.turns import Turns, opened
 
 MODE = "train"
 """The argument that tells a part the mode, where its signature has it: not every model has a mode of its own."""

@@ -16,7 +16,7 @@ from parity.judging.hints.calls import how_often
 from parity.judging.hints.data import looks_like_another_batch, looks_like_data
 from parity.judging.hints.looks_like import looks_like
 from parity.judging.hints.mode import looks_like_training
-from parity.judging.hints.options import option_in_words
+from parity.judging.hints.optimizer.options import option_in_words
 from parity.judging.score import score
 from parity.judging.unseen.frozen import stands_still
 from parity.judging.unseen.layers import IN_PARTS

@@ -1,7 +1,8 @@
 """What a `torch.optim` optimizer is, told without torch: kind, groups, schedule, clipping and state.
 
 `parity.torch_side.described` reads a torch optimizer into an `Optimizer` and writes its state back into one;
-`parity.jax_side.translated` makes the Optax transformation that takes the same steps, and reads its state back.
+`parity.jax_side.optimizer.translated` makes the Optax transformation that takes the same steps, and reads its state
+back.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from parity.jax_side.leaves import filled, leaves_of
 from parity.jax_side.models.places import apart, places_of, unmatched
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.place import Place
-from parity.jax_side.stacked import Stacked
+from parity.jax_side.stacks.stacked import Stacked
 from parity.recording import Arrays, Dtype
 from parity.sides.parts import Parts
 from parity.weight_map.weight_map import WeightMap, held_alone

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 
 from parity.jax_side.layers import Layers
-from parity.jax_side.stacked import Stacked
+from parity.jax_side.stacks.stacked import Stacked
 from parity.recording import Arrays
 from parity.weight_map.weight_map import WeightMap
 

@@ -8,17 +8,17 @@ from itertools import chain
 import numpy as np
 
 from parity.judging.hints.activations import of_a_segment
-from parity.judging.hints.adam import of_adam
-from parity.judging.hints.clipped import of_a_clipped_norm
 from parity.judging.hints.evidence import Apart, Case, Hint
 from parity.judging.hints.linear import of_a_weight
 from parity.judging.hints.masks import beside_a_mask, of_a_mask
 from parity.judging.hints.norms import of_a_norm
+from parity.judging.hints.optimizer.adam import of_adam
+from parity.judging.hints.optimizer.clipped import of_a_clipped_norm
+from parity.judging.hints.optimizer.sgd import of_sgd
 from parity.judging.hints.order import mixed, reordered, shifted, transposed
 from parity.judging.hints.precision import lower_precision
 from parity.judging.hints.running import of_running_statistics
 from parity.judging.hints.same_shape import by_channel, clipped, offset, scaled, zeros
-from parity.judging.hints.sgd import of_sgd
 from parity.judging.hints.slices import only_a_slice
 from parity.judging.hints.steps import against_neighbours, of_change, unmoved
 from parity.recording import PLACE, Framework, Key, Recording

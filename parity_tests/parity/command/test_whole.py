@@ -154,7 +154,7 @@ def test_importing_parity_is_light_and_gives_all_names() -> None:
 import parity
 print(sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "jax", "typer", "rich", "numpy", "scipy"}))
 print(all(callable(getattr(parity, name)) for name in parity.__all__), set(parity.__all__) <= set(dir(parity)))
-import parity.judging.check, parity.record
+import parity.judging.check, parity.sides.record
 from parity import check, record
 print(callable(check), callable(record), callable(parity.check))
 """

@@ -58,7 +58,7 @@ def test_layers_gradients_and_batch_statistics_are_compared_under_the_names_of_t
 
 def test_the_convolutional_net_agrees_with_its_port_to_linen() -> None:
     verdict = check(
-        replace(load_pair(Path(__file__).parents[1] / "pairs" / "convnet_linen.py"), steps=1), dtypes=("float64",)
+        replace(load_pair(Path(__file__).parents[2] / "pairs" / "convnet_linen.py"), steps=1), dtypes=("float64",)
     )
     assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
     compared = {c.key.tensor for c in verdict.comparisons if c.key.stage == "forward"}

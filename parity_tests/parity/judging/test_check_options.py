@@ -18,7 +18,7 @@ from parity import check
 from parity.golden.check import check_against, write_golden
 from parity.pair.optimizers import Optimizer
 from parity.recording import Framework
-from parity_tests.parity.jax_side.test_translated import any_case
+from parity_tests.parity.jax_side.optimizer.test_translated import any_case
 from parity_tests.parity.optimizers.beside import apart
 from parity_tests.parity.optimizers.cases import CASES, Case
 from parity_tests.parity.optimizers.changes import CHANGES, Change, named

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from parity.jax_side import steps
-from parity.judging.hints.ran import Ran
+from parity.jax_side.optimizer import steps
+from parity.judging.hints.optimizer.ran import Ran
 from parity.pair.optimizers import STEP, Optimizer
 from parity.recording import Arrays, Framework, Provenance, Recording
 from parity_tests.parity.optimizers.beside import Beside, drawn, gradients

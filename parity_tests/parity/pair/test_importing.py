@@ -11,7 +11,7 @@ from parity.errors import MissingFramework, NotCheckable
 from parity.pair.importing import load_pair, resolve
 from parity_tests.parity.made_verdicts import never
 
-PAIRS = Path(__file__).parents[1] / "pairs"
+PAIRS = Path(__file__).parents[2] / "pairs"
 
 
 def test_a_part_is_found_by_its_path_or_is_the_function_itself() -> None:
