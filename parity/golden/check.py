@@ -18,9 +18,9 @@ from parity.judging.findings import Findings
 from parity.pair.pair import Pair
 from parity.recording import FRAMEWORKS, OTHER, USUAL_LOOPS, Device, Framework
 from parity.replacing import replacing
+from parity.sides.checked import CheckedSide
 from parity.sides.running import Running
 from parity.sides.runs import Progress
-from parity.sides.shown import Shown
 from parity.verdict import Against, Verdict
 
 
@@ -64,7 +64,7 @@ def check_against(
     pair = _told(pair, content, heading) if framework == "jax" else pair
     running = Running(pair, framework, seed, device, tell, heading.kept)
     recorded = Recorded(content, heading, running.float64.batches(seed, pair.steps), file)
-    both: dict[Framework, Shown] = {heading.framework: recorded, place: running}
+    both: dict[Framework, CheckedSide] = {heading.framework: recorded, place: running}
     against = Against(
         str(file),
         heading.framework,

@@ -29,7 +29,7 @@ class Heading:
         seed, steps, stages, device: the settings of its runs.
         kept: what of them there is.
         loops: the side's own loops that were asked for, each with why it did not run, empty where it did.
-        unmatched, apart, drew, remarks, idle: of the side, as `parity.sides.shown.Shown` has them.
+        unmatched, apart, drew, remarks, idle: of the side, as `parity.sides.checked.CheckedSide` has them.
         outline: what torch's module is made of, from which the weight map is found; None where it is no module.
         optimizer: what torch's optimizer is, for a JAX side that names none; None where it has no translation.
         dropouts: the shapes of the masks that torch's side draws in each pass, which a JAX side may draw otherwise.

@@ -1,4 +1,4 @@
-"""A side that was recorded, asked what a check wants to know of it: `parity.sides.shown.Shown`, from a golden."""
+"""A side that was recorded, asked what a check wants to know of it: `CheckedSide`, from a golden."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from parity.judging.distance.difference import Scales, scaled
 from parity.judging.distance.measured import Measured
 from parity.judging.distance.noise import Noise, RecordedNoise
 from parity.recording import Batch, Dtype, Key, Recording
-from parity.sides.shown import Curve
+from parity.sides.checked import Curve
 
 
 class Recorded:

@@ -13,9 +13,9 @@ from parity.judging.unseen.layers import Unshown
 from parity.judging.where.casts import Casts
 from parity.pair.pair import Pair
 from parity.recording import OTHER, USUAL_DTYPES, Device, Dtype, Framework, Key, Recording
+from parity.sides.checked import CheckedSide
 from parity.sides.live import LiveSide
 from parity.sides.running import Running
-from parity.sides.shown import Shown
 from parity.verdict import Against, Comparison, Start
 
 
@@ -34,7 +34,7 @@ class Findings:
     pair: Pair
     seed: int
     device: Device
-    sides: Mapping[Framework, Shown]
+    sides: Mapping[Framework, CheckedSide]
     against: Against | None = None
     dtypes: tuple[Dtype, ...] = USUAL_DTYPES
     recordings: dict[Dtype, dict[Framework, Recording]] = field(default_factory=dict)

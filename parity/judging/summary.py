@@ -22,7 +22,7 @@ from parity.judging.unseen.frozen import stands_still
 from parity.judging.unseen.layers import IN_PARTS
 from parity.judging.where.excerpt import kept
 from parity.judging.where.parting import in_float32
-from parity.pair.still import offered
+from parity.pair.frozen import declaration_of
 from parity.recording import DTYPES, FRAMEWORKS, OBSERVED_STEPS, PLACE, USUAL_DTYPES, Dtype, Framework, Key
 from parity.verdict import Comparison, Curves, FirstDifference, Outcome, Score, StageVerdict, Verdict, worst
 
@@ -210,7 +210,7 @@ def _unmoved(findings: Findings) -> str:
     # A buffer has no gradient and may stay as it is: a table, the weights of classes.
     trained = {name: start for name, start in judge.of("init", 0).items() if name in judge.of("backward", 0)}
     still = [name for name, start in trained.items() if name not in null and np.array_equal(start, end[name])]
-    return f"parameters that did not move: {', '.join(still)}{offered(still, trained)}" if still else ""
+    return f"parameters that did not move: {', '.join(still)}{declaration_of(still, trained)}" if still else ""
 
 
 def _first_difference(findings: Findings, comparisons: Iterable[Comparison]) -> FirstDifference | None:

@@ -16,13 +16,13 @@ from parity.judging.passes.float32 import coarse_distances
 from parity.judging.passes.loops import ENGINE
 from parity.pair.pair import Pair
 from parity.recording import Device, Dtype, Framework, Key, Recording, State
+from parity.sides.checked import Curve
 from parity.sides.live import LiveSide, Move, live_side, parameters_moved
 from parity.sides.runs import Progress, coarse_run, engine_step, free_run, idle_operations, lockstep, loop_run
-from parity.sides.shown import Curve
 
 
 class Running:
-    """One side of a pair, ready to run in each dtype: what `parity.sides.shown.Shown` asks, from runs.
+    """One side of a pair, ready to run in each dtype: what `parity.sides.checked.CheckedSide` asks, from runs.
 
     Args:
         pair: the pair.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from parity.errors import listing
-from parity.pair.still import offered
+from parity.pair.frozen import declaration_of
 from parity.weight_map.names import role
 from parity.weight_map.outline import Module, Outline, Shapes
 
@@ -33,7 +33,7 @@ def _still(torch: Outline, left: Collection[str]) -> list[str]:
         return []
     return [
         f"torch has requires_grad off of {listing(found, 3)}: they go with what the jax side holds as buffers, such as "
-        f"nnx.Variables that are no nnx.Params{offered(torch.still, torch.still | trained)}"
+        f"nnx.Variables that are no nnx.Params{declaration_of(torch.still, torch.still | trained)}"
     ]
 
 

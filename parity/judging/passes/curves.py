@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from parity.arrays.rounding import moved
+from parity.sides.checked import Curve
 from parity.sides.live import LiveSide, parameters_moved
-from parity.sides.shown import Curve
 
 
 def curve(side: LiveSide, seed: int, steps: int) -> Curve:

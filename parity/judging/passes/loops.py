@@ -11,8 +11,8 @@ from parity.judging.passes.float32 import Float32
 from parity.judging.passes.float64 import NoiseOf, compare_float64
 from parity.judging.passes.judge import rests_on_null
 from parity.recording import Framework, Key, Recording
+from parity.sides.checked import CheckedSide
 from parity.sides.runs import Progress
-from parity.sides.shown import Shown
 from parity.verdict import Comparison
 
 FLOAT32_STARTS = (0, 1, 10, 50)
@@ -21,7 +21,7 @@ FLOAT32_STARTS = (0, 1, 10, 50)
 ENGINE = "the engine's step"
 """Stands for a loop on a side that has none."""
 
-Sides = Mapping[Framework, Shown]
+Sides = Mapping[Framework, CheckedSide]
 Loops = Mapping[Framework, Mapping[str, str]]
 """The loops of each side, each with why it cannot run here, empty where it can."""
 

@@ -20,7 +20,7 @@ def idle_in_words(idle: Collection[str], steps: int, *, optimizer: bool) -> list
     """A line for each of these parts of the torch side that changed nothing in so many steps.
 
     Args:
-        idle: what `parity.sides.shown.Shown.idle` has.
+        idle: what `parity.sides.checked.CheckedSide.idle` has.
         steps: of the run.
         optimizer: whether the JAX side has an optimizer of its own.
     """

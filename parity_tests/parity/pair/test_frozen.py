@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parity.errors import NotCheckable
-from parity.pair.frozen import frozen_of
+from parity.pair.frozen import declaration_of, frozen_of
 from parity.weight_map.outline import Module, Outline
 
 SHAPES = {"weight": (2, 2), "bias": (2,)}
@@ -47,3 +47,25 @@ def test_a_pattern_that_means_no_parameter_is_told_by_its_name(pattern: str) -> 
 def test_something_must_be_left_to_train() -> None:
     with pytest.raises(NotCheckable, match="frozen: every parameter is, so that nothing would be trained"):
         frozen_of(("embed.*", "stem.*", "head.bias"), OUTLINE)
+
+
+# How what stands still is offered to be declared frozen
+
+ALL = ("old.0.weight", "old.0.bias", "old.1.weight", "fc.weight", "fc.bias", "scale")
+
+
+@pytest.mark.parametrize(
+    ("still", "declared"),
+    [
+        (("old.0.weight", "old.0.bias", "old.1.weight"), '("old.*",)'),
+        (("old.0.weight", "old.0.bias"), '("old.0.*",)'),
+        (("fc.weight", "scale"), '("fc.weight", "scale")'),
+        (("old.1.weight",), '("old.1.weight",)'),
+    ],
+)
+def test_a_module_that_stands_still_is_named_as_a_whole(still: tuple[str, ...], declared: str) -> None:
+    assert declaration_of(still, ALL) == f"; if no step is to move them, declare that in the pair: frozen={declared}"
+
+
+def test_not_everything_can_be_frozen() -> None:
+    assert declaration_of(ALL, ALL) == ""

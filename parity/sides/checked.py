@@ -17,7 +17,7 @@ class Curve(NamedTuple):
     band: list[float]
 
 
-class Shown(Protocol):
+class CheckedSide(Protocol):
     """One side of a check. `loops` are those that it has, `judge` the float64 recording that it is judged against.
 
     `unmatched`, `apart`, `drew` and `remarks` are those of `parity.sides.live.LiveSide`, and so is `idle`, with the
