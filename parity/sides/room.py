@@ -35,13 +35,13 @@ def _of_container() -> float:
         return float("inf")
 
 
-def has_room(recording: Recording, steps: int) -> None:
-    """Whether the rest of a training of so many steps has room, when the first has been recorded.
+def require_room(recording: Recording, steps: int) -> None:
+    """Refuse a training of so many steps whose rest has no room, when its first step has been recorded.
 
-    A step more has to: it is what the model at work holds, before it is recorded.
+    One step more than the rest has to fit: the model at work holds it before it is recorded.
 
     Raises:
-        NotCheckable: it has not.
+        NotCheckable: it does not.
     """
     step = sum(array.nbytes for array in recording.of("trajectory", 0).values())
     free = free_bytes()

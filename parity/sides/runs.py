@@ -12,7 +12,7 @@ from parity.arrays.stirred import stirred
 from parity.errors import NotCheckable
 from parity.recording import GRADIENT, OBSERVED_STEPS, PLACE, STAGES, WHOLE, Array, Arrays, Batch, Recording, State
 from parity.sides.live import LiveSide, Step
-from parity.sides.room import has_room
+from parity.sides.room import require_room
 
 Progress = Callable[[str], None]
 
@@ -68,7 +68,7 @@ def free_run(
                 observe(live, recording, step, batches[step], recording.state_before(step).parameters, stages)
             keep(recording, step, taken)
             if step == 0:
-                has_room(recording, steps)
+                require_room(recording, steps)
     else:
         for step, batch in enumerate(recorded_batches()):
             observe(live, recording, step, batch, recording.state_before(step).parameters, stages)

@@ -34,10 +34,10 @@ class Size(NamedTuple):
 SIZES = {
     "5 million": (8000, 4, 256, 4),
     "34 million": (16000, 8, 512, 8),
-    "GPT-2, 124 million": (50257, 12, 768, 12),
+    "124 million, as GPT-2 has": (50257, 12, 768, 12),
 }
 """What the models are called by their parameters, and their sizes as in `Size`."""
-TRAININGS = {"5 million": (0, 1, 3), "34 million": (0, 1, 3), "GPT-2, 124 million": (0,)}
+TRAININGS = {"5 million": (0, 1, 3), "34 million": (0, 1, 3), "124 million, as GPT-2 has": (0,)}
 CONTEXT = 32
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from parity.errors import NotCheckable
 from parity.sides import room
-from parity.sides.room import GIB, free_bytes, has_room
+from parity.sides.room import GIB, free_bytes, require_room
 from parity.sides.runs import free_run
 from parity_tests.parity.made_recordings import recording
 from parity_tests.parity.tiny import live
@@ -58,16 +58,16 @@ STEP = recording(("trajectory", 0, {"w": np.zeros(1000), "gradient.w": np.zeros(
 
 def test_a_training_that_fits_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "free_bytes", lambda: 4 * 16000)
-    has_room(STEP, 4)
+    require_room(STEP, 4)
 
 
 def test_one_that_does_not_is_refused_with_how_many_steps_would(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "free_bytes", lambda: 4 * 16000)
     with pytest.raises(NotCheckable, match=r"^the torch side's 5 steps take .* ask for fewer \(--steps 4\), leave the"):
-        has_room(STEP, 5)
+        require_room(STEP, 5)
     monkeypatch.setattr(room, "free_bytes", lambda: 15999)
     with pytest.raises(NotCheckable, match=r"free: leave the training out .* smaller model"):
-        has_room(STEP, 5)
+        require_room(STEP, 5)
 
 
 def test_it_is_asked_after_the_first_step_of_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,4 +81,4 @@ def test_gibibytes_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "free_bytes", lambda: 3.0 * GIB)
     array = np.broadcast_to(np.zeros(1), (GIB // 8,))
     with pytest.raises(NotCheckable, match="5 steps take 5 GiB of memory, and 3 GiB are free"):
-        has_room(recording(("trajectory", 0, {"w": array})), 5)
+        require_room(recording(("trajectory", 0, {"w": array})), 5)
