@@ -38,8 +38,9 @@ from parity.pair.optimizers import STEP, Optimizer
 from parity.pair.pair import Side
 from parity.pair.tap import tapped
 from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Provenance, State
+from parity.sides.blame import watched
 from parity.sides.live import Gradients, Observation, Step
-from parity.sides.parts import Parts, watched
+from parity.sides.parts import Parts
 from parity.weight_map.outline import Outline
 from parity.weight_map.weight_map import WeightMap
 

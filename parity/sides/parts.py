@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
-from functools import cached_property, partial, wraps
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from parity.pair.optimizers import STEP, Optimizer
 from parity.pair.pair import Side
 from parity.pair.tied import under_first_names
 from parity.recording import Array, Arrays, Batch, Dtype, Framework
-from parity.sides.made_on_import import hint
+from parity.sides.blame import blame, watched
 from parity.weight_map.find import find
 from parity.weight_map.given import fitting
 from parity.weight_map.outline import Outline, outline_of_arrays
@@ -29,29 +28,15 @@ from parity.weight_map.weight_map import WeightMap
 
 
 @contextmanager
-def blame(framework: Framework, part: str, dtype: Dtype | None = None) -> Iterator[None]:
-    """Turn what a side's own code raises, in a run of `dtype`, into one line that names the side and the part."""
+def _asks_torch(purpose: str) -> Iterator[None]:
+    """Say what of torch's is needed and for what, where importing it shows that it is not installed."""
     try:
         yield
-    except NotCheckable:
-        raise
-    except Exception as error:
-        message = str(error).strip().splitlines() or [""]
-        failed = f"the {framework} side's {part} failed: {type(error).__name__}: {message[0]}"
-        raise NotCheckable(failed + hint(error, dtype)) from error
-
-
-def watched(
-    framework: Framework, label: str, function: Callable[..., Any], dtype: Dtype | None = None
-) -> Callable[..., Any]:
-    """The function, with `blame` watching over every call."""
-
-    @wraps(function)
-    def call(*arguments: Any, **named: Any) -> Any:
-        with blame(framework, label, dtype):
-            return function(*arguments, **named)
-
-    return call
+    except ModuleNotFoundError as error:
+        raise MissingFramework(
+            f"the torch side's model has to {purpose}, and {error.name} is not installed: "
+            "install it, or check against a recording"
+        ) from error
 
 
 def _checked_batch(framework: Framework, part: str, batch: Any) -> Batch:
@@ -177,7 +162,9 @@ class Parts:
             if self.side.arrays is None and self._torch.side.arrays is None:
                 drawn = under_first_names(drawn, self.torch_outline.tied)
         else:
-            drawn = self._of_torch("models", "draw the initial parameters").drawn(self._torch, seed)
+            with _asks_torch("draw the initial parameters"):
+                from parity.torch_side import models
+            drawn = models.drawn(self._torch, seed)
         if found := [name for name, array in drawn.items() if np.iscomplexobj(array)]:
             raise NotCheckable(f"the {self.framework} side's parameters gave {found[0]}, which is complex: {REAL_ONLY}")
         return drawn
@@ -193,14 +180,12 @@ class Parts:
             return self.side.tie.outline
         if self._torch.side.arrays is not None:
             return outline_of_arrays("torch", self.initial(0))
-        module = self._of_torch("models", "tell the names and shapes of its parameters").module_of(
-            self._torch, "float32"
-        )
-        outlines = importlib.import_module("parity.torch_side.outline")
+        with _asks_torch("tell the names and shapes of its parameters"):
+            from parity.torch_side import models, outline
+        module = models.module_of(self._torch, "float32")
         # Where nothing is trained, nothing tells them from other parameters.
-        still = outlines.still(module, self.side.tie.frozen) if self.side.tie.training else ()
-        found: Outline = outlines.outline(module, still)
-        return found
+        still = outline.still(module, self.side.tie.frozen) if self.side.tie.training else ()
+        return outline.outline(module, still)
 
     @cached_property
     def frozen(self) -> frozenset[str]:
@@ -225,14 +210,13 @@ class Parts:
         if self._torch.side.optimizer is None:
             return None
         try:
-            described = importlib.import_module("parity.torch_side.described")
+            from parity.torch_side.described import optimizer_of
         except ModuleNotFoundError as error:
             raise MissingFramework(
                 f"the jax side names no optimizer and takes torch's, and {error.name} is not installed: install it, "
                 "check against a recording, or name one on the jax side"
             ) from error
-        found: Optimizer = described.optimizer_of(self._torch)
-        return found
+        return optimizer_of(self._torch)
 
     @cached_property
     def torch_entries(self) -> frozenset[str]:
@@ -248,7 +232,9 @@ class Parts:
         found = tie.entries
         if found is None:
             try:
-                found = importlib.import_module("parity.torch_side.described").entries_of(self._torch)
+                from parity.torch_side.described import entries_of
+
+                found = entries_of(self._torch)
             except (ModuleNotFoundError, NotCheckable):
                 found = frozenset()
         return found if tie.torch.scheduler is None else found - {STEP}
@@ -261,11 +247,12 @@ class Parts:
         if self.side.tie.dropouts is not None or self.side.tie.torch is None:
             return self.side.tie.dropouts or {}
         try:
-            live = importlib.import_module("parity.torch_side.live").TorchSide(self.side.tie.torch, "float64", "cpu")
-            found: Mapping[str, Sequence[tuple[int, ...]]] = live.dropouts(live.initial(0), batch)
+            from parity.torch_side.live import TorchSide
+
+            live = TorchSide(self.side.tie.torch, "float64", "cpu")
+            return live.dropouts(live.initial(0), batch)
         except (ModuleNotFoundError, NotCheckable):
-            found = {}
-        return found
+            return {}
 
     def weight_map(self, outline: Outline) -> WeightMap:
         """The map between the torch side's model and one of this outline: found, unless the pair gives it."""
@@ -278,15 +265,6 @@ class Parts:
     def _torch(self) -> Parts:
         torch = self.side.tie.torch
         return self if torch is None or self.framework == "torch" else Parts(torch, "torch")
-
-    def _of_torch(self, module: str, purpose: str) -> Any:
-        try:
-            return importlib.import_module(f"parity.torch_side.{module}")
-        except ModuleNotFoundError as error:
-            raise MissingFramework(
-                f"the torch side's model has to {purpose}, and {error.name} is not installed: "
-                "install it, or check against a recording"
-            ) from error
 
     def scored_of(self, seed: int) -> dict[str, Batch]:
         """The scored batches by name."""

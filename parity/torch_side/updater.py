@@ -14,7 +14,8 @@ from torch import Tensor
 from parity.errors import NotCheckable
 from parity.pair.optimizers import STEP
 from parity.recording import Arrays
-from parity.sides.parts import Parts, blame
+from parity.sides.blame import blame
+from parity.sides.parts import Parts
 from parity.torch_side.models import default_dtype
 from parity.torch_side.optimizer import state_in, state_out
 from parity.torch_side.schedules import taken, turned

@@ -19,7 +19,8 @@ from parity.jax_side.models.protocol import Held
 from parity.jax_side.outline import PARAMETERS, outline_of_collections
 from parity.jax_side.passing import asked
 from parity.recording import Arrays, Dtype
-from parity.sides.parts import Parts, blame
+from parity.sides.blame import blame
+from parity.sides.parts import Parts
 from parity.weight_map.weight_map import WeightMap
 
 

@@ -17,7 +17,7 @@ from parity.jax_side.models.moved import moved
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.outline import outline_made_by
 from parity.recording import Arrays
-from parity.sides.parts import blame
+from parity.sides.blame import blame
 from parity.weight_map.weight_map import WeightMap
 
 

@@ -13,7 +13,7 @@ import pytest
 from parity.errors import NotCheckable
 from parity.jax_side.layers import Layers
 from parity.jax_side.passing import Pass, asked, no_turns
-from parity.sides.parts import watched
+from parity.sides.blame import watched
 
 
 def told(model: Any, batch: Any, train: bool) -> tuple[Any, ...]:

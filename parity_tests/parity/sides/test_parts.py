@@ -10,7 +10,7 @@ import pytest
 from parity.errors import MissingFramework, NotCheckable
 from parity.pair.pair import Side
 from parity.recording import FRAMEWORKS, Framework
-from parity.sides.parts import Parts, blame
+from parity.sides.parts import Parts
 from parity_tests.parity.made_verdicts import never
 from parity_tests.parity.tiny import planted
 from parity_tests.parity.tiny_draws import draw_parameters
@@ -62,22 +62,12 @@ def test_a_part_by_import_path_is_named_with_its_path() -> None:
         parts.model()
 
 
-def test_an_error_without_words_is_told_by_its_kind() -> None:
-    with pytest.raises(NotCheckable, match="the torch side's loss failed: Silent"), blame("torch", "loss"):
-        raise type("Silent", (Exception,), {})
-
-
 @pytest.mark.parametrize("error", [NotCheckable("put data in"), MissingFramework("install it")])
 def test_what_already_says_what_to_do_is_left_as_it_is(error: NotCheckable) -> None:
     parts = Parts(side(batches=failing(error)), "torch")
     with pytest.raises(NotCheckable) as raised:
         parts.batches(0, 1)
     assert raised.value is error
-
-
-def test_an_interruption_is_nobodys_fault() -> None:
-    with pytest.raises(KeyboardInterrupt), blame("torch", "loss"):
-        raise KeyboardInterrupt
 
 
 def test_a_part_is_handed_its_arguments_and_gives_back_what_it_gives() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -49,10 +48,10 @@ def _option(findings: Findings, read: Optimizer, key: Key) -> str:
         begins = findings.judge
         jax = findings.judge if findings.judging == "jax" else run
     try:
-        optax = importlib.import_module("parity.jax_side.optimizer.steps")
+        from parity.jax_side.optimizer import steps
     except ModuleNotFoundError:
         return ""
-    hint = of_optimizer(Ran(read, jax, torch, begins, key.step, optax), findings.pair.steps)
+    hint = of_optimizer(Ran(read, jax, torch, begins, key.step, steps), findings.pair.steps)
     return "" if hint is None else str(hint)
 
 

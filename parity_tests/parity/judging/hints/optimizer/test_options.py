@@ -105,6 +105,7 @@ def test_nothing_is_asked_without_jax_or_of_two_recordings_of_one_framework(
 ) -> None:
     torchs = findings().recordings["float64"]["torch"]
     assert options.option_in_words(findings(recordings={"float64": {"torch": torchs, "jax": torchs}}), FIRST) == ""
+    monkeypatch.delattr("parity.jax_side.optimizer.steps", raising=False)
     monkeypatch.setitem(sys.modules, "parity.jax_side.optimizer.steps", None)
     assert options.option_in_words(findings(), FIRST) == ""
     assert not asked

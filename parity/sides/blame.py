@@ -1,12 +1,16 @@
-"""Why code fails over two dtypes: a constant that was made when its module was imported, or numbers in float32."""
+"""What a side's own code raises, in one line that names the side, the part and, over two dtypes, the likely cause."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from types import TracebackType
+from typing import Any
 
-from parity.recording import Dtype
+from parity.errors import NotCheckable
+from parity.recording import Dtype, Framework
 
 _WORDS = {"float32": "float32", "float": "float32", "float64": "float64", "double": "float64"}
 KEEPS = (
@@ -20,7 +24,33 @@ MADE_IN_FLOAT32 = (
 )
 
 
-def hint(error: Exception, dtype: Dtype | None) -> str:
+@contextmanager
+def blame(framework: Framework, part: str, dtype: Dtype | None = None) -> Iterator[None]:
+    """Turn what a side's own code raises, in a run of `dtype`, into one line that names the side and the part."""
+    try:
+        yield
+    except NotCheckable:
+        raise
+    except Exception as error:
+        message = str(error).strip().splitlines() or [""]
+        failed = f"the {framework} side's {part} failed: {type(error).__name__}: {message[0]}"
+        raise NotCheckable(failed + likely_cause(error, dtype)) from error
+
+
+def watched(
+    framework: Framework, label: str, function: Callable[..., Any], dtype: Dtype | None = None
+) -> Callable[..., Any]:
+    """The function, with `blame` watching over every call."""
+
+    @wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        with blame(framework, label, dtype):
+            return function(*arguments, **named)
+
+    return call
+
+
+def likely_cause(error: Exception, dtype: Dtype | None) -> str:
     """What the likely cause of an error in a run of `dtype` is, after a semicolon; empty where it is no such error."""
     words = re.findall(r"\b(?:float(?:32|64)?|double)\b", str(error), re.IGNORECASE)
     if dtype is None or {_WORDS[word.lower()] for word in words} != {"float32", "float64"}:

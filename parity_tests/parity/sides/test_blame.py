@@ -1,4 +1,4 @@
-"""A constant that a module made on import, in the dtype of another run: named where code fails over two dtypes."""
+"""What a side's own code raises is told in one line, and where it failed over two dtypes, the constant that it was."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from parity.errors import NotCheckable
 from parity.recording import FRAMEWORKS, Dtype
-from parity.sides.made_on_import import KEEPS, MADE_IN_FLOAT32, hint
+from parity.sides.blame import KEEPS, MADE_IN_FLOAT32, blame, likely_cause
 from parity_tests.parity.tiny import live
 from parity_tests.parity.tiny_draws import batches, draw_parameters
 
@@ -33,7 +33,7 @@ def test_a_module_variable_of_the_other_dtype_is_named(ones: Any, dtype: Dtype) 
     other = "float32" if dtype == "float64" else "float64"
     with jax.enable_x64(True):
         right, wrong = (ones(2, dtype=getattr(dtypes, name)) for name in (dtype, other))
-    assert hint(raised(RIGHT=right, WRONG=wrong), dtype) == f"; net.WRONG is {other}: {KEEPS}"
+    assert likely_cause(raised(RIGHT=right, WRONG=wrong), dtype) == f"; net.WRONG is {other}: {KEEPS}"
 
 
 def test_code_that_is_in_no_module_and_what_cannot_be_asked_are_no_fault() -> None:
@@ -43,32 +43,32 @@ def test_code_that_is_in_no_module_and_what_cannot_be_asked_are_no_fault() -> No
             raise RuntimeError("asked")
 
     error = raised(LAZY=Lazy(), WRONG=torch.ones(2, dtype=torch.float64))
-    assert hint(error, "float32") == f"; net.WRONG is float64: {KEEPS}"
+    assert likely_cause(error, "float32") == f"; net.WRONG is float64: {KEEPS}"
     module: dict[str, Any] = {"WRONG": torch.ones(2, dtype=torch.float64)}
     exec(f"def loss():\n    raise RuntimeError({MISMATCH!r})", module)
     with pytest.raises(RuntimeError) as caught:
         module["loss"]()
-    assert hint(caught.value, "float32") == f"; WRONG is float64: {KEEPS}"
+    assert likely_cause(caught.value, "float32") == f"; WRONG is float64: {KEEPS}"
 
 
 def test_without_such_a_variable_it_is_likely_only_after_the_other_run() -> None:
-    assert KEEPS in hint(raised("mat1 and mat2 must have the same dtype, but got Double and Float"), "float32")
-    assert KEEPS not in hint(raised(), "float64")
+    assert KEEPS in likely_cause(raised("mat1 and mat2 must have the same dtype, but got Double and Float"), "float32")
+    assert KEEPS not in likely_cause(raised(), "float64")
 
 
 def test_without_such_a_variable_the_first_run_says_what_to_do_about_float32() -> None:
-    assert hint(raised(), "float64") == f"; {MADE_IN_FLOAT32}"
-    assert hint(raised("lax.conv requires arguments of one dtype, got float32, float64"), "float64") != ""
-    assert hint(raised("shapes do not match"), "float64") == ""
+    assert likely_cause(raised(), "float64") == f"; {MADE_IN_FLOAT32}"
+    assert likely_cause(raised("lax.conv requires arguments of one dtype, got float32, float64"), "float64") != ""
+    assert likely_cause(raised("shapes do not match"), "float64") == ""
 
 
 @pytest.mark.parametrize("message", ["shapes do not match", "float32 is not supported", "a floating double float64"])
 def test_other_errors_are_left_as_they_are(message: str) -> None:
-    assert hint(raised(message, TABLE=torch.ones(2, dtype=torch.float64)), "float32") == ""
+    assert likely_cause(raised(message, TABLE=torch.ones(2, dtype=torch.float64)), "float32") == ""
 
 
 def test_outside_of_a_run_nothing_is_said() -> None:
-    assert hint(raised(TABLE=torch.ones(2, dtype=torch.float64)), None) == ""
+    assert likely_cause(raised(TABLE=torch.ones(2, dtype=torch.float64)), None) == ""
 
 
 NET = """
@@ -85,3 +85,13 @@ def test_a_sides_loss_that_fails_names_the_constant() -> None:
     side = live("torch", "float32", loss=net["loss"])
     with pytest.raises(NotCheckable, match=f"loss failed: RuntimeError: .*; net.TABLE is float64: {KEEPS}"):
         side.observe(draw_parameters(0), batches(0, 1)[0])
+
+
+def test_an_error_without_words_is_told_by_its_kind() -> None:
+    with pytest.raises(NotCheckable, match="the torch side's loss failed: Silent"), blame("torch", "loss"):
+        raise type("Silent", (Exception,), {})
+
+
+def test_an_interruption_is_nobodys_fault() -> None:
+    with pytest.raises(KeyboardInterrupt), blame("torch", "loss"):
+        raise KeyboardInterrupt
