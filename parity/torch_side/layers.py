@@ -27,6 +27,21 @@ def rounded(tensor: Tensor, bits: int | None) -> Tensor:
     return tensor + change
 
 
+class _Handed:
+    """A clone of a layer's input, which the layer is handed instead."""
+
+    def __init__(self, given: Tensor, clone: Tensor) -> None:
+        self._given, self.clone = given, clone
+        # How often it was changed in place. Inference mode does not count that.
+        self._before = clone.clone() if clone.is_inference() else clone._version
+
+    def give_back(self) -> None:
+        """Do to the input what the layer did to the clone in place: what comes after the layer may read that."""
+        before, clone = self._before, self.clone
+        if not torch.equal(before, clone) if isinstance(before, Tensor) else before != clone._version:
+            self._given.copy_(clone)
+
+
 class Layers:
     """Tensors of one pass: `forward` in the order of the calls, `inputs` those to differentiate by.
 
@@ -51,26 +66,33 @@ class Layers:
         self._names = names
         self._slopes = slopes
         self._calls: Counter[str] = Counter()
+        self._handed: list[list[_Handed]] = []
+        """Of each call that has not ended."""
 
     def enter(self, name: str, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Before a layer is called: hand it clones of its inputs, which an operation in place cannot overwrite.
+        """Before a layer is called: hand it clones of its inputs, so that nothing it does in place overwrites them.
 
         An input that is given twice, such as the one of self-attention, is one input.
         """
         self._calls[name] += 1
-        clones: dict[int, Tensor] = {}
+        clones: dict[int, _Handed] = {}
 
         def taken(argument: Any) -> Any:
             if not _floating(argument):
                 return argument
             if id(argument) not in clones:
-                clones[id(argument)] = self._input(f"{self._call(name)}.input{len(clones) or ''}", argument)
-            return clones[id(argument)]
+                clone = self._input(f"{self._call(name)}.input{len(clones) or ''}", argument)
+                clones[id(argument)] = _Handed(argument, clone)
+            return clones[id(argument)].clone
 
-        return tuple(map(taken, given)), {key: taken(argument) for key, argument in named.items()}
+        arguments = tuple(map(taken, given)), {key: taken(argument) for key, argument in named.items()}
+        self._handed.append(list(clones.values()))
+        return arguments
 
     def leave(self, name: str, output: Any) -> Any:
         """After a layer was called: keep what came out, and hand on clones."""
+        for handed in self._handed.pop():
+            handed.give_back()
         numbers: dict[int, list[int]] = {}
         for number, leaf in enumerate(filter(_floating, leaves_of(output))):
             numbers.setdefault(id(leaf), []).append(number)
@@ -92,7 +114,7 @@ class Layers:
         """At a tap: keep what stands there, and hand on a clone, which an operation in place may overwrite."""
         check_tap(name, self._names, value, "a tensor of floating numbers", fits=_floating(value))
         self._calls[name] += 1
-        return self._input(f"{self._call(name)}.tap", value).clone()
+        return self._input(f"{self._call(name)}.tap", value)
 
     def _handed_on(self, name: str, tensor: Tensor) -> Tensor:
         """What is taught for a place, if that fits there."""
@@ -103,11 +125,12 @@ class Layers:
         return taught + (tensor - tensor.detach()) if torch.is_grad_enabled() else taught
 
     def _input(self, name: str, tensor: Tensor) -> Tensor:
+        """Keep what comes to a place, and give a clone of it, or of what is taught there."""
         tensor = rounded(tensor.clone(), self._bits)
         if self._slopes and not tensor.requires_grad:
             tensor.requires_grad_()
         self.forward[name] = self.inputs[name] = tensor
-        return tensor if name not in self._taught else self._handed_on(name, tensor).clone()
+        return self._handed_on(name, tensor).clone()
 
     def _call(self, name: str) -> str:
         return name if self._calls[name] == 1 else f"{name}#{self._calls[name]}"

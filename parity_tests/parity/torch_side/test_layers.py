@@ -99,6 +99,56 @@ def test_an_operation_in_place_does_not_overwrite_what_was_recorded() -> None:
     assert not output.any()
 
 
+class Reread(nn.Module):
+    """A layer that changes what it is given, beside code that reads it again; `named` hands it over by its name."""
+
+    def __init__(self, named: bool) -> None:
+        super().__init__()
+        self.inner, self.scale, self.named = nn.Linear(3, 3, dtype=torch.float64), Scale(), named
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        first, second = self.inner(inputs), 2 * inputs
+        # The second asks for no gradient.
+        scaled = self.scale(first, second=second) if self.named else self.scale(first, second)
+        return scaled + 3 * first + second  # type: ignore[no-any-return]
+
+
+class Scale(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((3,), 0.5, dtype=torch.float64))
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        second[0] = 7.0
+        return first.mul_(self.gamma) + second.mul_(self.gamma)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_what_a_layer_does_to_its_input_in_place_is_seen_by_what_comes_after_it(named: bool) -> None:
+    torch.manual_seed(0)
+    model, inputs = Reread(named), torch.randn(2, 3, dtype=torch.float64)
+    plain = model(inputs)
+    expected = torch.autograd.grad(plain.square().sum(), list(model.parameters()))
+    output, layers = watched(model, inputs)
+    assert torch.equal(output, plain)
+    assert torch.equal(layers.forward["scale.input"], layers.forward["inner.output"])
+    assert torch.equal(layers.forward["scale.input1"], 2 * inputs)
+    for found, gradient in zip(
+        torch.autograd.grad(output.square().sum(), list(model.parameters())), expected, strict=True
+    ):
+        torch.testing.assert_close(found, gradient, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_so_it_is_where_nothing_is_differentiated(mode: Any) -> None:
+    model, inputs = Reread(named=False), torch.ones(2, 3, dtype=torch.float64)
+    with mode():
+        plain = model(inputs)
+        with watch(model, None, slopes=False) as layers:
+            assert torch.equal(model(inputs), plain)
+        assert torch.equal(layers.forward["scale.input1"], 2 * inputs)
+
+
 def test_watching_changes_neither_the_output_nor_the_gradients() -> None:
     torch.manual_seed(0)
     model, inputs = Twice(), torch.randn(2, 3, dtype=torch.float64)
