@@ -27,6 +27,7 @@ from parity.torch_side.lowering import Lowering
 from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, in_dtype, to_numpy, trained
 from parity.torch_side.outputs import leaves_of, tensors_of
 from parity.torch_side.precision import full_float32, lowered
+from parity.torch_side.recomputed import nothing_recomputed
 from parity.torch_side.updater import Updater
 from parity.weight_map.outline import Outline
 
@@ -211,8 +212,9 @@ class TorchSide:
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
-        """Full float32 products; for a module of the user's also its dtype as torch's default."""
-        with full_float32(), nullcontext() if self._side.arrays else default_dtype(self.dtype):
+        """Full float32 products, nothing computed twice; for a user's module also its dtype as torch's default."""
+        own_dtype = nullcontext() if self._side.arrays else default_dtype(self.dtype)
+        with full_float32(), nothing_recomputed(), own_dtype:
             yield
             self.changed = self.changed or lowered()
 

@@ -1,0 +1,96 @@
+"""Activation checkpointing on torch's side, with dropout inside: the same network, whatever is computed twice."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import pytest
+from flax import nnx
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from parity import Pair, check, random_batches
+from parity.verdict import Verdict
+
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
+FEATURES, CLASSES, RATE = 5, 3, 0.25
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.drop = nn.Linear(FEATURES, FEATURES), nn.Dropout(RATE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.drop(self.fc(x).relu())  # type: ignore[no-any-return]
+
+
+class Net(nn.Module):
+    """Two blocks, each computed again on the way back."""
+
+    def __init__(self, use_reentrant: bool) -> None:
+        super().__init__()
+        self.first, self.blocks = nn.Linear(FEATURES, FEATURES), nn.ModuleList(Block() for _ in range(2))
+        self.head, self.again = nn.Linear(FEATURES, CLASSES), partial(checkpoint, use_reentrant=use_reentrant)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for block in self.blocks:
+            x = self.again(block, x)
+        return self.head(x)  # type: ignore[no-any-return]
+
+
+class PortOfBlock(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs, sign: float) -> None:
+        self.fc, self.drop = nnx.Linear(FEATURES, FEATURES, rngs=rngs), nnx.Dropout(RATE, rngs=rngs)
+        self.sign = sign
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return x + self.drop(nnx.relu(self.sign * self.fc(x)))
+
+
+class Port(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs, sign: float = 1.0) -> None:
+        self.first = nnx.Linear(FEATURES, FEATURES, rngs=rngs)
+        self.blocks = nnx.List([PortOfBlock(rngs, one) for one in (1.0, sign)])
+        self.head = nnx.Linear(FEATURES, CLASSES, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = self.first(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+def torch_loss(model: Any, batch: Any) -> Tensor:
+    return nn.functional.cross_entropy(model(batch["inputs"]), batch["labels"])
+
+
+def jax_loss(model: Any, batch: Any) -> jax.Array:
+    picked = jax.nn.log_softmax(model(batch["inputs"])) * jax.nn.one_hot(batch["labels"], CLASSES)
+    return -picked.sum(-1).mean()
+
+
+def checked(use_reentrant: bool, sign: float = 1.0) -> Verdict:
+    return check(
+        Pair(
+            name="recomputed", torch={"model": partial(Net, use_reentrant), "loss": torch_loss},
+            jax={"model": partial(Port, sign=sign), "loss": jax_loss},
+            batches=random_batches(inputs=(8, FEATURES), labels=(8,), classes=CLASSES, steps=2),
+            stages=("data", "init", "forward", "loss", "backward"),
+        ),
+        dtypes=("float64",),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_a_port_of_what_is_computed_again_agrees_and_a_wrong_one_is_told_by_its_block(use_reentrant: bool) -> None:
+    right = checked(use_reentrant)
+    assert right.outcome == "agree", right.first_difference or [stage.reason for stage in right.stages]
+    wrong = checked(use_reentrant, sign=-1.0)
+    assert wrong.outcome == "differ"
+    assert wrong.first_difference is not None
+    assert str(wrong.first_difference.comparison.key) == "forward, step 0, head.input"
