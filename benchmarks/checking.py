@@ -209,7 +209,7 @@ def _compared(
     """The difference over its limit. Raises `_Differs` where it is above 1, or where there is nothing to compare."""
     found = np.asarray(found)
     if why := fault(found, framework, dtype):
-        raise _Differs(f"{where}: {why}")
+        raise _Differs(f"{where}: {why.note}")
     if exact(Key("trajectory", 0, where), np.asarray(expected)):
         if not np.array_equal(found, expected):
             raise _Differs(f"{where}: {found}, expected {expected}")

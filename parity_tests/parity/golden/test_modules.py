@@ -56,7 +56,8 @@ def test_one_framework_is_enough(folder: Path, recorded: Framework, running: Fra
 
 TRAINED = """
 from parity import Pair, random_batches
-TORCH, JAX, CHECKS = (f"parity_tests.parity.{name}" for name in ("small_torch", "small_jax", "test_check_optimizers"))
+NAMES = ("small_torch", "small_jax", "judging.test_check_optimizers")
+TORCH, JAX, CHECKS = (f"parity_tests.parity.{name}" for name in NAMES)
 
 def in_torch(parameters):
     import torch
