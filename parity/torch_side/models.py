@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from parity.errors import REAL_ONLY, NotCheckable
 from parity.recording import Array, Arrays, Dtype
 from parity.sides.parts import Parts
+from parity.torch_side.copied import can_be_copied
 
 
 def to_numpy(tensor: Tensor) -> Array:
@@ -84,7 +85,7 @@ class OfModule:
     def __init__(self, parts: Parts, dtype: Dtype, device: torch.device) -> None:
         self._parts, self._dtype, self._device = parts, dtype, device
         self._template = self._made()
-        self._is_copied = _can_be_copied(self._template)
+        self._is_copied = can_be_copied(self._template)
 
     def _made(self) -> nn.Module:
         return module_of(self._parts, self._dtype).to(self._device)
@@ -117,32 +118,6 @@ class OfModule:
     @cached_property
     def still(self) -> frozenset[str]:
         return self._parts.torch_outline.still
-
-
-def _can_be_copied(model: nn.Module) -> bool:
-    """Whether a copy of a module is the same module: one that hooks the gradient of a parameter is not.
-
-    Raises:
-        NotCheckable: a parameter has a hook that only `backward` calls, or no shape yet.
-    """
-    for name, parameter in model.named_parameters():
-        if nn.parameter.is_lazy(parameter):
-            raise NotCheckable(
-                f"the torch side's {name} has no shape yet: call the model once in the function that makes it"
-            )
-        if parameter._post_accumulate_grad_hooks:
-            raise NotCheckable(
-                f"the torch side's {name} has a hook behind the accumulation of its gradient, which a check does not "
-                "reach: leave the hook to the training loop"
-            )
-    if any(parameter._backward_hooks for parameter in model.parameters()):
-        return False
-    try:
-        copy.deepcopy(model)
-    except (RuntimeError, TypeError):
-        # A tensor that was computed, as torch.nn.utils.weight_norm leaves it; or what Python copies nowhere, as a lock.
-        return False
-    return True
 
 
 def _held(model: nn.Module) -> dict[str, Tensor]:
