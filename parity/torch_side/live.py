@@ -21,13 +21,13 @@ from parity.recording import Array, Arrays, Batch, Device, Dtype, Framework, Pro
 from parity.sides.live import Gradients, Observation, Step
 from parity.sides.parts import Parts
 from parity.torch_side.dropout import injected
+from parity.torch_side.eager import eagerly
 from parity.torch_side.idle import Idle
 from parity.torch_side.layers import Layers, watch
 from parity.torch_side.lowering import Lowering
 from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, in_dtype, to_numpy, trained
 from parity.torch_side.outputs import leaves_of, tensors_of
 from parity.torch_side.precision import full_float32, lowered
-from parity.torch_side.recomputed import nothing_recomputed
 from parity.torch_side.updater import Updater
 from parity.weight_map.outline import Outline
 
@@ -212,9 +212,8 @@ class TorchSide:
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
-        """Full float32 products, nothing computed twice; for a user's module also its dtype as torch's default."""
-        own_dtype = nullcontext() if self._side.arrays else default_dtype(self.dtype)
-        with full_float32(), nothing_recomputed(), own_dtype:
+        """Full float32 products, all eager and once; for a module of the user's also its dtype as torch's default."""
+        with full_float32(), eagerly(), nullcontext() if self._side.arrays else default_dtype(self.dtype):
             yield
             self.changed = self.changed or lowered()
 

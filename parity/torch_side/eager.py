@@ -1,11 +1,13 @@
-"""Activation checkpointing left out: what it would compute again on the way back is kept, and has the same numbers.
+"""What only saves time or memory left out: `torch.compile`, and activation checkpointing. The numbers are the same.
 
-Computed again, a dropout would be handed another mask, a layer would be seen twice, and the reentrant form cannot be
-differentiated by what comes to a layer.
+Inside of compiled code no layer is seen. Computed again on the way back, a dropout would be handed another mask and a
+layer would be seen twice; the reentrant form cannot be differentiated by what comes to a layer.
 """
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -37,11 +39,16 @@ elsewhere: by `from`-imports, by a `partial` that a model keeps."""
 
 
 @contextmanager
-def nothing_recomputed() -> Iterator[None]:
-    """While it lasts, `torch.utils.checkpoint.checkpoint` calls what it is given and does nothing else."""
+def eagerly() -> Iterator[None]:
+    """While it lasts, compiled code runs as it was written, and `torch.utils.checkpoint.checkpoint` only calls."""
     module = torch.utils.checkpoint
-    with ExitStack() as patches:
+    with ExitStack() as changes:
         for name, stand_in in STAND_INS.items():
             if hasattr(module, name):
-                patches.enter_context(patch.object(module, name, stand_in))
+                changes.enter_context(patch.object(module, name, stand_in))
+        if "torch._dynamo" in sys.modules:  # Seconds to import, and where nobody has, nothing is compiled.
+            changes.enter_context(torch.compiler.set_stance("force_eager"))
+            changes.enter_context(warnings.catch_warnings())
+            # A check watches all modules by a hook, of which this warns; it does so as long as code is compiled.
+            warnings.filterwarnings("ignore", r"Using `torch\.compile\(module\)` when there are global hooks")
         yield

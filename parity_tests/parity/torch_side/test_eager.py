@@ -1,4 +1,4 @@
-"""What would be computed again on the way back is called once, whichever form computes it, and by whatever name."""
+"""What would be computed again on the way back is called once, by whatever name; and compiled code is not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint, checkpoint_sequential
 
-from parity.torch_side.recomputed import nothing_recomputed
+from parity.torch_side.eager import eagerly
 
 
 def sequence(function: Callable[[Tensor], Tensor], x: Tensor, use_reentrant: bool) -> Any:
@@ -42,7 +42,7 @@ def calls_and_gradient(way: Callable[..., Any]) -> tuple[int, Tensor]:
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_what_would_be_computed_again_is_called_once_and_has_the_same_gradient(way: Callable[..., Any]) -> None:
     _, expected = calls_and_gradient(lambda function, x: function(x))
-    with nothing_recomputed():
+    with eagerly():
         once, gradient = calls_and_gradient(way)
     assert once == 1
     assert torch.equal(gradient, expected)
@@ -52,7 +52,7 @@ def test_what_would_be_computed_again_is_called_once_and_has_the_same_gradient(w
 
 def test_the_reentrant_form_can_be_differentiated_by_anything() -> None:
     x = torch.ones(3, requires_grad=True)
-    with nothing_recomputed():
+    with eagerly():
         (slope,) = torch.autograd.grad(checkpoint(torch.exp, x, use_reentrant=True).sum(), x)
     assert torch.equal(slope, x.exp())
 
@@ -62,7 +62,25 @@ def test_keywords_and_sequences_are_handed_on() -> None:
         return x * scale
 
     x = torch.ones(3, requires_grad=True)
-    with nothing_recomputed():
+    with eagerly():
         assert torch.equal(checkpoint(scaled, x, scale=3.0, use_reentrant=False), 3 * x)
         for use_reentrant in (True, False):
             assert torch.equal(sequence(torch.exp, x, use_reentrant), x.exp())
+
+
+def test_compiled_code_runs_as_it_was_written() -> None:
+    layer, calls = torch.nn.Linear(3, 2), []
+    layer.register_forward_hook(lambda *_: calls.append(1))
+    compiled: list[int] = []
+
+    def backend(graph: Any, _: Any) -> Any:
+        compiled.append(1)
+        return graph.forward
+
+    model = torch.compile(torch.nn.Sequential(layer, torch.nn.ReLU()), backend=backend)
+    x = torch.ones(4, 3)
+    with eagerly():
+        assert torch.equal(model(x), layer(x).relu())
+    assert (compiled, len(calls)) == ([], 2)
+    model(x)
+    assert compiled == [1]

@@ -1,4 +1,4 @@
-"""Activation checkpointing on torch's side, with dropout inside: the same network, whatever is computed twice."""
+"""Activation checkpointing and `torch.compile` on torch's side: the same network, and every layer of it is seen."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import pytest
+import torch
 from flax import nnx
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -74,10 +75,29 @@ def jax_loss(model: Any, batch: Any) -> jax.Array:
     return -picked.sum(-1).mean()
 
 
-def checked(use_reentrant: bool, sign: float = 1.0) -> Verdict:
+def compiled() -> nn.Module:
+    return torch.compile(Net(use_reentrant=False), backend="eager")  # type: ignore[return-value]
+
+
+def compiled_inside() -> nn.Module:
+    model = Net(use_reentrant=False)
+    model.forward = torch.compile(model.forward, backend="eager")  # type: ignore[method-assign]
+    return model
+
+
+MODELS: dict[str, tuple[Any, str]] = {
+    "reentrant": (partial(Net, True), ""),
+    "not reentrant": (partial(Net, False), ""),
+    "compiled": (compiled, "_orig_mod."),
+    "compiled inside": (compiled_inside, ""),
+}
+"""Each with what the names of its layers begin with."""
+
+
+def checked(model: Any, sign: float = 1.0) -> Verdict:
     return check(
         Pair(
-            name="recomputed", torch={"model": partial(Net, use_reentrant), "loss": torch_loss},
+            name="eager", torch={"model": model, "loss": torch_loss},
             jax={"model": partial(Port, sign=sign), "loss": jax_loss},
             batches=random_batches(inputs=(8, FEATURES), labels=(8,), classes=CLASSES, steps=2),
             stages=("data", "init", "forward", "loss", "backward"),
@@ -86,11 +106,12 @@ def checked(use_reentrant: bool, sign: float = 1.0) -> Verdict:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("use_reentrant", [False, True])
-def test_a_port_of_what_is_computed_again_agrees_and_a_wrong_one_is_told_by_its_block(use_reentrant: bool) -> None:
-    right = checked(use_reentrant)
+@pytest.mark.parametrize(("model", "prefix"), MODELS.values(), ids=MODELS)
+def test_a_right_port_agrees_and_a_wrong_one_is_told_by_its_layer(model: Any, prefix: str) -> None:
+    right = checked(model)
     assert right.outcome == "agree", right.first_difference or [stage.reason for stage in right.stages]
-    wrong = checked(use_reentrant, sign=-1.0)
+    assert not [line for line in right.listed if "never calls" in line]
+    wrong = checked(model, sign=-1.0)
     assert wrong.outcome == "differ"
     assert wrong.first_difference is not None
-    assert str(wrong.first_difference.comparison.key) == "forward, step 0, head.input"
+    assert str(wrong.first_difference.comparison.key) == f"forward, step 0, {prefix}head.input"
