@@ -80,6 +80,7 @@ SLOW = (
     "parity/judging/test_check_bfloat16.py",
     "parity/judging/test_check_casts.py",
     "parity/judging/test_check_dropping.py",
+    "parity/judging/test_check_eager.py",
     "parity/judging/test_check_examples.py",
     "parity/judging/test_check_float32_inside.py",
     "parity/judging/test_check_frozen.py",
