@@ -101,6 +101,7 @@ SLOW = (
     "ports/test_functions.py",
     "ports/test_planted.py",
     "ports/test_together.py",
+    "ports/test_watched.py",
 )
 """Files and folders, from here, of which `make test` runs nothing but what `QUICK` names: they show at length what
 others show in small."""
