@@ -48,7 +48,8 @@ def free_run(
     """A side's own training from the seed's parameters, or from `initial`, through the `stages`.
 
     The first `OBSERVED_STEPS` steps are recorded with all their layers; where nothing is trained, all steps are.
-    `data=False` leaves out the bytes of batches. What there is goes `into` a recording, where one is given.
+    `data=False` leaves out the bytes of batches. What there is goes `into` a recording, where one is given, which need
+    not hold it.
     """
     recording = Recording(live.provenance()) if into is None else into
     initial = live.initial(seed) if initial is None else initial
@@ -67,7 +68,7 @@ def free_run(
             if step < OBSERVED_STEPS:
                 observe(live, recording, step, batches[step], recording.state_before(step).parameters, stages)
             keep(recording, step, taken)
-            if step == 0:
+            if step == 0 and into is None:
                 require_room(recording, steps)
     else:
         for step, batch in enumerate(recorded_batches()):

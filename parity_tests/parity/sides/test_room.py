@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from parity.errors import NotCheckable
+from parity.judging.distance.drift import Drift
 from parity.sides import room
 from parity.sides.room import GIB, free_bytes, require_room
 from parity.sides.runs import free_run
@@ -75,6 +76,15 @@ def test_it_is_asked_after_the_first_step_of_a_training(monkeypatch: pytest.Monk
     with pytest.raises(NotCheckable, match=r"the torch side's 2 steps take .* GiB of memory"):
         free_run(live("torch"), 0, 2)
     free_run(live("torch"), 0, 2, stages=("data", "init", "forward", "loss", "backward"))
+
+
+def test_a_run_that_is_measured_and_not_held_needs_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    side = live("torch")
+    base = free_run(side, 0, 2)
+    monkeypatch.setattr(room, "free_bytes", lambda: 0.0)
+    drift = Drift(base)
+    free_run(side, 0, 2, into=drift)
+    assert drift.apart
 
 
 def test_gibibytes_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
