@@ -246,9 +246,7 @@ def _float32(findings: Findings, names: dict[Framework, dict[str, str]], tell: P
     _predictions(findings, "float32", {framework: stepped[framework] for framework in FRAMEWORKS})
     findings.comparisons += compare_loops_float32(sides, names, float32, findings.pair.steps, tell)
     _list_flips(findings, found)
-    findings.listed += [
-        f"float32: no power in {tensor}: judged without the cap" for tensor in float32.powerless_tensors
-    ]
+    findings.listed += float32.listed("float32")
 
 
 def _bfloat16(findings: Findings) -> None:

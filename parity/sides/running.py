@@ -97,8 +97,8 @@ class Running:
         """Let go of `whole`; who asks for it again has the run made again."""
         self.__dict__.pop("whole", None)
 
-    def _free(self, live: LiveSide, **others: Any) -> Recording:
-        return free_run(live, self._seed, self._pair.steps, stages=self._pair.stages, **others)
+    def _free(self, live: LiveSide) -> Recording:
+        return free_run(live, self._seed, self._pair.steps, stages=self._pair.stages)
 
     def free(self) -> Recording:
         return self._kept_of(self.whole)

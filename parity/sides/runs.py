@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 import numpy as np
 
+from parity.arrays.bits import same_bits
 from parity.arrays.rounding import cast, rounded_all
 from parity.arrays.stirred import stirred
 from parity.errors import NotCheckable
@@ -31,14 +32,6 @@ def digest(array: Array) -> Array:
     content = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
     content.update(np.ascontiguousarray(array).data)
     return np.frombuffer(content.digest(), np.uint8)
-
-
-def same_bits(one: Array | None, other: Array) -> bool:
-    """Whether two arrays are the same to the bit, of a floating zero its sign too."""
-    if one is None or (one.dtype, one.shape) != (other.dtype, other.shape):
-        return False
-    bits = f"u{other.dtype.itemsize}"
-    return np.array_equal(one.view(bits), other.view(bits))
 
 
 def free_run(
@@ -218,7 +211,7 @@ def keep(recording: Recording, step: int, taken: Step) -> None:
     loss, gradients, _ = taken.gradients
     seen = recording.of("backward", step)
     recording.add("trajectory", step, {"loss": loss})
-    held = {name: seen[name] if same_bits(seen.get(name), array) else array for name, array in gradients.items()}
+    held = {n: seen[n] if n in seen and same_bits(seen[n], array) else array for n, array in gradients.items()}
     recording.add("trajectory", step, held, prefix=GRADIENT)
     for stage in ("update", "trajectory") if step < OBSERVED_STEPS else ("trajectory",):
         recording.add(stage, step, taken.state.parameters)

@@ -31,13 +31,12 @@ class Size(NamedTuple):
     training: int
 
 
-SIZES = {
-    "5 million": (8000, 4, 256, 4),
-    "34 million": (16000, 8, 512, 8),
-    "124 million, as GPT-2 has": (50257, 12, 768, 12),
+MODELS = {
+    "5 million": ((8000, 4, 256, 4), (0, 1, 3)),
+    "34 million": ((16000, 8, 512, 8), (0, 1, 3)),
+    "124 million, as GPT-2 has": ((50257, 12, 768, 12), (0,)),
 }
-"""What the models are called by their parameters, and their sizes as in `Size`."""
-TRAININGS = {"5 million": (0, 1, 3), "34 million": (0, 1, 3), "124 million, as GPT-2 has": (0,)}
+"""By their parameters: their sizes and how much of the training is checked, each as in `Size`."""
 CONTEXT = 32
 
 
@@ -74,8 +73,8 @@ def main() -> None:
         print(measured(Size(*map(int, sys.argv[1:]))))
         return
     print("| parameters | what is checked | memory | time | verdict |\n| --- | --- | --- | --- | --- |", flush=True)
-    for name, shape in SIZES.items():
-        for training in TRAININGS[name]:
+    for name, (shape, trainings) in MODELS.items():
+        for training in trainings:
             command = [sys.executable, "-m", __spec__.name, *map(str, (*shape, training))]
             row = run(command, capture_output=True, text=True, check=True).stdout.strip()
             what = f"{training} step{'s' * (training > 1)} of training" if training else "two passes forward"

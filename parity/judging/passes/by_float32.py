@@ -48,9 +48,7 @@ def judged_by_float32(findings: Findings, keys: Iterable[Key]) -> Lockstep:
         float32.rejudge = _rejudge(findings, float32)
     wide = [key for key in there if findings.inside.holds(key)]
     found += compare_by_float32(float32, stepped["torch"], stepped["jax"], judging, wide)
-    findings.listed += [
-        f"float64: no power in {tensor}: judged without the cap" for tensor in float32.powerless_tensors
-    ]
+    findings.listed += float32.listed("float64")
     return Lockstep(found, frozenset(key for key in there if key.stage not in BIT_EXACT), run)
 
 

@@ -47,10 +47,10 @@ class Float32:
     def __post_init__(self) -> None:
         self.noise_of = cache(self.noise_of)
 
-    @property
-    def powerless_tensors(self) -> list[str]:
-        """The stage and the name of each tensor without power at any step, in the order of the flow."""
-        return [*dict.fromkeys(f"{key.stage} {key.tensor}" for key in sorted(self.without_power, key=Key.flow))]
+    def listed(self, dtype: Dtype) -> list[str]:
+        """A line for each tensor that had no power at any step of a run in `dtype`, in the order of the flow."""
+        tensors = dict.fromkeys(f"{key.stage} {key.tensor}" for key in sorted(self.without_power, key=Key.flow))
+        return [f"{dtype}: no power in {tensor}: judged without the cap" for tensor in tensors]
 
     def compare(self, sides: Mapping[Framework, Recording], loop: str | None = None) -> list[Comparison]:
         """Every tensor of both sides' recordings against the judge; data, init and whole numbers against each other."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from parity.arrays.bits import same_bits
 from parity.judging.distance.difference import Scales, difference, exact, fault, shapes_apart
 from parity.judging.distance.factors import FLOAT64_CEILING, FLOAT64_FLOOR
 from parity.judging.distance.limits import float64_limit
@@ -34,7 +35,7 @@ def _unequal(key: Key, torch: Array, jax: Array) -> tuple[Reason | None, float]:
     whole = torch.dtype.kind in WHOLE and jax.dtype.kind in WHOLE
     if torch.dtype != jax.dtype and not whole:
         return Reason(f"torch has dtype {torch.dtype}, jax {jax.dtype}", "dtype"), float("inf")
-    if np.array_equal(torch, jax) if whole else torch.tobytes() == jax.tobytes():
+    if np.array_equal(torch, jax) if whole else same_bits(torch, jax):
         return None, 0.0
     if key.stage == "data":
         return Reason("the bytes are not the same", "bytes"), float("inf")

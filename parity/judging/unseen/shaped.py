@@ -13,8 +13,8 @@ def before_differences(shaped: Collection[str], flow: Recording, compared: Itera
     """Of each step the tensors of another shape between which and its first difference nothing was found to agree.
 
     So a convolution that pads otherwise is the first difference, and not what comes long after it; and where both sides
-    come to the same, as behind one that is causal, its shape is none. Where shapes are what
-    differs, told are those before it, however far, that have the same shapes.
+    come to the same, as behind one that is causal, its shape is none. Where shapes are what differs, told are those
+    before it, however far, that have the same shapes.
     """
     found = {c.key: c for c in compared if c.key.stage == "forward"}
     forward = (key for key in flow.flow() if key.stage == "forward")

@@ -12,12 +12,12 @@ from flax import nnx
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from parity import Pair, check, random_batches
-from parity.verdict import Verdict
+from parity_tests.parity.one_pass import of_a_pass
+from parity_tests.parity.small_torch import CLASSES, FEATURES
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
-FEATURES, CLASSES, RATE = 5, 3, 0.25
+RATE = 0.25
 
 
 class Block(nn.Module):
@@ -66,15 +66,6 @@ class Port(nnx.Module):
         return self.head(x)
 
 
-def torch_loss(model: Any, batch: Any) -> Tensor:
-    return nn.functional.cross_entropy(model(batch["inputs"]), batch["labels"])
-
-
-def jax_loss(model: Any, batch: Any) -> jax.Array:
-    picked = jax.nn.log_softmax(model(batch["inputs"])) * jax.nn.one_hot(batch["labels"], CLASSES)
-    return -picked.sum(-1).mean()
-
-
 def compiled() -> nn.Module:
     return torch.compile(Net(use_reentrant=False), backend="eager")  # type: ignore[return-value]
 
@@ -94,24 +85,12 @@ MODELS: dict[str, tuple[Any, str]] = {
 """Each with what the names of its layers begin with."""
 
 
-def checked(model: Any, sign: float = 1.0) -> Verdict:
-    return check(
-        Pair(
-            name="eager", torch={"model": model, "loss": torch_loss},
-            jax={"model": partial(Port, sign=sign), "loss": jax_loss},
-            batches=random_batches(inputs=(8, FEATURES), labels=(8,), classes=CLASSES, steps=2),
-            stages=("data", "init", "forward", "loss", "backward"),
-        ),
-        dtypes=("float64",),
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(("model", "prefix"), MODELS.values(), ids=MODELS)
 def test_a_right_port_agrees_and_a_wrong_one_is_told_by_its_layer(model: Any, prefix: str) -> None:
-    right = checked(model)
+    right = of_a_pass(model, Port)
     assert right.outcome == "agree", right.first_difference or [stage.reason for stage in right.stages]
     assert not [line for line in right.listed if "never calls" in line]
-    wrong = checked(model, sign=-1.0)
+    wrong = of_a_pass(model, partial(Port, sign=-1.0))
     assert wrong.outcome == "differ"
     assert wrong.first_difference is not None
     assert str(wrong.first_difference.comparison.key) == f"forward, step 0, {prefix}head.input"

@@ -11,12 +11,12 @@ import torch
 from flax import nnx
 from torch import Tensor, nn
 
-from parity import Pair, check, random_batches
-from parity.verdict import Verdict
+from parity_tests.parity.one_pass import of_a_pass
+from parity_tests.parity.small_torch import CLASSES, FEATURES
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
-FEATURES, CLASSES, RATE = 5, 3, 0.25
+RATE = 0.25
 
 
 class Net(nn.Module):
@@ -89,15 +89,6 @@ class PortOfPositioned(nnx.Module):
         return self.outer(3 * (positioned if self.in_place else h) + positioned)
 
 
-def torch_loss(model: Any, batch: Any) -> Tensor:
-    return nn.functional.cross_entropy(model(batch["inputs"]), batch["labels"])
-
-
-def jax_loss(model: Any, batch: Any) -> jax.Array:
-    picked = jax.nn.log_softmax(model(batch["inputs"])) * jax.nn.one_hot(batch["labels"], CLASSES)
-    return -picked.sum(-1).mean()
-
-
 MODELS: dict[str, tuple[Any, Any]] = {
     "dropout": (partial(Net, False), Port),
     "function": (partial(Net, True), Port),
@@ -105,24 +96,13 @@ MODELS: dict[str, tuple[Any, Any]] = {
 }
 
 
-def checked(what: str, in_place: bool) -> Verdict:
-    model, port = MODELS[what]
-    return check(
-        Pair(
-            name="in place", torch={"model": model, "loss": torch_loss},
-            jax={"model": partial(port, in_place=in_place), "loss": jax_loss},
-            batches=random_batches(inputs=(8, FEATURES), labels=(8,), classes=CLASSES, steps=2),
-            stages=("data", "init", "forward", "loss", "backward"),
-        ),
-        dtypes=("float64",),
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("what", MODELS)
-def test_a_port_that_reads_what_was_left_in_place_agrees_and_one_that_reads_what_was_given_does_not(what: str) -> None:
-    right = checked(what, in_place=True)
+@pytest.mark.parametrize(("model", "port"), MODELS.values(), ids=MODELS)
+def test_a_port_that_reads_what_was_left_in_place_agrees_and_one_that_reads_what_was_given_does_not(
+    model: Any, port: Any
+) -> None:
+    right = of_a_pass(model, partial(port, in_place=True))
     assert right.outcome == "agree", right.first_difference or [stage.reason for stage in right.stages]
-    wrong = checked(what, in_place=False)
+    wrong = of_a_pass(model, partial(port, in_place=False))
     assert wrong.outcome == "differ"
     assert wrong.first_difference is not None
     assert str(wrong.first_difference.comparison.key) == "forward, step 0, outer.input"

@@ -22,7 +22,7 @@ from parity.recording import (
     State,
 )
 from parity.sides.live import LiveSide
-from parity.sides.runs import coarse_run, digest, free_run, from_the_loss, gradients_of, lockstep, loop_run, same_bits
+from parity.sides.runs import coarse_run, digest, free_run, from_the_loss, gradients_of, lockstep, loop_run
 from parity_tests.parity.tiny import live, same
 from parity_tests.parity.tiny_draws import batches, draw_parameters
 
@@ -155,17 +155,6 @@ def test_a_gradient_of_the_same_bits_is_held_once() -> None:
         for name in NAMES:
             seen, taken = at(judge(), "backward", step, name), at(judge(), "trajectory", step, f"gradient.{name}")
             assert taken is seen
-
-
-def test_bits_are_the_same_where_values_dtypes_shapes_and_the_signs_of_zeros_are() -> None:
-    array = np.array([[0.0, 1.5], [-2.0, np.nan]])
-    assert same_bits(array, array.copy())
-    assert same_bits(array.T, array.T.copy())
-    assert same_bits(np.array(True), np.array(True))
-    signed, moved = array.copy(), array.copy()
-    signed[0, 0], moved[0, 1] = -0.0, np.nextafter(1.5, 2)
-    for other in (None, signed, moved, array.reshape(4), array.astype(np.float32), array.view(np.int64)):
-        assert not same_bits(other, array)
 
 
 # Gradients from the loss backwards
