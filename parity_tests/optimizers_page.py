@@ -121,6 +121,11 @@ def rates() -> str:
             "up and down in lines, cycle by cycle, each way as high as `mode` says; momentum or beta1 goes down "
             "and up beside the rate",
         ],
+        [
+            "LambdaLR, MultiplicativeLR",
+            "`lr` times what the function gives for `count`, or times the product of what it gave so far: a table of "
+            "as many steps as `read_torch_optimizer(..., steps=...)` is told, a pair's its own",
+        ],
     ]
     return table(("scheduler", "the rate after `count` steps"), lines)
 

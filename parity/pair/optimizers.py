@@ -47,6 +47,9 @@ ENTRIES = {
 CYCLED = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
 """What OneCycleLR and CyclicLR keep of each group."""
 
+FACTORS = "factors"
+"""The option of a group by whose entry for the count of steps a function of Python multiplies the rate."""
+
 ADDED = 1e-6
 """What `clip_grad_norm_` adds to the norm that it divides by, and `optax.clip_by_global_norm` does not."""
 
@@ -217,6 +220,8 @@ def differing(one: Optimizer, other: Optimizer) -> str:
         for name, value in group.options.items():
             if value != second.options.get(name):
                 where = f" in group {number}" if len(one.groups) > 1 else ""
+                if name == FACTORS:
+                    return f"{one.kind}: other factors of the rate{where}"
                 return f"{one.kind}: {name} {value} and {second.options.get(name)}{where}"
     for name in ("schedule", "clip"):
         if getattr(one, name) != getattr(other, name):

@@ -43,6 +43,7 @@ class Tie:
         entries: what the torch side's optimizer remembers, where that is recorded.
         optimizer: what the torch side's optimizer is, where that is recorded.
         dropouts: the shapes of the masks that the torch side draws in each pass, where they are recorded.
+        steps: how many the pair trains; None outside a pair.
     """
 
     training: bool = True
@@ -54,6 +55,7 @@ class Tie:
     entries: frozenset[str] | None = None
     optimizer: Optimizer | None = None
     dropouts: Mapping[str, Sequence[tuple[int, ...]]] | None = None
+    steps: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,9 +208,10 @@ class Pair:
             jax.tie,
             training="backward" in self.stages,
             streams=torch.arrays is None or jax.arrays is None,
-            torch=replace(torch, tie=Tie()),
+            torch=replace(torch, tie=Tie(steps=steps)),
             told=self.weight_map,
             frozen=tuple(self.frozen),
+            steps=steps,
         )
         # A frozen dataclass: the stages in the order of the flow, each once.
         filled = {

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from parity.errors import NotCheckable
-from parity.pair.optimizers import CYCLED, OPTIONS, PRODUCT, STEP, Group, Optimizer, checked_state, differing
+from parity.pair.optimizers import CYCLED, FACTORS, OPTIONS, PRODUCT, STEP, Group, Optimizer, checked_state, differing
 from parity.recording import Arrays, Dtype
 from parity.sides.parts import Parts
 from parity.torch_side.clipping import read_clip
 from parity.torch_side.models import ByHand, Models, OfModule
 from parity.torch_side.optimizer import state_in, state_out
-from parity.torch_side.schedules import checked_rates, highest, moved_on, read_schedule, taken
+from parity.torch_side.schedules import checked_rates, moved_on, of_groups, read_schedule, taken
 
 WITHOUT_EFFECT = ("foreach", "fused", "capturable", "differentiable")
 """Options that say how a step is computed, and not which one it is."""
@@ -32,6 +32,7 @@ def read_torch_optimizer(
     parameters: Mapping[str, Tensor],
     scheduler: Any = None,
     clip: Callable[[list[Tensor]], Any] | None = None,
+    steps: int | None = None,
 ) -> Optimizer:
     """What a torch optimizer is and remembers.
 
@@ -40,6 +41,8 @@ def read_torch_optimizer(
         parameters: by name, as `dict(model.named_parameters())`; those that ask for no gradient are left out.
         scheduler: of `torch.optim.lr_scheduler`, stepped once after every step; None: the rate stays.
         clip: `(parameters) -> None`, a call of `clip_grad_norm_` or `clip_grad_value_` before every step.
+        steps: how long the training is, which is needed where the rate is a Python function, as of LambdaLR: it is
+            asked for each step beforehand, and no step that comes later is translated.
 
     Raises:
         NotCheckable: the optimizer, or something around it, has no exact translation; with its name and the reason.
@@ -50,11 +53,12 @@ def read_torch_optimizer(
     if kind == "Rprop" and scheduler is not None:
         raise NotCheckable("Rprop with a scheduler: it uses the rate for its first step alone; leave the scheduler out")
     schedule = None if scheduler is None else read_schedule(scheduler, optimizer)
+    kept = of_groups(scheduler, len(optimizer.param_groups), steps)
     read = Optimizer(
         kind,
         tuple(
-            Group(_named(kind, group, names, trained), _options(kind, group | top, scheduled=schedule is not None))
-            for group, top in zip(optimizer.param_groups, highest(scheduler, len(optimizer.param_groups)), strict=True)
+            Group(_named(kind, group, names, trained), _options(kind, group | its, scheduled=schedule is not None))
+            for group, its in zip(optimizer.param_groups, kept, strict=True)
         ),
         {name: tuple(parameter.shape) for name, parameter in trained.items()},
         schedule,
@@ -77,7 +81,8 @@ def write_torch_optimizer(
     Raises:
         NotCheckable: the optimizer has other options or other parameters, or its scheduler has already been stepped.
     """
-    there = read_torch_optimizer(optimizer, parameters, scheduler)
+    asked = max(len(group.options.get(FACTORS, ())) for group in read.groups)
+    there = read_torch_optimizer(optimizer, parameters, scheduler, steps=asked - 1)
     if fault := differing(replace(read, clip=None), there):
         raise NotCheckable(f"the state is of another optimizer: {fault}: make one of the same options")
     if scheduler is not None and taken(scheduler) != 0:
@@ -116,7 +121,8 @@ def optimizer_of(parts: Parts) -> Optimizer:
     """
     optimizer, parameters = _made(parts)
     scheduler = None if parts.side.scheduler is None else parts.scheduler(optimizer)
-    return read_torch_optimizer(optimizer, parameters, scheduler, None if parts.side.clip is None else parts.clip)
+    clip = None if parts.side.clip is None else parts.clip
+    return read_torch_optimizer(optimizer, parameters, scheduler, clip, parts.side.tie.steps)
 
 
 def _kind(optimizer: torch.optim.Optimizer) -> str:
@@ -161,8 +167,9 @@ def _named(kind: str, group: dict[str, Any], names: dict[int, str], trained: Map
 
 def _options(kind: str, group: dict[str, Any], *, scheduled: bool) -> dict[str, Any]:
     """The options of a group, as plain numbers; the rate as it was before the schedule."""
-    names = (*OPTIONS[kind], *(name for name in CYCLED if scheduled and "max_lr" in group and name in group))
-    found = {name: _plain(group[name]) for name in names}
+    cycled = CYCLED if scheduled and "max_lr" in group else ()
+    kept = (name for name in (*cycled, FACTORS) if name in group)
+    found = {name: _plain(group[name]) for name in (*OPTIONS[kind], *kept)}
     if scheduled:
         found["lr"] = _plain(group["initial_lr"])
     if "max_momentum" in found:

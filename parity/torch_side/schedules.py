@@ -1,4 +1,4 @@
-"""Schedulers of `torch.optim.lr_scheduler` that have a closed form, read into `parity.pair.optimizers.Schedule`."""
+"""Schedulers of torch whose rates are known beforehand, read into `parity.pair.optimizers.Schedule`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from parity.errors import NotCheckable
-from parity.pair.optimizers import STEP, STEP_COUNTS, Optimizer, Schedule
+from parity.pair.optimizers import FACTORS, STEP, STEP_COUNTS, Optimizer, Schedule
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "StepLR": ("step_size", "gamma"),
@@ -25,14 +25,16 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "CyclicLR": ("mode", "cycle_momentum"),
     "SequentialLR": (),
     "ChainedScheduler": (),
+    "LambdaLR": (),
+    "MultiplicativeLR": (),
 }
 """The schedulers that are translated, with the options that say which rates they give."""
+FUNCTIONS = ("LambdaLR", "MultiplicativeLR")
+"""Those that ask a function of Python for each group, of which a table is made."""
 NOT_TRANSLATED = {
-    "LambdaLR": "its rate is a Python function: write that with jax.numpy, as an Optax schedule",
-    "MultiplicativeLR": "its rate is a product of what a Python function gave: write it as an Optax schedule",
     "ReduceLROnPlateau": "its rate depends on the losses, which a transformation of gradients does not see",
 }
-FACTORS = ("StepLR", "MultiStepLR", "ExponentialLR", "LinearLR", "ConstantLR", "PolynomialLR")
+MULTIPLY = ("StepLR", "MultiStepLR", "ExponentialLR", "LinearLR", "ConstantLR", "PolynomialLR")
 """Those that multiply whatever rate there is, so that torch's chain of them is a product."""
 TURNS = {
     "StepLR": ("step_size", 0),
@@ -49,10 +51,10 @@ NEAR = 1e-9
 
 
 def read_schedule(scheduler: Any, optimizer: torch.optim.Optimizer) -> Schedule:
-    """The closed form of a scheduler.
+    """A scheduler by its closed form, or as one whose factors stand in the groups.
 
     Raises:
-        NotCheckable: it has none, or its options are of a kind for which torch leaves the closed form.
+        NotCheckable: it is neither, or its options are of a kind for which torch leaves the closed form.
     """
     kind = type(scheduler).__name__
     if type(scheduler) is not getattr(torch.optim.lr_scheduler, kind, None):
@@ -91,13 +93,15 @@ def _sequence(scheduler: Any, optimizer: torch.optim.Optimizer) -> dict[str, Any
     inner = tuple(read_schedule(one, optimizer) for one in scheduler._schedulers)
     if odd := [one.kind for one in inner if one.kind in ("OneCycleLR", "CyclicLR", "SequentialLR", "ChainedScheduler")]:
         raise NotCheckable(f"SequentialLR: {odd[0]} in a sequence is not translated: torch begins it in another way")
+    if odd := [one.kind for one in inner if one.kind in FUNCTIONS]:
+        raise NotCheckable(f"SequentialLR: {odd[0]} in a sequence is not translated: have its function do all of it")
     return {"milestones": tuple(scheduler._milestones), "schedules": inner}
 
 
 def _chain(scheduler: Any, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """The schedules that multiply one rate."""
     inner = tuple(read_schedule(one, optimizer) for one in scheduler._schedulers)
-    if odd := [one.kind for one in inner if one.kind not in FACTORS]:
+    if odd := [one.kind for one in inner if one.kind not in MULTIPLY]:
         raise NotCheckable(
             f"ChainedScheduler: {odd[0]} in a chain is not translated: its next rate depends on what the others made "
             "of the one before, and there is no closed form"
@@ -169,9 +173,32 @@ def _is_straight(function: Callable[[int], float], counts: Iterable[int]) -> boo
     return True
 
 
-def highest(scheduler: Any, groups: int) -> list[dict[str, float]]:
-    """For each group of the optimizer the highest rate of a CyclicLR, which keeps that itself; otherwise nothing."""
+def of_groups(scheduler: Any, groups: int, steps: int | None) -> list[dict[str, Any]]:
+    """What a scheduler itself keeps for each group of the optimizer: CyclicLR its highest rate, a function its factors.
+
+    Raises:
+        NotCheckable: it has a function of Python, and for how many `steps` is not said; or the function fails.
+    """
+    if type(scheduler).__name__ in FUNCTIONS:
+        return [{FACTORS: _factors(scheduler, function, steps)} for function in scheduler.lr_lambdas]
     return [{"max_lr": rate} for rate in getattr(scheduler, "max_lrs", ())] or [{}] * groups
+
+
+def _factors(scheduler: Any, function: Callable[[int], Any] | None, steps: int | None) -> tuple[float, ...]:
+    """By what a function multiplies the rate in each of so many steps, and in one after them, for which torch asks."""
+    kind, count = type(scheduler).__name__, 0
+    if steps is None:
+        raise NotCheckable(f"{kind}: its rate is a Python function, of which a table is made: say for how many `steps`")
+    product = kind == "MultiplicativeLR"
+    found: list[float] = []
+    try:
+        for count in range(steps + 1):
+            # Torch asks for no product before the first step, and for nothing where there is no function.
+            factor = 1.0 if function is None or (product and count == 0) else float(function(count))
+            found.append(found[-1] * factor if product and found else factor)
+    except Exception as error:
+        raise NotCheckable(f"{kind}: its function fails for {count}: {type(error).__name__}: {error}") from error
+    return tuple(found)
 
 
 def _phases(scheduler: Any) -> tuple[tuple[float, str, str, str, str], ...]:

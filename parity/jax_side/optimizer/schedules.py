@@ -1,4 +1,4 @@
-"""The closed forms of `torch.optim.lr_scheduler`, as functions of the number of steps taken so far.
+"""The rates of `torch.optim.lr_scheduler`, as functions of the number of steps taken so far.
 
 Optax's own schedules compute in float32 inside a float64 run, and none of them has torch's `T_max`, factors or phases.
 """
@@ -13,15 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from parity.jax_side.optimizer.scalars import number, power
-from parity.pair.optimizers import Options, Schedule
+from parity.pair.optimizers import FACTORS, Options, Schedule
 
 
 def scheduled(schedule: Schedule | None, options: Options, count: jax.Array | None) -> Options:
     """The options of a group as they are after `count` steps."""
     if schedule is None or count is None:
         return options
-    if schedule.kind in CYCLES:
-        return {**options, **CYCLES[schedule.kind](schedule.options, options, count)}
+    if schedule.kind in BY_GROUP:
+        return {**options, **BY_GROUP[schedule.kind](schedule.options, options, count)}
     return {**options, "lr": RATES[schedule.kind](schedule.options, options["lr"], count)}
 
 
@@ -156,11 +156,20 @@ def _cycled(o: Options, group: Options, lr: jax.Array, momentum: jax.Array) -> d
     return {"lr": lr} | ({"betas": (momentum, group["betas"][1])} if "betas" in group else {"momentum": momentum})
 
 
-CYCLES: dict[str, Callable[[Options, Options, jax.Array], dict[str, Any]]] = {
+def _of_table(_: Options, group: Options, count: jax.Array) -> dict[str, Any]:
+    """The rate times what a function gave for the count; not a number where it was not asked."""
+    factors = number(np.asarray(group[FACTORS]))
+    asked = count < len(factors)
+    return {"lr": jnp.where(asked, number(group["lr"]) * factors[jnp.where(asked, count, 0)], jnp.nan)}
+
+
+BY_GROUP: dict[str, Callable[[Options, Options, jax.Array], dict[str, Any]]] = {
     "OneCycleLR": _one_cycle,
     "CyclicLR": _cyclic,
+    "LambdaLR": _of_table,
+    "MultiplicativeLR": _of_table,
 }
-"""Those that set the momentum beside the rate."""
+"""Those that set the momentum beside the rate, or go by what stands in the group."""
 
 
 def _rate(group: Options, name: str) -> float:

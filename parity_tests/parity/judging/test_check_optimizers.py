@@ -63,6 +63,40 @@ def test_adamw_agrees_too() -> None:
     assert {"step", "max_exp_avg_sq.inner.weight", "exp_avg.outer.bias"} < compared
 
 
+def warmth(count: Any) -> Any:
+    """The factor of a rate that warms up in three steps and goes down in a line."""
+    return jnp.where(count < 3, count / 3, (9 - count) / 6)
+
+
+def warmed_up(optimizer: torch.optim.Optimizer) -> Any:
+    return lr_scheduler.LambdaLR(optimizer, lambda count: count / 3 if count < 3 else (9 - count) / 6)
+
+
+def decayed(parameters: Any) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(parameters, lr=0.01, weight_decay=0.1)
+
+
+def test_the_rate_of_a_function_is_taken_over() -> None:
+    made = pair(
+        torch={"optimizer": decayed, "scheduler": warmed_up, "clip": clip_norm(0.05)}, jax={"optimizer": None}, steps=6
+    )
+    verdict = check(made)
+    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+
+
+@pytest.mark.parametrize("begun", [1, -1])
+def test_a_rate_of_a_function_that_is_a_step_off_is_told(begun: int) -> None:
+    def optimizer() -> optax.GradientTransformation:
+        rate = lambda count: 0.01 * warmth(jnp.maximum(jnp.asarray(count, float) + begun, 0))  # noqa: E731
+        return optax.adamw(rate, weight_decay=0.1)
+
+    made = pair(torch={"optimizer": decayed, "scheduler": warmed_up}, jax={"optimizer": optimizer}, steps=6)
+    verdict = check(made, dtypes=("float64",))
+    assert first_of(verdict).stage == "update"
+    assert verdict.first_difference is not None
+    assert f"LambdaLR: begun at {begun} " in verdict.first_difference.looks_like
+
+
 @pytest.mark.parametrize(
     "optimizer", [dampened, lambda ps: torch.optim.Adagrad(ps, lr_decay=0.1, initial_accumulator_value=0.1)]
 )
@@ -133,15 +167,15 @@ def by_hand(_: list[torch.Tensor]) -> None:
     pass
 
 
-def averaged(optimizer: torch.optim.Optimizer) -> Any:
-    return lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+def averaging(optimizer: torch.optim.Optimizer) -> Any:
+    return torch.optim.swa_utils.SWALR(optimizer, swa_lr=0.05)
 
 
 @pytest.mark.parametrize(
     ("named", "reason"),
     [
         ({"optimizer": torch.optim.ASGD}, "ASGD is not translated: nobody has written it yet"),
-        ({"scheduler": averaged}, "LambdaLR is not translated: its rate is a Python function"),
+        ({"scheduler": averaging}, "SWALR is not a class of torch.optim.lr_scheduler: write it as an Optax schedule"),
         ({"clip": by_hand}, "clip calls clip_grad_norm_ or clip_grad_value_ 0 times"),
     ],
 )

@@ -72,7 +72,7 @@ class Beside:
             if scheduler is not None:
                 scheduler.step()
             after.append({name: tensor.detach().numpy().copy() for name, tensor in tensors.items()})
-        return Run(after, read_torch_optimizer(optimizer, tensors, scheduler, self.case.clip))
+        return Run(after, read_torch_optimizer(optimizer, tensors, scheduler, self.case.clip, STEPS))
 
     def in_jax(self, parameters: Arrays, steps: Sequence[Arrays], carried: Optimizer | None = None) -> Run:
         """The steps in JAX."""
@@ -89,7 +89,7 @@ class Beside:
     def read(self) -> Optimizer:
         """The torch optimizer before its first step."""
         tensors, optimizer, scheduler = self._made(drawn())
-        return read_torch_optimizer(optimizer, tensors, scheduler, self.case.clip)
+        return read_torch_optimizer(optimizer, tensors, scheduler, self.case.clip, STEPS)
 
     @cached_property
     def _step(self) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -84,6 +85,12 @@ def warmed_up(optimizer: torch.optim.Optimizer) -> Any:
     return lr_scheduler.SequentialLR(optimizer, schedules, milestones=[8, 35])
 
 
+def by_functions(optimizer: torch.optim.Optimizer) -> Any:
+    """A warm-up in a line and a cosine down for the one group, a line down for the other."""
+    first = lambda count: count / 8 if count < 8 else (1 + math.cos(math.pi * (count - 8) / 42)) / 2  # noqa: E731
+    return lr_scheduler.LambdaLR(optimizer, [first, lambda count: 1 - count / 60])
+
+
 OPTIMIZERS = (
     Case("SGD", "SGD"),
     Case("SGD, momentum", "SGD", {"momentum": 0.9}),
@@ -163,6 +170,9 @@ SCHEDULES = (
     Case("OneCycleLR, three phases", "AdamW",
          scheduler=partial(one_cycle, three_phase=True, anneal_strategy="linear")),
     Case("OneCycleLR, no momentum", "SGD", scheduler=partial(one_cycle, cycle_momentum=False)),
+    Case("LambdaLR", "AdamW", second={"weight_decay": 0.0}, scheduler=by_functions),
+    Case("MultiplicativeLR", "SGD", {"momentum": 0.9},
+         scheduler=partial(lr_scheduler.MultiplicativeLR, lr_lambda=lambda count: 0.9 if count % 3 else 1.1)),
 )  # fmt: skip
 
 CLIPS = (

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from parity import Pair, check, read_torch_optimizer, to_optax
 from parity.pair.optimizers import Optimizer
+from parity_tests.parity.optimizers.beside import STEPS
 from parity_tests.parity.optimizers.cases import CASES, Case
 from parity_tests.parity.optimizers.changes import SMALL, Change, altered
 from parity_tests.parity.tiny import tiny
@@ -39,7 +40,7 @@ def of_leaves(case: Case, rate: float) -> Optimizer:
     tensors = {name: torch.from_numpy(np.array(a)).requires_grad_() for name, a in draw_parameters(0).items()}
     optimizer = case.optimizer(tensors, rate)
     scheduler = None if case.scheduler is None else case.scheduler(optimizer)
-    read = read_torch_optimizer(optimizer, tensors, scheduler, case.clip)
+    read = read_torch_optimizer(optimizer, tensors, scheduler, case.clip, STEPS)
     groups = (group._replace(parameters=tuple(NAMES[name] for name in group.parameters)) for group in read.groups)
     shapes = {NAMES[name]: shape[::-1] for name, shape in read.shapes.items()}
     # Fresh: what Adagrad remembers already follows from its options.

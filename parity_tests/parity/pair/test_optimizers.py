@@ -18,7 +18,7 @@ from parity_tests.parity.tiny_draws import draw_parameters
 def test_a_document_holds_all_but_the_state(case: Case) -> None:
     tensors = {name: torch.from_numpy(array).requires_grad_() for name, array in draw_parameters(0).items()}
     optimizer = case.optimizer(tensors, 0.01)
-    read = read_torch_optimizer(optimizer, tensors, case.scheduler and case.scheduler(optimizer), case.clip)
+    read = read_torch_optimizer(optimizer, tensors, case.scheduler and case.scheduler(optimizer), case.clip, steps=9)
     document = json.loads(json.dumps(read.document()))
     found = Optimizer.from_document(document)
     assert found == replace(read, state={})

@@ -81,13 +81,21 @@ def test_a_function_has_gone_over_to_another_rule_where_its_factors_have_left_a_
 
 
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "LambdaLR": (
+    "a function for nobody knows how long": (
         partial(lr_scheduler.LambdaLR, lr_lambda=lambda _: 1.0),
-        "LambdaLR is not translated: its rate is a",
+        "LambdaLR: its rate is a Python function, of which a table is made: say for how many `steps`",
     ),
-    "MultiplicativeLR": (
-        partial(lr_scheduler.MultiplicativeLR, lr_lambda=lambda _: 1.0),
-        "MultiplicativeLR is not translated: its rate is a product of what a Python function gave",
+    "a function in a sequence": (
+        lambda optimizer: lr_scheduler.SequentialLR(
+            optimizer,
+            [lr_scheduler.LambdaLR(optimizer, lambda _: 1.0), lr_scheduler.StepLR(optimizer, 1)],
+            milestones=[2],
+        ),
+        "SequentialLR: LambdaLR in a sequence is not translated: have its function do all of it",
+    ),
+    "a product in a chain": (
+        lambda optimizer: lr_scheduler.ChainedScheduler([lr_scheduler.MultiplicativeLR(optimizer, lambda _: 1.0)]),
+        "ChainedScheduler: MultiplicativeLR in a chain is not translated",
     ),
     "ReduceLROnPlateau": (lr_scheduler.ReduceLROnPlateau, "ReduceLROnPlateau is not translated: its rate depends on t"),
     "CyclicLR": (
@@ -144,6 +152,33 @@ def read(make: Callable[[Any], Any]) -> Optimizer:
 def test_what_has_no_closed_form_is_refused(make: Callable[[Any], Any], reason: str) -> None:
     with pytest.raises(NotCheckable, match=reason):
         read(make)
+
+
+def test_a_function_becomes_a_table_of_the_training() -> None:
+    functions = {"LambdaLR": lambda count: 1 / (1 + count), "MultiplicativeLR": lambda count: 1 / (1 + count)}
+    found = {}
+    for kind, function in functions.items():
+        parameters, optimizer = made()
+        scheduler = getattr(lr_scheduler, kind)(optimizer, function)
+        (group,) = read_torch_optimizer(optimizer, parameters, scheduler, steps=3).groups
+        found[kind] = group.options["factors"]
+    # The product begins with what the function gives for 1.
+    assert found == {"LambdaLR": (1, 1 / 2, 1 / 3, 1 / 4), "MultiplicativeLR": (1, 1 / 2, 1 / 2 / 3, 1 / 2 / 3 / 4)}
+
+
+def test_a_function_that_fails_for_a_later_step_is_told() -> None:
+    parameters, optimizer = made()
+    scheduler = lr_scheduler.LambdaLR(optimizer, [1.0, 0.5].__getitem__)
+    with pytest.raises(NotCheckable, match="LambdaLR: its function fails for 2: IndexError: list index out of range"):
+        read_torch_optimizer(optimizer, parameters, scheduler, steps=4)
+
+
+def test_the_state_of_an_optimizer_with_another_function_is_refused() -> None:
+    parameters, optimizer = made()
+    there = read_torch_optimizer(optimizer, parameters, lr_scheduler.LambdaLR(optimizer, lambda _: 1.0), steps=3)
+    copies, fresh = made()
+    with pytest.raises(NotCheckable, match="the state is of another optimizer: SGD: other factors of the rate"):
+        write_torch_optimizer(there, fresh, copies, lr_scheduler.LambdaLR(fresh, lambda count: 1.0 - count / 9))
 
 
 def test_the_scheduler_of_another_optimizer_is_refused() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from parity.judging.hints.optimizer.clipped import NOTHING_ADDED
 from parity.judging.hints.optimizer.ran import Guess
-from parity.pair.optimizers import ADDED, CYCLED, OPTIONS, STEP_COUNTS, Clip, Options, Schedule
+from parity.pair.optimizers import ADDED, CYCLED, FACTORS, OPTIONS, STEP_COUNTS, Clip, Options, Schedule
 
 USUAL: dict[str, tuple[float, ...]] = {
     "betas": (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999),
@@ -158,7 +158,19 @@ def _schedules(right: Guess) -> Iterator[Otherwise]:
         return right._replace(optimizer=replace(right.optimizer, schedule=other))
 
     yield Otherwise(f"{schedule.kind}:", lambda _: scheduled(None), ("none",), "there", solved=False)
+    if any(FACTORS in group.options for group in right.optimizer.groups):
+        yield Otherwise(f"{schedule.kind}: begun at", partial(_begun_at, right), (1, -1), 0, solved=False)
     yield from _of_schedule(schedule, scheduled, schedule.kind)
+
+
+def _begun_at(right: Guess, count: int) -> Guess:
+    """As many steps further on in its table, or a step behind, where the first factor is taken twice."""
+    groups = []
+    for group in right.optimizer.groups:
+        factors = group.options[FACTORS]
+        moved = (*factors[1:], factors[-1]) if count > 0 else (factors[0], *factors[:-1])
+        groups.append(group._replace(options={**group.options, FACTORS: moved}))
+    return right._replace(optimizer=replace(right.optimizer, groups=tuple(groups)))
 
 
 def _of_schedule(schedule: Schedule, scheduled: Callable[[Schedule], Guess], called: str) -> Iterator[Otherwise]:
