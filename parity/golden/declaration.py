@@ -25,7 +25,7 @@ def declaration(pair: Pair, framework: Framework) -> str:
         "stages": list(pair.stages),
         "labels": pair.labels,
         "side": framework,
-        "parts": _plain(replace(side, tie=replace(side.tie, torch=None, outline=None))),
+        "parts": _plain(replace(side, tie=replace(side.tie, torch=None, outline=None, steps=None))),
     }
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import is_dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -237,7 +238,19 @@ def _of_all(array: jax.Array, seen: Callable[[jax.Array], jax.Array]) -> jax.Arr
 
 def arrays_of(output: Any) -> dict[str, jax.Array]:
     """The arrays of a model's output: `output`, and where there are more `output1` and so on."""
-    return {f"output{index or ''}": jnp.asarray(leaf) for index, leaf in enumerate(jax.tree.leaves(output))}
+    return {f"output{index or ''}": jnp.asarray(leaf) for index, leaf in enumerate(_leaves_of(output))}
+
+
+def _leaves_of(output: Any) -> Iterator[Any]:
+    """The leaves of an output, those of a dataclass in the order of their names, as those of a dict are."""
+    children, _ = jax.tree_util.tree_flatten_with_path(output, is_leaf=lambda node: node is not output)
+    if is_dataclass(output) and all(isinstance(path[0], jax.tree_util.GetAttrKey) for path, _ in children):
+        children.sort(key=lambda child: str(child[0][0]))
+    for path, child in children:
+        if path:
+            yield from _leaves_of(child)
+        else:
+            yield child
 
 
 def shown(layers: Layers) -> dict[str, jax.Array]:

@@ -166,9 +166,9 @@ def _note_unshown(findings: Findings, free: dict[Framework, Recording]) -> None:
     idle: Collection[str] = ()
     if not (findings.against and findings.against.names):
         # Two sides of one framework divide the network alike, and hold the same.
-        jax = findings.sides["jax"]
-        idle = findings.sides["torch"].idle  # asked before anything else runs
-        remarks, scheduled = jax.remarks, findings.pair.torch.scheduler is not None
+        torch, jax = (findings.sides[side] for side in FRAMEWORKS)
+        idle = torch.idle  # asked before anything else runs
+        remarks, scheduled = [*torch.remarks, *jax.remarks], findings.pair.torch.scheduler is not None
         findings.unshown = without_counters(unshown(free, jax.unmatched, jax.apart), free, scheduled=scheduled)
     findings.unshown = without_frozen(findings.unshown, findings.frozen, free)
     findings.unseen += idle_in_words(idle, findings.pair.steps, optimizer=findings.has_own_optimizer)

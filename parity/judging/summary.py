@@ -12,7 +12,7 @@ from parity.errors import listing
 from parity.judging.distance.difference import BIT_EXACT
 from parity.judging.distance.factors import MINIMUM_POWER
 from parity.judging.distance.power import by_kind, multiplies_matrices, powerless, without_power, wrong_answers
-from parity.judging.hints.calls import how_often
+from parity.judging.hints.calls import how_many, how_often
 from parity.judging.hints.data import looks_like_another_batch, looks_like_data
 from parity.judging.hints.looks_like import looks_like
 from parity.judging.hints.mode import looks_like_training
@@ -229,7 +229,8 @@ def _hint(findings: Findings, first: Comparison) -> str:
     lowered = in_float32(findings, first)
     # What is in float32 elsewhere need not be what differs.
     looks = "" if lowered.here else _as_far_as_computable(findings, first)
-    calls = how_often(first.key, findings.recordings[first.dtype]) if first.cause == "missing" else ""
+    sides = findings.recordings[first.dtype]
+    calls = how_often(first.key, sides) if first.cause == "missing" else how_many(first.key, sides)
     return "; ".join(filter(None, (looks, calls, _laid_out_otherwise(findings, first, looks), lowered.words)))
 
 

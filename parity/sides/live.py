@@ -74,9 +74,10 @@ class LiveSide(Protocol):
 
     @property
     def remarks(self) -> Sequence[str]:
-        """What else is to be told of how this side's arrays stand for torch's, a line each; none on the torch side.
+        """What else is to be told, a line each.
 
-        That is what the weight map took for granted, and what this side holds alone and whether a run changed it.
+        On the JAX side what the weight map took for granted, and what it holds alone and whether a run changed it; on
+        torch's that it gives other numbers in evaluation than its layers do.
         """
 
     @property

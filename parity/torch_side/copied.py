@@ -8,6 +8,7 @@ from functools import partial
 from types import FunctionType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from parity.errors import NotCheckable
@@ -20,8 +21,13 @@ def can_be_copied(model: nn.Module) -> bool:
     as `self.forward = torch.compile(self.forward)` does: a copy shares the function, which goes on with the original.
 
     Raises:
-        NotCheckable: a parameter has a hook that only `backward` calls, or no shape yet.
+        NotCheckable: a parameter has a hook that only `backward` calls, or no shape yet; or a module is scripted.
     """
+    if scripted := [name for name, module in model.named_modules() if isinstance(module, torch.jit.ScriptModule)]:
+        raise NotCheckable(
+            f"the torch side's {scripted[0] or 'model'} was made by torch.jit, and inside nothing is seen: give the "
+            "module as it was before"
+        )
     for name, parameter in model.named_parameters():
         if nn.parameter.is_lazy(parameter):
             raise NotCheckable(

@@ -22,11 +22,12 @@ from parity.sides.live import Gradients, Observation, Step
 from parity.sides.parts import Parts
 from parity.torch_side.dropout import injected
 from parity.torch_side.eager import eagerly
+from parity.torch_side.fast_path import TOLD, has_fast_path, other_numbers, slow_path
 from parity.torch_side.idle import Idle
 from parity.torch_side.layers import Layers, watch
 from parity.torch_side.lowering import Lowering
 from parity.torch_side.models import ByHand, Models, OfModule, default_dtype, in_dtype, to_numpy, trained
-from parity.torch_side.outputs import leaves_of, tensors_of
+from parity.torch_side.outputs import checked_output, tensors_of
 from parity.torch_side.precision import full_float32, lowered
 from parity.torch_side.updater import Updater
 from parity.weight_map.outline import Outline
@@ -39,7 +40,6 @@ class TorchSide:
     weight_map: None = None
     unmatched: frozenset[str] = frozenset()
     apart: frozenset[str] = frozenset()
-    remarks: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
     def __init__(self, side: Side, dtype: Dtype, device: Device) -> None:
@@ -49,6 +49,7 @@ class TorchSide:
         self._parts = Parts(side, self.framework, dtype)
         self._side = side
         self.drew, self.changed, self.alone = False, "", ""
+        self.remarks: tuple[str, ...] = ()
         with self._settings():
             self._parts.import_all()
         self.changed = ""  # what a module sets when it is imported is the whole program's, and is set back
@@ -151,7 +152,8 @@ class TorchSide:
         output = tensors_of(layers.outputs)
         wanted = [*named.values(), *layers.inputs.values()]
         with self._settings():
-            found = [to_numpy(g) for g in torch.autograd.grad(loss, wanted, materialize_grads=True)]
+            slopes = zip(wanted, _slopes(loss, wanted), strict=True)
+            found = [to_numpy(torch.zeros_like(tensor) if slope is None else slope) for tensor, slope in slopes]
         if self._side.predict is not None:
             # Another model: the loss has moved what this one keeps, such as the vectors of a spectral norm.
             fresh = self._unmoved(self._built(parameters))
@@ -194,9 +196,14 @@ class TorchSide:
 
     def predict(self, parameters: Arrays, batch: Batch) -> Arrays:
         model = self._unmoved(self._models.built(parameters, training=False))
-        with self._pass(model, batch, None, layers=False) as (layers, tensors):
-            output = self._output(model, tensors, layers)
+        output = self._predicted(model, batch, fast=True)
+        if has_fast_path(model) and other_numbers(output, self._predicted(model, batch, fast=False)):
+            self.remarks = (TOLD,)
         return {name: to_numpy(tensor) for name, tensor in output.items()}
+
+    def _predicted(self, model: Any, batch: Batch, *, fast: bool) -> dict[str, Tensor]:
+        with self._pass(model, batch, None, layers=False, fast=fast) as (layers, tensors):
+            return self._output(model, tensors, layers)
 
     def scored(self, seed: int) -> dict[str, Batch]:
         return self._parts.scored_of(seed)
@@ -227,8 +234,12 @@ class TorchSide:
         taught: dict[str, Tensor] | None = None,
         layers: bool = True,
         slopes: bool = False,
+        fast: bool = False,
     ) -> Iterator[tuple[Layers, dict[str, Tensor]]]:
-        """One call of the side's own code: its layers watched, or only its output, and dropout from the batch."""
+        """One call of the side's own code: its layers watched, or only its output, and dropout from the batch.
+
+        `fast`: as it is called outside a check, where encoders may leave out their layers.
+        """
         tensors = self._tensors(batch)
         tensors.pop(STREAM, None)
         # What goes into a module of the user's is laid out as its framework has it, and its output is recorded anyway.
@@ -236,6 +247,7 @@ class TorchSide:
         watching = watch(model, bits, taught=taught, layers=layers, by_hand=by_hand, slopes=slopes)
         with (
             self._settings(),
+            nullcontext() if fast else slow_path(),
             watching as watched,
             tapped(watched.tap) if layers else nullcontext(),
             injected(batch.get(STREAM)) as drawn,
@@ -288,7 +300,7 @@ class TorchSide:
         with self._pass(model, batch, bits, layers=bits is not None) as (_, tensors):
             loss = self._loss(model, tensors)
         with self._settings():
-            found: Sequence[Tensor | None] = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+            found = _slopes(loss, list(named.values()))
         slopes = {
             name: torch.zeros_like(tensor) if slope is None else slope
             for (name, tensor), slope in zip(named.items(), found, strict=True)
@@ -330,15 +342,16 @@ class TorchSide:
         return model
 
 
-def checked_output(part: str, found: Any) -> dict[str, Tensor]:
-    """The tensors of an output by name.
+def _slopes(loss: Tensor, wanted: list[Tensor]) -> Sequence[Tensor | None]:
+    """The gradients of a loss; None by what it does not depend on.
 
     Raises:
-        NotCheckable: there are none, or something beside them.
+        NotCheckable: there is no way back, as where the loss has gone it itself.
     """
-    leaves = [leaf for leaf in leaves_of(found) if leaf is not None]
-    if odd := [leaf for leaf in leaves if not isinstance(leaf, Tensor)]:
-        raise NotCheckable(f"the torch side's {part} gave a {type(odd[0]).__name__}: expected a tensor")
-    if not leaves:
-        raise NotCheckable(f"the torch side's {part} gave no tensor: `predict` is (model, batch) -> output")
-    return tensors_of(found)
+    try:
+        return torch.autograd.grad(loss, wanted, allow_unused=True)
+    except RuntimeError as error:
+        told = str(error).partition("\n")[0]
+        raise NotCheckable(
+            f"the torch side's loss cannot be differentiated, which the check does by itself: {told}"
+        ) from error

@@ -20,8 +20,12 @@ from parity.torch_side.copied import can_be_copied
 
 
 def to_numpy(tensor: Tensor) -> Array:
-    """A tensor as an array of its own memory, so that a later step cannot overwrite it; bfloat16 in float32."""
-    shown = tensor.float() if tensor.dtype is torch.bfloat16 else tensor
+    """A tensor as an array of its own memory, so that a later step cannot overwrite it; bfloat16 in float32.
+
+    The gradient of an `nn.Embedding(sparse=True)` holds some of its rows alone: the others are 0.
+    """
+    dense = tensor if tensor.layout is torch.strided else tensor.to_dense()
+    shown = dense.float() if dense.dtype is torch.bfloat16 else dense
     return np.array(shown.detach().cpu().numpy())
 
 

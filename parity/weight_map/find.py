@@ -152,7 +152,8 @@ def _node(root: Node, path: str) -> Node:
 def _apart(alignment: Alignment, torch: Outline, told: Told) -> Apart:
     """Take out of what is left what may stand on one side only, and list it."""
     of_torch = [o.leaf.part.name for o in alignment.torch if o.leaf.buffer and _may_be_alone(o)]
-    of_jax = [o.leaf.part.name for o in alignment.jax if o.leaf.buffer and _may_be_alone(o)]
+    unkept = _beside_norms_without_statistics(alignment, torch)
+    of_jax = [o.leaf.part.name for o in alignment.jax if o.leaf.buffer and (_may_be_alone(o) or o.node.path in unkept)]
     alignment.torch = [o for o in alignment.torch if o.leaf.part.name not in of_torch]
     alignment.jax = [o for o in alignment.jax if o.leaf.part.name not in of_jax]
     alignment.listed += [held_alone("torch", name) for name in of_torch]
@@ -165,6 +166,15 @@ def _apart(alignment: Alignment, torch: Outline, told: Told) -> Apart:
 def _may_be_alone(owned: Owned) -> bool:
     """Counters, masks and caches; the statistics of a norm may not, nor may what is a parameter of torch's."""
     return not owned.leaf.still and (role(owned.leaf.own) == "counter" or owned.node.family != NORM)
+
+
+def _beside_norms_without_statistics(alignment: Alignment, torch: Outline) -> set[str | None]:
+    """The JAX modules that stand for a batch norm of torch's with `track_running_stats=False`: Flax's keeps them."""
+    keep = {module.name for module in torch.modules if module.buffers}
+    return {
+        jax.path for of, jax in alignment.layers
+        if "BatchNorm" in framework_class(of.kind, of.config) and of.path not in keep
+    }  # fmt: skip
 
 
 def _left_over(alignment: Alignment) -> tuple[list[Owned], list[Owned]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from parity.arrays.rounding import BFLOAT16_BITS, FLOAT32_BITS, TF32_BITS, rounded
+from parity.arrays.rounding import BFLOAT16_BITS, FLOAT32_BITS, TF32_BITS, holds_bfloat16, rounded
 from parity.judging.hints.evidence import Case, Hint
 from parity.judging.hints.linear import linear_layer
 from parity.recording import Array
@@ -28,6 +28,8 @@ def lower_precision(case: Case) -> Iterator[Hint]:
         return
     yield from _product(case)
     in_float64 = case.found.provenance.dtype == "float64"
+    if case.found.provenance.dtype == "float32" and (hint := _of_bfloat16(case)):
+        yield hint
     share = apart.far / apart.size if apart.size else 0.0
     if not in_float64 or not OF_FLOAT32[0] <= share <= OF_FLOAT32[1] or apart.told_by < ENOUGH:
         return
@@ -39,6 +41,15 @@ def lower_precision(case: Case) -> Iterator[Hint]:
         yield Hint(f"{size}, and {case.other} representable in float32, as where that is what computes it", None)
     elif case.key.stage == "forward" and _patternless(apart.here, apart.change):
         yield Hint(f"{size} without a pattern, as where something on either side is computed in float32", None)
+
+
+def _of_bfloat16(case: Case) -> Hint | None:
+    """Numbers that bfloat16 can hold, where the judge's are others."""
+    here, there = (array.astype(np.float32) for array in (case.apart.here, case.apart.there))
+    if case.apart.told_by < ENOUGH or not holds_bfloat16(there) or holds_bfloat16(here):
+        return None
+    where = ", as under torch.autocast" if case.side == "torch" else ", as of a layer with dtype=jnp.bfloat16"
+    return Hint(f"representable in bfloat16{where}", None)
 
 
 def _held(array: Array) -> bool:

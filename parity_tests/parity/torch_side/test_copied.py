@@ -108,3 +108,12 @@ def test_what_no_check_can_reach_is_told() -> None:
         can_be_copied(net(lambda model: model.fc.weight.register_post_accumulate_grad_hook(lambda _: None)))
     with pytest.raises(NotCheckable, match="weight has no shape yet"):
         can_be_copied(nn.LazyLinear(3))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_what_torch_has_compiled_itself_is_told() -> None:
+    traced = torch.jit.trace(nn.Linear(3, 3), torch.ones(1, 3))  # type: ignore[no-untyped-call]
+    with pytest.raises(NotCheckable, match=r"the torch side's fc was made by torch\.jit, and inside nothing is seen"):
+        can_be_copied(net(lambda model: setattr(model, "fc", traced)))
+    with pytest.raises(NotCheckable, match=r"the torch side's model was made by torch\.jit"):
+        can_be_copied(traced)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -12,13 +14,40 @@ import torch
 from flax import nnx
 from torch import Tensor, nn
 
-from parity import Pair, check, random_batches
-from parity.torch_side.outputs import leaves_of, tensors_of
+from parity import NotCheckable, Pair, check, random_batches
+from parity.torch_side.outputs import checked_output, leaves_of, tensors_of
 
 
 def test_the_order_is_that_of_jax() -> None:
     tree = {"b": [1, {"d": 2, "c": 3}], "a": (4, None, {"e": 5})}
     assert [leaf for leaf in leaves_of(tree) if leaf is not None] == jax.tree.leaves(tree)
+
+
+@dataclass
+class Given:
+    """What a library's model gives."""
+
+    second: Any
+    first: Any = None
+
+
+class AsInTransformers(OrderedDict[str, Any]):
+    """As there, a dict of a class of its own."""
+
+
+def test_what_has_names_is_in_their_order() -> None:
+    assert leaves_of(Given(2, 1)) == [1, 2]
+    assert leaves_of([Given(3, {"b": 2, "a": 1})]) == [1, 2, 3]
+    assert leaves_of(AsInTransformers(second=2, first=1)) == [1, 2]
+    ordered = OrderedDict(second=2, first=1)
+    assert leaves_of(ordered) == jax.tree.leaves(ordered) == [2, 1]
+
+
+def test_a_model_that_gives_something_else_is_asked_for_predict() -> None:
+    with pytest.raises(NotCheckable, match="the torch side's model gave a str: expected a tensor: name the part `pred"):
+        checked_output("model", "much")
+    with pytest.raises(NotCheckable, match=r"the torch side's predict gave a str: expected a tensor$"):
+        checked_output("predict", "much")
 
 
 def test_only_tensors_are_named() -> None:
@@ -27,6 +56,21 @@ def test_only_tensors_are_named() -> None:
     assert list(found) == ["output", "output1"]
     assert found["output"] is one
     assert found["output1"] is two
+
+
+@dataclass
+class Named:
+    wide: Any
+    again: Any
+    narrow: Any
+
+
+@jax.tree_util.register_dataclass
+@dataclass
+class NamedOfJax:
+    narrow: Any
+    wide: Any
+    again: Any
 
 
 class Two(nn.Module):
@@ -62,14 +106,45 @@ class Exchanged(TwoInJax):
         return found | {"narrow": found["wide"], "wide": found["narrow"]}
 
 
-@pytest.mark.parametrize(("model", "outcome"), [(TwoInJax, "agree"), (Exchanged, "differ")])
-def test_a_model_that_gives_a_dict_is_compared_key_by_key(model: type[TwoInJax], outcome: str) -> None:
+class TwoNamed(Two):
+    """Gives an object."""
+
+    def forward(self, inputs: Tensor) -> Any:
+        found = super().forward(inputs)
+        return Named(**found)
+
+
+class TwoNamedInJax(TwoInJax):
+    """Gives one, too, whose fields stand in another order."""
+
+    def __call__(self, inputs: jax.Array) -> Any:
+        return NamedOfJax(**super().__call__(inputs))
+
+
+class Fewer(TwoInJax):
+    """Gives less."""
+
+    def __call__(self, inputs: jax.Array) -> dict[str, jax.Array]:
+        found = super().__call__(inputs)
+        return {"narrow": found["narrow"], "wide": found["wide"]}
+
+
+@pytest.mark.parametrize(
+    ("ours", "model", "outcome"),
+    [
+        (Two, TwoInJax, "agree"), (Two, Exchanged, "differ"),
+        (TwoNamed, TwoInJax, "agree"), (TwoNamed, TwoNamedInJax, "agree"),
+        (TwoNamed, Exchanged, "differ"), (Two, Fewer, "differ"),
+    ],
+)  # fmt: skip
+def test_a_model_that_gives_a_dict_is_compared_key_by_key(ours: type[Two], model: type[TwoInJax], outcome: str) -> None:
     def loss(model: Any, batch: Any) -> Any:
         found = model(batch["inputs"])
-        return ((found["wide"] - 2 * found["narrow"] + 1) ** 2).mean()
+        named = found if isinstance(found, dict) else vars(found)
+        return ((named["wide"] - 2 * named["narrow"] + 1) ** 2).mean()
 
     pair = Pair(
-        torch={"model": Two, "loss": loss, "optimizer": lambda parameters: torch.optim.SGD(parameters, lr=0.1)},
+        torch={"model": ours, "loss": loss, "optimizer": lambda parameters: torch.optim.SGD(parameters, lr=0.1)},
         jax={"model": model, "loss": loss, "optimizer": lambda: optax.sgd(0.1)},
         batches=random_batches(inputs=(8, 5), steps=2),
         parameters=lambda seed: {
@@ -81,3 +156,6 @@ def test_a_model_that_gives_a_dict_is_compared_key_by_key(model: type[TwoInJax],
     verdict = check(pair, dtypes=("float64",))
     assert verdict.outcome == outcome, verdict.first_difference
     assert {"output", "output1", "output2"} <= {c.key.tensor for c in verdict.comparisons}
+    if model is Fewer:
+        told = "the model gives 3 tensors on the torch side and 2 tensors on the jax side: have `predict` of both sides"
+        assert told in str(verdict.first_difference)

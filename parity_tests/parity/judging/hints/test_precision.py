@@ -46,6 +46,13 @@ def test_operands_in_tf32_are_told_in_float32() -> None:
     assert told(RIGHT, in_float32(through(lambda a: rounded(a, 7))), "float32") == f"{operands} rounded to bfloat16"
 
 
+def test_numbers_that_bfloat16_holds_are_told_in_float32() -> None:
+    held = rounded(RIGHT, 7).astype("float32")
+    assert told(RIGHT, held, "float32") == "representable in bfloat16, as of a layer with dtype=jnp.bfloat16"
+    assert told(held.astype("float64"), held + np.float32(0.5), "float32") == ""
+    assert told(RIGHT, held) == ""
+
+
 def test_operands_in_float32_are_told_in_float64() -> None:
     narrow = through(lambda array: array.astype("float32").astype("float64"))
     assert told(RIGHT, narrow) == "as with weight and input rounded to float32"
