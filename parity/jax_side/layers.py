@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import is_dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from jax.extend.core import get_opaque_trace_state
 
 from parity.errors import NotCheckable
 from parity.jax_side.leaves import dotted, named_leaves
+from parity.jax_side.outputs import arrays_of, order_of
 from parity.jax_side.place import Place, as_it_comes, as_torch_has_it
 from parity.pair.tap import check_tap
 
@@ -180,7 +180,7 @@ class Layers:
 
     def _left(self, call: str, output: Any, place: Place) -> Any:
         leaves, structure = jax.tree.flatten(output)
-        floating = [index for index, leaf in enumerate(leaves) if _floating(leaf)]
+        floating = [index for index in order_of(output, leaves) if _floating(leaves[index])]
         for number, index in enumerate(floating):
             leaves[index] = rounded(leaves[index], self._bits)
             name = f"{call}.output{number or ''}"
@@ -234,23 +234,6 @@ def _of_all(array: jax.Array, seen: Callable[[jax.Array], jax.Array]) -> jax.Arr
 
     found: jax.Array = one(array)
     return found
-
-
-def arrays_of(output: Any) -> dict[str, jax.Array]:
-    """The arrays of a model's output: `output`, and where there are more `output1` and so on."""
-    return {f"output{index or ''}": jnp.asarray(leaf) for index, leaf in enumerate(_leaves_of(output))}
-
-
-def _leaves_of(output: Any) -> Iterator[Any]:
-    """The leaves of an output, those of a dataclass in the order of their names, as those of a dict are."""
-    children, _ = jax.tree_util.tree_flatten_with_path(output, is_leaf=lambda node: node is not output)
-    if is_dataclass(output) and all(isinstance(path[0], jax.tree_util.GetAttrKey) for path, _ in children):
-        children.sort(key=lambda child: str(child[0][0]))
-    for path, child in children:
-        if path:
-            yield from _leaves_of(child)
-        else:
-            yield child
 
 
 def shown(layers: Layers) -> dict[str, jax.Array]:

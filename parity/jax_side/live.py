@@ -21,7 +21,7 @@ from parity.errors import NotCheckable
 from parity.jax_side.dropout.drawing import compiled
 from parity.jax_side.dropout.masks import injected
 from parity.jax_side.dropout.torch_masks import Handed, settled
-from parity.jax_side.layers import arrays_of, shown
+from parity.jax_side.layers import shown
 from parity.jax_side.leaves import to_numpy
 from parity.jax_side.lowering import lowered_before
 from parity.jax_side.models.alone import rests_on
@@ -31,6 +31,7 @@ from parity.jax_side.models.protocol import Held
 from parity.jax_side.on_device import OnDevice
 from parity.jax_side.optimizer.state import completed, state_in, state_out, with_count
 from parity.jax_side.optimizer.translated import translation
+from parity.jax_side.outputs import arrays_of
 from parity.jax_side.passing import Pass, Passed, no_turns
 from parity.jax_side.settings import computing, import_parts, versions
 from parity.jax_side.stacks.turns import Calls

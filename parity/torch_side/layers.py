@@ -9,11 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
 from parity.arrays.rounding import splitter
 from parity.pair.tap import check_tap
-from parity.torch_side.outputs import leaves_of
+from parity.torch_side.outputs import leaves_of, mapped
 
 
 def rounded(tensor: Tensor, bits: int | None) -> Tensor:
@@ -106,7 +105,7 @@ class Layers:
             found[number] = place, leaf
             return self._handed_on(place, leaf).clone()
 
-        handed_on = tree_map(kept, output)
+        handed_on = mapped(kept, output)
         self.forward |= dict(found[number] for number in sorted(found))
         return handed_on
 

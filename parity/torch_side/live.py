@@ -23,6 +23,7 @@ from parity.sides.parts import Parts
 from parity.torch_side.dropout import injected
 from parity.torch_side.eager import eagerly
 from parity.torch_side.fast_path import TOLD, has_fast_path, other_numbers, slow_path
+from parity.torch_side.gradients import filled, laid_out_as, slopes_by
 from parity.torch_side.idle import Idle
 from parity.torch_side.layers import Layers, watch
 from parity.torch_side.lowering import Lowering
@@ -60,6 +61,7 @@ class TorchSide:
         self._acted: set[str] = set()
         self._seen: set[str] = set()
         self._used: set[str] = set()
+        self._sparse: set[str] = set()
         self._masks: list[tuple[int, ...]] = []
 
     @property
@@ -152,8 +154,7 @@ class TorchSide:
         output = tensors_of(layers.outputs)
         wanted = [*named.values(), *layers.inputs.values()]
         with self._settings():
-            slopes = zip(wanted, _slopes(loss, wanted), strict=True)
-            found = [to_numpy(torch.zeros_like(tensor) if slope is None else slope) for tensor, slope in slopes]
+            found = [to_numpy(slope) for slope in filled(slopes_by(loss, wanted), wanted)]
         if self._side.predict is not None:
             # Another model: the loss has moved what this one keeps, such as the vectors of a spectral norm.
             fresh = self._unmoved(self._built(parameters))
@@ -171,7 +172,9 @@ class TorchSide:
     def update(self, state: State, gradients: Arrays) -> State:
         model = self._built(state.parameters)
         updater = self._updater(model, state.optimizer)
-        slopes = {name: in_dtype(array, self.dtype).to(self._torch_device) for name, array in gradients.items()}
+        slopes = {
+            name: laid_out_as(slope, sparse=name in self._sparse) for name, slope in self._handed(gradients).items()
+        }
         without = self._never() & gradients.keys()
         return self._state(self._moved(model, updater, slopes, without), updater)
 
@@ -297,17 +300,16 @@ class TorchSide:
     ) -> tuple[Tensor, dict[str, Tensor], frozenset[str]]:
         """The loss, its gradients, 0 where torch has none, and the parameters that it has none of."""
         named = self._trained(model)
+        wanted = list(named.values())
         with self._pass(model, batch, bits, layers=bits is not None) as (_, tensors):
             loss = self._loss(model, tensors)
         with self._settings():
-            found = _slopes(loss, list(named.values()))
-        slopes = {
-            name: torch.zeros_like(tensor) if slope is None else slope
-            for (name, tensor), slope in zip(named.items(), found, strict=True)
-        }
+            found = slopes_by(loss, wanted)
+        slopes = dict(zip(named, filled(found, wanted), strict=True))
         without = frozenset(name for name, slope in zip(named, found, strict=True) if slope is None)
         self._seen |= named.keys()
         self._used |= named.keys() - without
+        self._sparse |= {name for name, slope in slopes.items() if slope.is_sparse}
         return loss, slopes, without
 
     def _never(self) -> frozenset[str]:
@@ -340,18 +342,3 @@ class TorchSide:
                 return self._parts.update(model, gradients)
             updater.step(gradients, without)
         return model
-
-
-def _slopes(loss: Tensor, wanted: list[Tensor]) -> Sequence[Tensor | None]:
-    """The gradients of a loss; None by what it does not depend on.
-
-    Raises:
-        NotCheckable: there is no way back, as where the loss has gone it itself.
-    """
-    try:
-        return torch.autograd.grad(loss, wanted, allow_unused=True)
-    except RuntimeError as error:
-        told = str(error).partition("\n")[0]
-        raise NotCheckable(
-            f"the torch side's loss cannot be differentiated, which the check does by itself: {told}"
-        ) from error

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, MutableMapping
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from parity.errors import NotCheckable
 
@@ -18,15 +19,44 @@ def leaves_of(output: Any) -> list[Any]:
 
     PyTorch's own trees keep the order in which a dict was filled, and JAX's do not.
     """
-    if is_dataclass(output) and not isinstance(output, type):
-        output = {field.name: getattr(output, field.name) for field in fields(output)}
-    # JAX, too, leaves an OrderedDict in its own order.
-    if isinstance(output, Mapping) and type(output) is not OrderedDict and all(isinstance(key, str) for key in output):
-        return [leaf for key in sorted(output) for leaf in leaves_of(output[key])]
+    named = _fields(output) if _has_names(output) else output
+    if isinstance(named, dict) and type(named) is not OrderedDict and all(isinstance(key, str) for key in named):
+        return [leaf for key in sorted(named) for leaf in leaves_of(named[key])]
     if isinstance(output, list | tuple):
         return [leaf for entry in output for leaf in leaves_of(entry)]
     found: list[Any] = tree_leaves(output)
     return found
+
+
+def mapped(change: Callable[[Any], Any], output: Any) -> Any:
+    """An output built again, each of its leaves changed."""
+
+    def built(node: Any) -> Any:
+        if not _has_names(node):
+            return change(node)
+        found = {name: mapped(change, value) for name, value in _fields(node).items()}
+        if is_dataclass(node) and not isinstance(node, type):
+            return replace(node, **found)
+        again = copy.copy(node)
+        again.update(found)
+        return again
+
+    return tree_map(built, output, is_leaf=_has_names)
+
+
+def _has_names(node: Any) -> bool:
+    """Whether it is a dataclass, or a mapping of a class of its own: PyTorch's trees know neither of them.
+
+    JAX, too, leaves an OrderedDict in its own order.
+    """
+    own = isinstance(node, MutableMapping) and type(node) not in (dict, OrderedDict)
+    return own or (is_dataclass(node) and not isinstance(node, type))
+
+
+def _fields(node: Any) -> dict[Any, Any]:
+    if is_dataclass(node):
+        return {field.name: getattr(node, field.name) for field in fields(node) if field.init}
+    return dict(node)
 
 
 def tensors_of(output: Any) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -15,7 +16,8 @@ from flax import nnx
 from torch import Tensor, nn
 
 from parity import NotCheckable, Pair, check, random_batches
-from parity.torch_side.outputs import checked_output, leaves_of, tensors_of
+from parity.torch_side.outputs import checked_output, leaves_of, mapped, tensors_of
+from parity.verdict import Verdict
 
 
 def test_the_order_is_that_of_jax() -> None:
@@ -41,6 +43,14 @@ def test_what_has_names_is_in_their_order() -> None:
     assert leaves_of(AsInTransformers(second=2, first=1)) == [1, 2]
     ordered = OrderedDict(second=2, first=1)
     assert leaves_of(ordered) == jax.tree.leaves(ordered) == [2, 1]
+
+
+def test_an_output_is_built_again() -> None:
+    given: list[Any] = [Given(1, {"b": (2, None)}), AsInTransformers(x=3), OrderedDict(y=4)]
+    found = mapped(lambda leaf: leaf if leaf is None else 10 * leaf, given)
+    assert found == [Given(10, {"b": (20, None)}), AsInTransformers(x=30), OrderedDict(y=40)]
+    assert isinstance(found[1], AsInTransformers)
+    assert given[1]["x"] == 3
 
 
 def test_a_model_that_gives_something_else_is_asked_for_predict() -> None:
@@ -121,6 +131,27 @@ class TwoNamedInJax(TwoInJax):
         return NamedOfJax(**super().__call__(inputs))
 
 
+class Inside(nn.Module):
+    """Has a layer that gives an object and holds an array of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.two = TwoNamed()
+
+    def forward(self, inputs: Tensor) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = vars(self.two(inputs))
+        return found
+
+
+class InsideInJax(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs, inner: Any) -> None:
+        self.two = inner(rngs)
+
+    def __call__(self, inputs: jax.Array) -> Any:
+        found = self.two(inputs)
+        return found if isinstance(found, dict) else vars(found)
+
+
 class Fewer(TwoInJax):
     """Gives less."""
 
@@ -129,33 +160,44 @@ class Fewer(TwoInJax):
         return {"narrow": found["narrow"], "wide": found["wide"]}
 
 
+def loss(model: Any, batch: Any) -> Any:
+    found = model(batch["inputs"])
+    named = found if isinstance(found, dict) else vars(found)
+    return ((named["wide"] - 2 * named["narrow"] + 1) ** 2).mean()
+
+
+def checked(ours: Any, model: Any, within: str = "") -> Verdict:
+    """The verdict on two steps; the layers are `within` a module of that name."""
+    drawn = {"inner.weight": np.random.default_rng(0).standard_normal((4, 5)), "inner.bias": np.arange(4.0)}
+    parameters = {f"{within}{name}": array for name, array in (drawn | {"scale": np.arange(4.0) + 2}).items()}
+    pair = Pair(
+        torch={"model": ours, "loss": loss, "optimizer": lambda parameters: torch.optim.SGD(parameters, lr=0.1)},
+        jax={"model": model, "loss": loss, "optimizer": lambda: optax.sgd(0.1)},
+        batches=random_batches(inputs=(8, 5), steps=2), parameters=lambda seed: parameters,
+    )  # fmt: skip
+    return check(pair, dtypes=("float64",))
+
+
 @pytest.mark.parametrize(
     ("ours", "model", "outcome"),
     [
         (Two, TwoInJax, "agree"), (Two, Exchanged, "differ"),
-        (TwoNamed, TwoInJax, "agree"), (TwoNamed, TwoNamedInJax, "agree"),
-        (TwoNamed, Exchanged, "differ"), (Two, Fewer, "differ"),
+        (TwoNamed, TwoInJax, "agree"), (TwoNamed, TwoNamedInJax, "agree"), (TwoNamed, Exchanged, "differ"),
     ],
 )  # fmt: skip
 def test_a_model_that_gives_a_dict_is_compared_key_by_key(ours: type[Two], model: type[TwoInJax], outcome: str) -> None:
-    def loss(model: Any, batch: Any) -> Any:
-        found = model(batch["inputs"])
-        named = found if isinstance(found, dict) else vars(found)
-        return ((named["wide"] - 2 * named["narrow"] + 1) ** 2).mean()
-
-    pair = Pair(
-        torch={"model": ours, "loss": loss, "optimizer": lambda parameters: torch.optim.SGD(parameters, lr=0.1)},
-        jax={"model": model, "loss": loss, "optimizer": lambda: optax.sgd(0.1)},
-        batches=random_batches(inputs=(8, 5), steps=2),
-        parameters=lambda seed: {
-            "inner.weight": np.random.default_rng(seed).standard_normal((4, 5)),
-            "inner.bias": np.arange(4.0),
-            "scale": np.arange(4.0) + 2,
-        },
-    )
-    verdict = check(pair, dtypes=("float64",))
+    verdict = checked(ours, model)
     assert verdict.outcome == outcome, verdict.first_difference
     assert {"output", "output1", "output2"} <= {c.key.tensor for c in verdict.comparisons}
-    if model is Fewer:
-        told = "the model gives 3 tensors on the torch side and 2 tensors on the jax side: have `predict` of both sides"
-        assert told in str(verdict.first_difference)
+
+
+@pytest.mark.parametrize(("inner", "outcome"), [(TwoInJax, "agree"), (TwoNamedInJax, "agree"), (Exchanged, "differ")])
+def test_so_is_a_layer(inner: type[TwoInJax], outcome: str) -> None:
+    verdict = checked(Inside, partial(InsideInJax, inner=inner), "two.")
+    assert verdict.outcome == outcome, verdict.first_difference
+    assert {"two.output", "two.output1", "two.output2"} <= {c.key.tensor for c in verdict.comparisons}
+
+
+def test_a_model_that_gives_less_is_told_so() -> None:
+    told = "the model gives 3 tensors on the torch side and 2 tensors on the jax side: have `predict` of both sides"
+    assert told in str(checked(Two, Fewer).first_difference)
