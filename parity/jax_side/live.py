@@ -29,7 +29,7 @@ from parity.jax_side.models.kinds import models_of
 from parity.jax_side.models.moved import refuse
 from parity.jax_side.models.protocol import Held
 from parity.jax_side.on_device import OnDevice
-from parity.jax_side.optimizer.state import completed, state_in, state_out, with_count
+from parity.jax_side.optimizer.state import completed, made_transformation, state_in, state_out, with_count
 from parity.jax_side.optimizer.translated import translation
 from parity.jax_side.outputs import arrays_of
 from parity.jax_side.passing import Pass, Passed, no_turns
@@ -65,7 +65,7 @@ class JaxSide:
         import_parts(self._parts, dtype, self._jax_device)
         with self._settings():
             self._models = models_of(self._parts, dtype, device)
-            self._transformation = None if side.optimizer is None else self._parts.optimizer()
+            self._transformation = None if side.optimizer is None else made_transformation(self._parts)
         self._hidden: set[str] = set()
         self._calls = Calls(self._models, self._pass)
         self._handed = Handed(self._parts)

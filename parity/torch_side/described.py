@@ -16,7 +16,7 @@ from parity.recording import Arrays, Dtype
 from parity.sides.parts import Parts
 from parity.torch_side.clipping import read_clip
 from parity.torch_side.models import ByHand, Models, OfModule
-from parity.torch_side.optimizer import state_in, state_out
+from parity.torch_side.optimizer import made_optimizer, state_in, state_out
 from parity.torch_side.schedules import checked_rates, moved_on, of_groups, read_schedule, taken
 
 WITHOUT_EFFECT = ("foreach", "fused", "capturable", "differentiable")
@@ -41,8 +41,7 @@ def read_torch_optimizer(
         parameters: by name, as `dict(model.named_parameters())`; those that ask for no gradient are left out.
         scheduler: of `torch.optim.lr_scheduler`, stepped once after every step; None: the rate stays.
         clip: `(parameters) -> None`, a call of `clip_grad_norm_` or `clip_grad_value_` before every step.
-        steps: how long the training is, which is needed where the rate is a Python function, as of LambdaLR: it is
-            asked for each step beforehand, and no step that comes later is translated.
+        steps: of the whole training, needed where the rate is a Python function, which is asked for each beforehand.
 
     Raises:
         NotCheckable: the optimizer, or something around it, has no exact translation; with its name and the reason.
@@ -50,8 +49,6 @@ def read_torch_optimizer(
     kind = _kind(optimizer)
     trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
     names = {id(parameter): name for name, parameter in parameters.items()}
-    if kind == "Rprop" and scheduler is not None:
-        raise NotCheckable("Rprop with a scheduler: it uses the rate for its first step alone; leave the scheduler out")
     schedule = None if scheduler is None else read_schedule(scheduler, optimizer)
     kept = of_groups(scheduler, len(optimizer.param_groups), steps)
     read = Optimizer(
@@ -110,7 +107,7 @@ def _made(parts: Parts) -> tuple[torch.optim.Optimizer, dict[str, Tensor]]:
     dtype: Dtype = "float64"
     models: Models = ByHand(parts, dtype, "cpu") if parts.side.arrays else OfModule(parts, dtype, torch.device("cpu"))
     parameters = models.parameters(models.built(parts.initial(0), training=True))
-    return parts.optimizer(list(parameters.values())), parameters
+    return made_optimizer(parts, parameters), parameters
 
 
 def optimizer_of(parts: Parts) -> Optimizer:

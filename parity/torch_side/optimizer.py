@@ -1,4 +1,4 @@
-"""The state of a `torch.optim` optimizer as canonical arrays, and back."""
+"""A side's optimizer of `torch.optim`, and its state as canonical arrays, and back."""
 
 from __future__ import annotations
 
@@ -9,9 +9,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from parity.errors import NotCheckable
 from parity.pair.optimizers import PRODUCT
 from parity.recording import Arrays, named_after
+from parity.sides.parts import Parts
 from parity.torch_side.models import to_numpy
+
+
+def made_optimizer(parts: Parts, parameters: dict[str, Tensor]) -> torch.optim.Optimizer:
+    """The optimizer of a torch side over these parameters.
+
+    Raises:
+        NotCheckable: the side's part gives something else, such as several.
+    """
+    found = parts.optimizer(list(parameters.values()))
+    if not isinstance(found, torch.optim.Optimizer):
+        raise NotCheckable(
+            f"the torch side's optimizer gave a {type(found).__name__}: expected one of torch.optim, with a group for "
+            "each kind of parameters, or of a class of your own that extends torch.optim.Optimizer"
+        )
+    return found
 
 
 def state_out(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor]) -> Arrays:

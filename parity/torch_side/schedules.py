@@ -57,6 +57,8 @@ def read_schedule(scheduler: Any, optimizer: torch.optim.Optimizer) -> Schedule:
         NotCheckable: it is neither, or its options are of a kind for which torch leaves the closed form.
     """
     kind = type(scheduler).__name__
+    if isinstance(optimizer, torch.optim.Rprop):
+        raise NotCheckable("Rprop with a scheduler: it uses the rate for its first step alone; leave the scheduler out")
     if type(scheduler) is not getattr(torch.optim.lr_scheduler, kind, None):
         raise NotCheckable(f"{kind} is not a class of torch.optim.lr_scheduler: write it as an Optax schedule")
     if kind not in OPTIONS:

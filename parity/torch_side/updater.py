@@ -17,7 +17,7 @@ from parity.recording import Arrays
 from parity.sides.blame import blame
 from parity.sides.parts import Parts
 from parity.torch_side.models import default_dtype
-from parity.torch_side.optimizer import state_in, state_out
+from parity.torch_side.optimizer import made_optimizer, state_in, state_out
 from parity.torch_side.schedules import taken, turned
 
 
@@ -43,7 +43,7 @@ class Updater:
         self._parts, self._parameters, self._acted = parts, parameters, acted
         kept = parameters.keys() - parts.frozen - still
         self._remembered = {name: tensor for name, tensor in parameters.items() if name in kept}
-        self._optimizer: torch.optim.Optimizer = parts.optimizer(list(parameters.values()))
+        self._optimizer = made_optimizer(parts, parameters)
         self._scheduler: Any = None if parts.side.scheduler is None else parts.scheduler(self._optimizer)
         # SGD alone does not count its steps, and would keep a count that it is given as it is.
         uncounted = self._scheduler is not None and isinstance(self._optimizer, torch.optim.SGD)

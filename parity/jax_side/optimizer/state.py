@@ -1,4 +1,4 @@
-"""The state of an Optax optimizer as canonical arrays, and back."""
+"""A side's transformation of Optax, and its state as canonical arrays, and back."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from parity.jax_side.leaves import to_numpy
 from parity.jax_side.optimizer.own_shapes import fitted, kept_apart, put_back
 from parity.pair.optimizers import STEP
 from parity.recording import Array, Arrays
+from parity.sides.parts import Parts
 
 TORCH_NAMES = {"count": "step", "mu": "exp_avg", "nu": "exp_avg_sq", "trace": "momentum_buffer"}
 """Fields of Optax states by the name that `torch.optim` gives the same quantity, unless `NAMES_OF` has another."""
@@ -32,6 +33,21 @@ NAMES_OF = {
 """The same of the states of Optax whose class, not all of them public, tells what a field is."""
 SQUARE, LARGEST = "exp_avg_sq", "exp_inf"
 """What Adam and Adamax keep in the second field of `optax.ScaleByAdamState`, by torch's names."""
+
+
+def made_transformation(parts: Parts) -> optax.GradientTransformation:
+    """The optimizer of a JAX side.
+
+    Raises:
+        NotCheckable: the side's part gives something else, such as an `nnx.Optimizer`.
+    """
+    found = parts.optimizer()
+    if not (hasattr(found, "init") and hasattr(found, "update")):
+        raise NotCheckable(
+            f"the jax side's optimizer gave a {type(found).__name__}: expected a transformation of Optax, (init, "
+            "update), as optax.adam(0.1) is, and what an nnx.Optimizer or a TrainState is given as its tx"
+        )
+    return found
 
 
 def _has_structure(node: Any, model: Any) -> bool:

@@ -13,13 +13,14 @@ import numpy as np
 import optax
 import pytest
 import torch
+from flax import nnx
 from torch.optim import lr_scheduler
 
 from parity import NotCheckable, Pair, check
 from parity.errors import MissingFramework
 from parity.sides.live import live_side
 from parity.sides.parts import Parts
-from parity_tests.parity import small_torch
+from parity_tests.parity import small_jax, small_torch
 from parity_tests.parity.judging.test_check_modules import first_of, pair
 from parity_tests.parity.optimizers.cases import clip_norm
 
@@ -182,6 +183,29 @@ def averaging(optimizer: torch.optim.Optimizer) -> Any:
 def test_what_is_not_translated_is_told(named: dict[str, Any], reason: str) -> None:
     with pytest.raises(NotCheckable, match=f"the jax side names no optimizer, and torch's is not translated: {reason}"):
         check(translated(**({"optimizer": grouped} | named)))
+
+
+def several(parameters: Any) -> Any:
+    return [torch.optim.SGD(parameters), torch.optim.Adam(parameters)]
+
+
+def with_its_model() -> Any:
+    return nnx.Optimizer(small_jax.Small(nnx.Rngs(0)), optax.sgd(0.1), wrt=nnx.Param)
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ({"torch": {"optimizer": several}}, "the torch side's optimizer gave a list: expected one of torch.optim"),
+        (
+            {"jax": {"optimizer": with_its_model}},
+            "the jax side's optimizer gave a Optimizer: expected a transf",
+        ),
+    ],
+)
+def test_what_is_no_optimizer_is_told(parts: dict[str, Any], told: str) -> None:
+    with pytest.raises(NotCheckable, match=told):
+        check(pair(**parts))
 
 
 def asking_for_no_gradient() -> Any:
