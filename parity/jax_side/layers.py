@@ -180,7 +180,7 @@ class Layers:
 
     def _left(self, call: str, output: Any, place: Place) -> Any:
         leaves, structure = jax.tree.flatten(output)
-        floating = [index for index in order_of(output, leaves) if _floating(leaves[index])]
+        floating = [index for index in order_of(output) if _floating(leaves[index])]
         for number, index in enumerate(floating):
             leaves[index] = rounded(leaves[index], self._bits)
             name = f"{call}.output{number or ''}"

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
+from itertools import accumulate
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 
-def leaves_of(output: Any) -> list[Any]:
-    """The leaves of an output, those of a dataclass in the order of its names, as those of a dict are."""
-    return list(_leaves(output))
+def order_of(output: Any) -> list[int]:
+    """The leaves of an output by their numbers in JAX's own order: those of a dataclass in the order of its names.
 
-
-def _leaves(output: Any) -> Iterator[Any]:
+    So have those of a dict theirs.
+    """
     children, _ = jax.tree_util.tree_flatten_with_path(output, is_leaf=lambda node: node is not output)
-    if is_dataclass(output) and all(isinstance(path[0], jax.tree_util.GetAttrKey) for path, _ in children):
-        children.sort(key=lambda child: str(child[0][0]))
-    for path, child in children:
-        if path:
-            yield from _leaves(child)
-        else:
-            yield child
+    sizes = [len(jax.tree.leaves(child)) for _, child in children]
+    begun = zip(children, [0, *accumulate(sizes)], strict=False)
+    placed = [(path, child, begin) for (path, child), begin in begun]
+    if is_dataclass(output) and all(isinstance(path[0], jax.tree_util.GetAttrKey) for path, *_ in placed):
+        placed.sort(key=lambda child: str(child[0][0]))
+    # What has no path is a leaf itself.
+    return [begin + number for path, child, begin in placed for number in (order_of(child) if path else [0])]
 
 
-def order_of(output: Any, leaves: Sequence[Any]) -> list[int]:
-    """The numbers that its `leaves` have in JAX's own order, in this one."""
-    numbers: dict[int, list[int]] = {}
-    for number, leaf in enumerate(leaves):
-        numbers.setdefault(id(leaf), []).append(number)
-    return [numbers[id(leaf)].pop(0) for leaf in leaves_of(output)]
+def leaves_of(output: Any) -> list[Any]:
+    """The leaves of an output in that order."""
+    leaves = jax.tree.leaves(output)
+    return [leaves[number] for number in order_of(output)]
 
 
 def arrays_of(output: Any) -> dict[str, jax.Array]:

@@ -49,8 +49,21 @@ def test_one_array_has_one_leaf_and_nothing_has_none() -> None:
     assert leaves_of(None) == []
 
 
+@jax.tree_util.register_pytree_node_class
+class MadeAnew:
+    """Makes its leaves each time that somebody asks for them."""
+
+    def tree_flatten(self) -> tuple[list[list[int]], None]:
+        return [[1000], [2000]], None
+
+    @classmethod
+    def tree_unflatten(cls, _: None, __: Any) -> MadeAnew:
+        return cls()
+
+
 def test_the_numbers_are_those_of_jaxs_own_order() -> None:
-    output = (Registered(second=7, first=5), 7)
+    output = (Registered(second=7, first=MadeAnew()), None, 7)
     leaves = jax.tree.leaves(output)
-    assert leaves == [7, 5, 7]
-    assert [leaves[number] for number in order_of(output, leaves)] == leaves_of(output) == [5, 7, 7]
+    assert leaves == [7, 1000, 2000, 7]
+    assert order_of(output) == [1, 2, 0, 3]
+    assert leaves_of(output) == [1000, 2000, 7, 7]
