@@ -72,10 +72,11 @@ class Side:
         loss: `(model, batch) -> scalar`, the batch in the framework's own tensors; None where the pair declares no
             stage from the loss on. In JAX `loss` and `predict` are told by an argument `train`, if they have one,
             whether the pass is one in training mode: Linen modules and plain functions have no mode of their own.
-        optimizer: torch: `(parameters) -> torch.optim.Optimizer`; JAX: `() -> optax.GradientTransformation`, or None:
-            the exact translation of torch's, with its schedule and its clipping (`parity.to_optax`).
-        scheduler: torch: `(optimizer) -> torch.optim.lr_scheduler.LRScheduler`, stepped after every step. In JAX a
-            schedule is a part of the transformation, and so is clipping.
+        optimizer: torch: `(parameters) -> torch.optim.Optimizer`, or a list of several that divide them; JAX:
+            `() -> optax.GradientTransformation`, or None: the exact translation of torch's, with its schedule and its
+            clipping (`parity.to_optax`).
+        scheduler: torch: `(optimizer) -> torch.optim.lr_scheduler.LRScheduler`, or several, stepped after every step.
+            In JAX a schedule is a part of the transformation, and so is clipping.
         clip: torch: `(parameters) -> None`, done to the gradients before every step; None: nothing.
         update: instead of `optimizer`, an update without memory: `(model, gradients) -> model`.
         predict: `(model, batch) -> output`; None: what the model gives where the loss calls it, which a pytree cannot.

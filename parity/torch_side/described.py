@@ -16,7 +16,7 @@ from parity.recording import Arrays, Dtype
 from parity.sides.parts import Parts
 from parity.torch_side.clipping import read_clip
 from parity.torch_side.models import ByHand, Models, OfModule
-from parity.torch_side.optimizer import made_optimizer, state_in, state_out
+from parity.torch_side.optimizer import made, state_in, state_out
 from parity.torch_side.schedules import checked_rates, moved_on, of_groups, read_schedule, taken
 
 WITHOUT_EFFECT = ("foreach", "fused", "capturable", "differentiable")
@@ -98,16 +98,23 @@ def entries_of(parts: Parts) -> frozenset[str]:
     Raises:
         NotCheckable: it is none that is translated.
     """
-    read = read_torch_optimizer(*_made(parts))
+    read = read_torch_optimizer(*_alone(parts)[:2])
     return frozenset((*read.entries, STEP) if read.counts else read.entries)
 
 
-def _made(parts: Parts) -> tuple[torch.optim.Optimizer, dict[str, Tensor]]:
-    """The optimizer of a torch side before its first step, and the parameters of the side."""
+def _alone(parts: Parts) -> tuple[torch.optim.Optimizer, dict[str, Tensor], Any]:
+    """The optimizer of a torch side before its first step, the parameters of the side, and the scheduler, if any.
+
+    Raises:
+        NotCheckable: there are several.
+    """
     dtype: Dtype = "float64"
     models: Models = ByHand(parts, dtype, "cpu") if parts.side.arrays else OfModule(parts, dtype, torch.device("cpu"))
     parameters = models.parameters(models.built(parts.initial(0), training=True))
-    return made_optimizer(parts, parameters), parameters
+    optimizers, schedulers = made(parts, parameters)
+    if len(optimizers) > 1 or len(schedulers) > 1:
+        raise NotCheckable("several optimizers are not translated: put them together by optax.partition")
+    return optimizers[0], parameters, schedulers[0] if schedulers else None
 
 
 def optimizer_of(parts: Parts) -> Optimizer:
@@ -116,10 +123,8 @@ def optimizer_of(parts: Parts) -> Optimizer:
     Raises:
         NotCheckable: it has no exact translation.
     """
-    optimizer, parameters = _made(parts)
-    scheduler = None if parts.side.scheduler is None else parts.scheduler(optimizer)
     clip = None if parts.side.clip is None else parts.clip
-    return read_torch_optimizer(optimizer, parameters, scheduler, clip, parts.side.tie.steps)
+    return read_torch_optimizer(*_alone(parts), clip, parts.side.tie.steps)
 
 
 def _kind(optimizer: torch.optim.Optimizer) -> str:

@@ -1,9 +1,10 @@
-"""A side's optimizer of `torch.optim`, and its state as canonical arrays, and back."""
+"""A side's optimizers of `torch.optim`, one or several, and the state of one as canonical arrays, and back."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,19 +17,36 @@ from parity.sides.parts import Parts
 from parity.torch_side.models import to_numpy
 
 
-def made_optimizer(parts: Parts, parameters: dict[str, Tensor]) -> torch.optim.Optimizer:
-    """The optimizer of a torch side over these parameters.
+class Made(NamedTuple):
+    """What moves the parameters of a torch side: the optimizers that it names, and a scheduler for some of them."""
+
+    optimizers: list[torch.optim.Optimizer]
+    schedulers: list[Any]
+
+
+def made(parts: Parts, parameters: dict[str, Tensor]) -> Made:
+    """The optimizers of a torch side over these parameters, and their schedulers.
 
     Raises:
-        NotCheckable: the side's part gives something else, such as several.
+        NotCheckable: the side's part gives something else, or two that share a parameter.
     """
-    found = parts.optimizer(list(parameters.values()))
-    if not isinstance(found, torch.optim.Optimizer):
-        raise NotCheckable(
-            f"the torch side's optimizer gave a {type(found).__name__}: expected one of torch.optim, with a group for "
-            "each kind of parameters, or of a class of your own that extends torch.optim.Optimizer"
-        )
-    return found
+    given = parts.optimizer(list(parameters.values()))
+    optimizers = _each(given)
+    for found in optimizers or [given]:
+        if not isinstance(found, torch.optim.Optimizer):
+            raise NotCheckable(
+                f"the torch side's optimizer gave a {type(found).__name__}: expected one of torch.optim, or of a class "
+                "of your own that extends torch.optim.Optimizer, or a list of several"
+            )
+    names = {id(parameter): name for name, parameter in parameters.items()}
+    held = Counter(id(p) for one in optimizers for group in one.param_groups for p in group["params"])
+    if shared := [names.get(parameter, "a parameter") for parameter, count in held.items() if count > 1]:
+        raise NotCheckable(f"the torch side's optimizers share {shared[0]}: give each parameter to one of them")
+    return Made(optimizers, [] if parts.side.scheduler is None else _each(parts.scheduler(given)))
+
+
+def _each(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def state_out(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor]) -> Arrays:

@@ -1,4 +1,4 @@
-"""Steps of a torch optimizer, with what is done around them: gradients clipped before, the rate moved on after."""
+"""Steps of torch optimizers, with what is done around them: gradients clipped before, the rate moved on after."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from parity.recording import Arrays
 from parity.sides.blame import blame
 from parity.sides.parts import Parts
 from parity.torch_side.models import default_dtype
-from parity.torch_side.optimizer import made_optimizer, state_in, state_out
+from parity.torch_side.optimizer import made, state_in, state_out
 from parity.torch_side.schedules import taken, turned
 
 
 class Updater:
-    """The optimizer of a side over some parameters, begun with a state, {} where it is fresh.
+    """The optimizers of a side, mostly one, over some parameters, begun with a state, {} where they are fresh.
 
     It adds `clip` and `scheduler` to `acted` once they have changed a gradient, or an option between two steps, and
     `turn` once a step shows the scheduler's last rule.
@@ -43,17 +43,18 @@ class Updater:
         self._parts, self._parameters, self._acted = parts, parameters, acted
         kept = parameters.keys() - parts.frozen - still
         self._remembered = {name: tensor for name, tensor in parameters.items() if name in kept}
-        self._optimizer = made_optimizer(parts, parameters)
-        self._scheduler: Any = None if parts.side.scheduler is None else parts.scheduler(self._optimizer)
-        # SGD alone does not count its steps, and would keep a count that it is given as it is.
-        uncounted = self._scheduler is not None and isinstance(self._optimizer, torch.optim.SGD)
+        self._optimizers, self._schedulers = made(parts, parameters)
         self._used: set[str] = set()
         self._idle: set[str] = set()
         self._first: list[Any] | None = None
-        begun = {name: array for name, array in state.items() if name != STEP or not uncounted}
+        # SGD alone does not count its steps, and would keep a count, the scheduler's or another's, as it is given it.
+        without = {name: array for name, array in state.items() if name != STEP}
+        counted = bool(self._schedulers) or len(self._optimizers) > 1
         with self._as_torch_counts():
-            state_in(self._optimizer, parameters, begun, parameters.keys() - kept)
-        if self._scheduler is not None:
+            for one in self._optimizers:
+                begun = without if counted and isinstance(one, torch.optim.SGD) else state
+                state_in(one, parameters, begun, parameters.keys() - kept)
+        if self._schedulers:
             for _ in range(int(state.get(STEP, np.zeros(())))):
                 self._move_on()
 
@@ -66,20 +67,26 @@ class Updater:
                 parameter.grad = None
             elif name in self._idle:
                 # With its first gradient torch begins to remember.
-                self._optimizer.state.pop(parameter, None)
+                for one in self._optimizers:
+                    one.state.pop(parameter, None)
         self._used |= self._remembered.keys() - set(without)
-        given = {id(parameter) for group in self._optimizer.param_groups for parameter in group["params"]}
+        given = {id(parameter) for group in self._groups for parameter in group["params"]}
         self._idle = {
             name for name in self._remembered.keys() & set(without) - self._used if id(self._parameters[name]) in given
         }  # fmt: skip
         if self._parts.side.clip is not None:
             self._clip()
-        if self._scheduler is not None:
+        if self._schedulers:
             self._look_at_options()
         with self._as_torch_counts(), self._remembering_nothing(), blame("torch", "optimizer"):
-            self._optimizer.step()
-        if self._scheduler is not None:
+            for one in self._optimizers:
+                one.step()
+        if self._schedulers:
             self._move_on()
+
+    @property
+    def _groups(self) -> list[dict[str, Any]]:
+        return [group for one in self._optimizers for group in one.param_groups]
 
     @contextmanager
     def _remembering_nothing(self) -> Iterator[None]:
@@ -109,7 +116,8 @@ class Updater:
                 parameter.copy_(value)
 
     def _remembers(self, parameter: Tensor) -> bool:
-        memory = [tensor for tensor in self._optimizer.state[parameter].values() if isinstance(tensor, Tensor)]
+        kept = [entry for one in self._optimizers for entry in one.state.get(parameter, {}).values()]
+        memory = [tensor for tensor in kept if isinstance(tensor, Tensor)]
         return any(bool(torch.any(tensor)) for tensor in memory if tensor.shape == parameter.shape)
 
     def _clip(self) -> None:
@@ -123,27 +131,31 @@ class Updater:
         """Whether a step is taken with other options, rates among them, than the first one."""
         here = [
             {name: float(v) if isinstance(v, Tensor) else v for name, v in group.items() if name != "params"}
-            for group in self._optimizer.param_groups
+            for group in self._groups
         ]
         self._first = here if self._first is None else self._first
         if here != self._first:
             self._acted.add("scheduler")
-        if "turn" not in self._acted and turned(self._scheduler):
+        if "turn" not in self._acted and all(map(turned, self._schedulers)):
             self._acted.add("turn")
 
     def _as_torch_counts(self) -> AbstractContextManager[None]:
         """NAdam keeps a number in torch's default dtype: float32, also beside float64 parameters."""
-        return default_dtype("float32") if isinstance(self._optimizer, torch.optim.NAdam) else nullcontext()
+        counting = any(isinstance(one, torch.optim.NAdam) for one in self._optimizers)
+        return default_dtype("float32") if counting else nullcontext()
 
     def state(self) -> Arrays:
-        """What the optimizer remembers, as canonical arrays."""
-        found = state_out(self._optimizer, self._remembered)
-        if self._scheduler is None or STEP in found:
+        """What the optimizers remember, as canonical arrays."""
+        found: Arrays = {}
+        for one in self._optimizers:
+            found |= state_out(one, self._remembered)
+        if not self._schedulers or STEP in found:
             return found
-        return found | {STEP: np.asarray(taken(self._scheduler), np.int64)}
+        return found | {STEP: np.asarray(taken(self._schedulers[0]), np.int64)}
 
     def _move_on(self) -> None:
         with blame("torch", "scheduler"), warnings.catch_warnings():
             # A run that goes on from a state has taken its steps before this optimizer was made.
             warnings.filterwarnings("ignore", message=r"Detected call of `lr_scheduler\.step\(\)` before", append=False)
-            self._scheduler.step()
+            for one in self._schedulers:
+                one.step()

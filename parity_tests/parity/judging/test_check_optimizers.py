@@ -168,6 +168,14 @@ def by_hand(_: list[torch.Tensor]) -> None:
     pass
 
 
+def divided(parameters: Any) -> Any:
+    """Matrices by Adam, the rest by SGD."""
+    return [
+        torch.optim.Adam([p for p in parameters if p.ndim == 2], lr=0.01),
+        torch.optim.SGD([p for p in parameters if p.ndim < 2], lr=0.1, momentum=0.9),
+    ]
+
+
 def averaging(optimizer: torch.optim.Optimizer) -> Any:
     return torch.optim.swa_utils.SWALR(optimizer, swa_lr=0.05)
 
@@ -177,6 +185,7 @@ def averaging(optimizer: torch.optim.Optimizer) -> Any:
     [
         ({"optimizer": torch.optim.ASGD}, "ASGD is not translated: nobody has written it yet"),
         ({"scheduler": averaging}, "SWALR is not a class of torch.optim.lr_scheduler: write it as an Optax schedule"),
+        ({"optimizer": divided}, "several optimizers are not translated: put them together by optax.partition"),
         ({"clip": by_hand}, "clip calls clip_grad_norm_ or clip_grad_value_ 0 times"),
     ],
 )
@@ -185,8 +194,46 @@ def test_what_is_not_translated_is_told(named: dict[str, Any], reason: str) -> N
         check(translated(**({"optimizer": grouped} | named)))
 
 
-def several(parameters: Any) -> Any:
+def named(parameters: Any) -> Any:
+    return {"sgd": torch.optim.SGD(parameters)}
+
+
+def shared(parameters: Any) -> Any:
     return [torch.optim.SGD(parameters), torch.optim.Adam(parameters)]
+
+
+def none(parameters: Any) -> Any:
+    return []
+
+
+def each_scheduled(optimizers: Any) -> Any:
+    return [lr_scheduler.StepLR(optimizers[0], 1, 0.5), lr_scheduler.StepLR(optimizers[1], 2, 0.1)]
+
+
+def partitioned(rates: tuple[Any, Any]) -> Callable[[], optax.GradientTransformation]:
+    """The same in Optax, with these rates."""
+    kinds = lambda tree: jax.tree.map(lambda leaf: "matrix" if leaf.ndim == 2 else "rest", tree)  # noqa: E731
+    return lambda: optax.partition({"matrix": optax.adam(rates[0]), "rest": optax.sgd(rates[1], momentum=0.9)}, kinds)
+
+
+def stepped(rate: float, every: int, by: float) -> Callable[[Any], Any]:
+    return lambda count: rate * jnp.asarray(by, float) ** (count // every)
+
+
+@pytest.mark.parametrize(
+    ("rates", "scheduler", "outcome"),
+    [
+        ((0.01, 0.1), None, "agree"), ((0.01, 0.11), None, "differ"), ((0.011, 0.1), None, "differ"),
+        ((stepped(0.01, 1, 0.5), stepped(0.1, 2, 0.1)), each_scheduled, "agree"),
+        ((stepped(0.01, 1, 0.5), stepped(0.1, 1, 0.1)), each_scheduled, "differ"),
+    ],
+)  # fmt: skip
+def test_several_optimizers_divide_the_parameters(rates: Any, scheduler: Any, outcome: str) -> None:
+    made = pair(torch={"optimizer": divided, "scheduler": scheduler}, jax={"optimizer": partitioned(rates)}, steps=3)
+    verdict = check(made, dtypes=("float64",))
+    assert verdict.outcome == outcome, verdict.first_difference or [stage.reason for stage in verdict.stages]
+    compared = {c.key.tensor for c in verdict.comparisons if c.key.stage == "update"}
+    assert {"momentum_buffer.outer.bias", "exp_avg.inner.weight", "step"} < compared
 
 
 def with_its_model() -> Any:
@@ -196,7 +243,9 @@ def with_its_model() -> Any:
 @pytest.mark.parametrize(
     ("parts", "told"),
     [
-        ({"torch": {"optimizer": several}}, "the torch side's optimizer gave a list: expected one of torch.optim"),
+        ({"torch": {"optimizer": named}}, "the torch side's optimizer gave a dict: expected one of torch.optim"),
+        ({"torch": {"optimizer": none}}, "the torch side's optimizer gave a list: expected one of torch.optim"),
+        ({"torch": {"optimizer": shared}}, r"the torch side's optimizers share inner\.weight: give each parameter to"),
         (
             {"jax": {"optimizer": with_its_model}},
             "the jax side's optimizer gave a Optimizer: expected a transf",
