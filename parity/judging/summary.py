@@ -171,8 +171,16 @@ def _unproven(stage: str, here: list[Comparison], shown: dict[Dtype, dict[str, f
             if not power >= MINIMUM_POWER:
                 return f"no power in {dtype}: the wrong answer '{kind}' is only {power:.2g} limits away"
         if not kinds:
-            return f"no power in {dtype}: no kind of wrong answer could be tried"
+            return f"no power in {dtype}: no kind of wrong answer could be tried{_of_whole_numbers(findings, stage)}"
     return ""
+
+
+def _of_whole_numbers(findings: Findings, stage: str) -> str:
+    """What to do where scores have nothing but whole numbers, such as the classes that were answered."""
+    scored = findings.judge.of("score", 0).values() if stage == "score" else ()
+    if not scored or any(array.dtype.kind == "f" for array in scored):
+        return ""
+    return ": `predict` gives whole numbers alone: have it give what they are made of, such as logits"
 
 
 def _asks_lower_precision(stage: str, dtype: Dtype, findings: Findings) -> bool:

@@ -101,12 +101,17 @@ class Drawn:
         return {"pixels": pixels.astype(self._pixels), "labels": labels.astype(self._labels)}
 
 
-def checked(pixels: str = "uint8", labels: str = "int32", jax: dict[str, Any] | None = None, **others: Any) -> Verdict:
+def checked(
+    pixels: str = "uint8", labels: str = "int32", jax: dict[str, Any] | None = None,
+    predict: Callable[..., Any] | None = None, **others: Any,
+) -> Verdict:  # fmt: skip
     drawn = Drawn(pixels, labels)
     sides: dict[str, Any] = {
         "torch": {"model": TorchSorted, "loss": torch_loss, "optimizer": lambda held: torch.optim.SGD(held, lr=0.1)},
         "jax": {"model": JaxSorted, "loss": jax_loss} | (jax or {}),
     }
+    if predict is not None:
+        sides = {name: side | {"predict": predict} for name, side in sides.items()}
     return check(Pair(name="sorted", steps=2, batches=drawn, scored=drawn.scored, **sides), **others)
 
 
@@ -145,3 +150,11 @@ def test_one_other_value_in_a_batch_differs() -> None:
 )
 def test_a_mistake_in_whole_numbers_is_found_where_it_was_made(model: type[JaxSorted], where: Key, note: str) -> None:
     assert first_of(checked(jax={"model": model}, dtypes=("float64",))) == (where, note)
+
+
+def test_classes_alone_prove_nothing_and_logits_are_asked_for() -> None:
+    verdict = checked(predict=lambda model, batch: model(batch["pixels"])[1], dtypes=("float64",))
+    assert verdict.outcome == "inconclusive"
+    (score,) = [stage for stage in verdict.stages if stage.stage == "score"]
+    told = "could be tried: `predict` gives whole numbers alone: have it give what they are made of, such as logits"
+    assert score.reason.endswith(told)
