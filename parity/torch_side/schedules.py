@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
+from itertools import accumulate
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -46,6 +48,8 @@ TURNS = {
 """Those that go over to another rule, what says after how many steps, and how many more until the rate shows it."""
 FAR = tuple(sorted({first << power for first in (2, 3) for power in range(17)}))
 """Counts of steps at which a function of Python is asked for its rate, as far as a training may go."""
+ANY_RATE = 1 / 3
+"""A rate that a factor in lower precision than float64 would round."""
 NEAR = 1e-9
 """How near the rate of a scheduler, multiplied up step by step, is to its closed form, as a share of the first rate."""
 
@@ -188,19 +192,35 @@ def of_groups(scheduler: Any, groups: int, steps: int | None) -> list[dict[str, 
 
 def _factors(scheduler: Any, function: Callable[[int], Any] | None, steps: int | None) -> tuple[float, ...]:
     """By what a function multiplies the rate in each of so many steps, and in one after them, for which torch asks."""
-    kind, count = type(scheduler).__name__, 0
+    kind = type(scheduler).__name__
     if steps is None:
         raise NotCheckable(f"{kind}: its rate is a Python function, of which a table is made: say for how many `steps`")
     product = kind == "MultiplicativeLR"
-    found: list[float] = []
+    if function is None:
+        return (1.0,) * (steps + 1)
+    asked = range(int(product), steps + 1)  # Torch asks for no product before the first step.
+    given = [_factor(kind, function, count) for count in asked]
+    if again := [count for count, before in zip(asked, given, strict=True) if _factor(kind, function, count) != before]:
+        raise NotCheckable(
+            f"{kind}: its function gives another number for {again[0]} when it is asked again, as one that counts its "
+            "calls does: have it depend on the number that it is given alone"
+        )
+    return tuple(accumulate([1.0, *given], mul)) if product else tuple(given)
+
+
+def _factor(kind: str, function: Callable[[int], Any], count: int) -> float:
+    """What a function gives, as a number that makes the rate that torch makes of it."""
     try:
-        for count in range(steps + 1):
-            # Torch asks for no product before the first step, and for nothing where there is no function.
-            factor = 1.0 if function is None or (product and count == 0) else float(function(count))
-            found.append(found[-1] * factor if product and found else factor)
+        given = function(count)
+        factor = float(given)
     except Exception as error:
         raise NotCheckable(f"{kind}: its function fails for {count}: {type(error).__name__}: {error}") from error
-    return tuple(found)
+    if float(ANY_RATE * given) != ANY_RATE * factor:
+        raise NotCheckable(
+            f"{kind}: its function gives {type(given).__name__} for {count}, with which torch computes the rate in "
+            "lower precision than float64: have it return float(...)"
+        )
+    return factor
 
 
 def _phases(scheduler: Any) -> tuple[tuple[float, str, str, str, str], ...]:
@@ -221,13 +241,20 @@ def checked_rates(read: Optimizer, scheduler: Any) -> None:
             "moves on with every step; step the scheduler after each, with its lengths in steps"
         )
     rates = [float(group["lr"]) for group in scheduler.optimizer.param_groups]
-    formula = getattr(scheduler, "_get_closed_form_lr", scheduler.get_last_lr)
-    for rate, known, group in zip(rates, formula(), read.groups, strict=True):
-        if abs(rate - float(known)) > NEAR * abs(group.options["lr"]):
+    for rate, known, group in zip(rates, _known_rates(read, scheduler, steps), read.groups, strict=True):
+        if abs(rate - known) > NEAR * abs(group.options["lr"]):
             raise NotCheckable(
-                f"{kind}: the rate is {rate:g} and by its closed form {float(known):g}: somebody else changes it too, "
+                f"{kind}: the rate is {rate:g} and by its closed form {known:g}: somebody else changes it too, "
                 "by hand or with another scheduler"
             )
+
+
+def _known_rates(read: Optimizer, scheduler: Any, steps: int) -> list[float]:
+    """The rate of each group after so many steps, by the closed form or by the table of a function."""
+    factors = [group.options.get(FACTORS, ()) for group in read.groups]
+    if any(steps < len(table) for table in factors):
+        return [group.options["lr"] * table[steps] for group, table in zip(read.groups, factors, strict=True)]
+    return [float(rate) for rate in getattr(scheduler, "_get_closed_form_lr", scheduler.get_last_lr)()]
 
 
 def moved_on(scheduler: Any, steps: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from torch.optim import lr_scheduler
@@ -173,6 +174,44 @@ def test_a_function_that_fails_for_a_later_step_is_told() -> None:
         read_torch_optimizer(optimizer, parameters, scheduler, steps=4)
 
 
+class Counted:
+    """A function that goes by how often it was called."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, count: int) -> float:
+        self.calls += 1
+        return 1 / self.calls
+
+
+@pytest.mark.parametrize("kind", ["LambdaLR", "MultiplicativeLR"])
+def test_a_function_that_counts_its_calls_is_refused(kind: str) -> None:
+    parameters, optimizer = made()
+    scheduler = getattr(lr_scheduler, kind)(optimizer, Counted())
+    with pytest.raises(
+        NotCheckable, match=f"{kind}: its function gives another number for [01] when it is asked again"
+    ):
+        read_torch_optimizer(optimizer, parameters, scheduler, steps=3)
+
+
+@pytest.mark.parametrize("number", [torch.tensor(0.7), np.float32(0.7)], ids=["a tensor", "NumPy's"])
+def test_a_function_that_makes_the_rate_in_float32_is_refused(number: Any) -> None:
+    parameters, optimizer = made()
+    scheduler = lr_scheduler.LambdaLR(optimizer, lambda _: number)
+    with pytest.raises(NotCheckable, match=r"for 0, with which torch computes the rate in lower precision .* float\("):
+        read_torch_optimizer(optimizer, parameters, scheduler, steps=3)
+
+
+@pytest.mark.parametrize("number", [1, torch.tensor(0.7, dtype=torch.float64), np.float64(0.7)])
+def test_a_function_may_give_any_number_that_makes_the_rate_in_float64(number: Any) -> None:
+    parameters, optimizer = made()
+    (group,) = read_torch_optimizer(
+        optimizer, parameters, lr_scheduler.LambdaLR(optimizer, lambda _: number), steps=1
+    ).groups
+    assert group.options["factors"] == (number, number)
+
+
 def test_the_state_of_an_optimizer_with_another_function_is_refused() -> None:
     parameters, optimizer = made()
     there = read_torch_optimizer(optimizer, parameters, lr_scheduler.LambdaLR(optimizer, lambda _: 1.0), steps=3)
@@ -186,12 +225,20 @@ def test_the_scheduler_of_another_optimizer_is_refused() -> None:
         read(lambda _: lr_scheduler.StepLR(made()[1], 1))
 
 
-def test_a_rate_that_somebody_else_changes_is_refused() -> None:
+@pytest.mark.parametrize(
+    "make",
+    [
+        partial(lr_scheduler.ExponentialLR, gamma=0.5),
+        partial(lr_scheduler.LambdaLR, lr_lambda=lambda count: 1 / (1 + count)),
+        partial(lr_scheduler.MultiplicativeLR, lr_lambda=lambda _: 0.5),
+    ],
+)
+def test_a_rate_that_somebody_else_changes_is_refused(make: Callable[[Any], Any]) -> None:
     parameters, optimizer = made()
-    scheduler = lr_scheduler.ExponentialLR(optimizer, 0.5)
+    scheduler = make(optimizer)
     optimizer.param_groups[0]["lr"] = 0.3
-    with pytest.raises(NotCheckable, match=r"ExponentialLR: the rate is 0\.3 and by its closed form 1: somebody else"):
-        read_torch_optimizer(optimizer, parameters, scheduler)
+    with pytest.raises(NotCheckable, match=r"LR: the rate is 0\.3 and by its closed form 1: somebody else"):
+        read_torch_optimizer(optimizer, parameters, scheduler, steps=3)
 
 
 def test_a_scheduler_that_is_stepped_by_the_epoch_is_refused() -> None:
