@@ -226,7 +226,12 @@ def _first_difference(findings: Findings, comparisons: Iterable[Comparison]) -> 
     if not wrong:
         return None
     first = min(wrong, key=lambda c: (DTYPES.index(c.dtype), c.loop is not None, c.key.flow()))
-    return FirstDifference(first, _hint(findings, first))
+    hints = [_hint(findings, first)]
+    if first.cause == "shape" and (shaped := findings.unshown.shaped) and first.key.tensor in shaped:
+        # One side may pool or cut off inside the layer and the other behind it, and the mistake be elsewhere.
+        behind = _first_difference(findings, (c for c in wrong if c.key.tensor not in shaped))
+        hints.append(f"where both shapes are meant, the first difference is {behind}" if behind else "")
+    return FirstDifference(first, "; ".join(filter(None, hints)))
 
 
 def _hint(findings: Findings, first: Comparison) -> str:

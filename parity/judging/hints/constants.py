@@ -44,6 +44,13 @@ def named_constants(run: Run) -> Iterator[tuple[float, str]]:
     if len(shape) > 2:
         leading = " x ".join(map(str, shape[:-1]))
         yield prod(shape[:-1]), f"as with the sum over {leading} for its mean" if reduced else f"as many as {leading}"
+    for axis, size in enumerate(shape[1:-1], 1):
+        yield (
+            size,
+            f"as with the sum over axis {axis} of the output for its mean"
+            if reduced
+            else f"as many as axis {axis} of the output has",
+        )
     if len(shape) > 1:
         yield prod(shape), "as many as the output has entries"
         yield shape[-1], "as many as the output has features"

@@ -131,8 +131,9 @@ class Layer:
             yield Way("batch statistics", -1)
             if {"running_mean", "running_var"} <= self.parameters.keys():
                 yield Way("running statistics, as in evaluation", -2)
-            if x.ndim > 2:
-                yield from (Way("GroupNorm", g) for g in range(1, x.shape[1] + 1) if x.shape[1] % g == 0)
+            # Of rows with one number in each group nothing is left.
+            most = x.shape[1] if x.ndim > 2 else x.shape[1] - 1
+            yield from (Way("GroupNorm", g) for g in range(1, most + 1) if x.shape[1] % g == 0)
 
 
 def of_a_norm(case: Case) -> Iterator[Hint]:

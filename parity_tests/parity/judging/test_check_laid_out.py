@@ -12,7 +12,7 @@ import torch
 from flax import nnx
 from torch import Tensor, nn
 
-from parity import random_batches
+from parity import Verdict, random_batches, whole
 from parity_tests.parity.judging.test_check_layers import checked, first_of
 from parity_tests.ports.counterparts import BatchNorm
 
@@ -263,3 +263,38 @@ def test_a_convolution_that_pads_otherwise_is_the_first_difference() -> None:
     verdict = checked(Strided, StridedTwin, batches=random_batches(inputs=(2, 3, 9, 9), steps=2))
     assert first_of(verdict) == "first.output"
     assert "torch has shape (2, 4, 4, 4), jax (2, 4, 5, 5)" in str(verdict.first_difference)
+
+
+class Bags(nn.Module):
+    """Pools inside its layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bag, self.head = nn.EmbeddingBag(7, 4, mode="sum"), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.head(self.bag(x))
+        return found
+
+
+class BagsTwin(nnx.Module):
+    """Pools behind its layer; `scale` is a mistake made there."""
+
+    def __init__(self, rngs: nnx.Rngs, scale: float = 1.0) -> None:
+        self.bag, self.head = nnx.Embed(7, 4, rngs=rngs), nnx.Linear(4, 3, rngs=rngs)
+        self.scale = scale
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.head(self.scale * self.bag(x).sum(1))
+
+
+def test_behind_a_shape_that_may_be_meant_the_first_difference_of_numbers_is_told_too() -> None:
+    def found(**more: Any) -> Verdict:
+        return checked(Bags, partial(BagsTwin, **more), batches=random_batches(inputs=whole(7, 4, 5), steps=2))
+
+    assert found().outcome == "agree"
+    said = str(found(scale=0.5).first_difference)
+    assert "tensor bag.output, float64: torch has shape (4, 4), jax (4, 5, 4); where both shapes are meant, the" in said
+    assert "the first difference is forward, step 0, tensor head.input, float64: difference 0.5, limit" in said
+    assert said.count("the first difference is") == 1
+    assert "it is half as large" in said

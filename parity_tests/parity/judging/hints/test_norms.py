@@ -15,6 +15,8 @@ from parity_tests.parity.judging.hints.made_cases import drawn, noisy, of_forwar
 
 ROWS = drawn(6, 5, 16) * np.exp(drawn(6, 5, 1, seed=1))
 IMAGES = drawn(8, 12, 3, 3) * np.exp(drawn(1, 12, 1, 1, seed=1)) + 1
+HEADS = ROWS.reshape(30, 16)
+HEADED = Way("GroupNorm", 4)
 LAYER, RMS = Way("LayerNorm", 0), Way("RMSNorm", 0, centred=False)
 BATCH, RUNNING, GROUP = (
     Way("batch statistics", -1),
@@ -47,7 +49,9 @@ def between(given_: Array, right: tuple[Way, float], wrong: tuple[Way, float], *
 FITS = "where on the torch side it fits"
 
 
-@pytest.mark.parametrize(("given_", "way"), [(ROWS, LAYER), (ROWS, RMS), (IMAGES, BATCH), (IMAGES, GROUP)])
+@pytest.mark.parametrize(
+    ("given_", "way"), [(ROWS, LAYER), (ROWS, RMS), (IMAGES, BATCH), (IMAGES, GROUP), (HEADS, HEADED)]
+)
 @pytest.mark.parametrize("epsilon", [1e-6, 1e-3, 1e-12, 0.0])
 def test_another_epsilon_is_told_with_both(given_: Array, way: Way, epsilon: float) -> None:
     assert between(given_, (way, 1e-5), (way, epsilon)) == f"as with epsilon {epsilon:g} {FITS} 1e-05"
@@ -70,6 +74,7 @@ def test_an_epsilon_is_told_at_any_size(seed: int, rows: int, features: int, eps
         (ROWS, RMS, LAYER, f"as with LayerNorm {FITS} RMSNorm"),
         (IMAGES, BATCH, RUNNING, f"as with running statistics, as in evaluation {FITS} batch statistics"),
         (IMAGES, GROUP, Way("GroupNorm", 4), f"as with GroupNorm of 4 groups {FITS} GroupNorm of 3 groups"),
+        (HEADS, HEADED, Way("GroupNorm", 8), f"as with GroupNorm of 8 groups {FITS} GroupNorm of 4 groups"),
         (ROWS, LAYER, Way("LayerNorm", 0, outside=True),
          f"as with epsilon 1e-05 outside the root {FITS} epsilon 1e-05 inside the root"),
     ],
