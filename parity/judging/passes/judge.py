@@ -12,13 +12,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from math import isfinite
 from typing import NamedTuple
 
+import numpy as np
+
 from parity.judging.distance.difference import Scales
-from parity.judging.distance.factors import FLOAT64_CEILING, FLOAT64_FACTOR
+from parity.judging.distance.factors import FLOAT64_CEILING, FLOAT64_FACTOR, FLOAT64_FLOOR
 from parity.judging.distance.noise import Noise
 from parity.judging.passes.float64 import NoiseOf, compare_float64
 from parity.judging.unseen.counters import counters, shaped_otherwise
 from parity.judging.unseen.whose import whose
-from parity.recording import OTHER, Framework, Key, Recording, keys_of
+from parity.recording import FRAMEWORKS, GRADIENT, OTHER, Framework, Key, Recording, keys_of
 from parity.verdict import Comparison
 
 ON_CPU = "{} on the CPU"
@@ -107,14 +109,16 @@ def judged_beyond_noise(
 ) -> Lockstep:  # fmt: skip
     """The comparisons of the free runs, those that noise leaves nothing to be judged in made again in lockstep.
 
-    That is where both sides' noise asks for a limit above the ceiling. Before the first update there is no such thing:
-    a difference there stands, and nothing more is run.
+    That is where both sides' noise asks for a limit above the ceiling, and all behind a parameter that rounding of its
+    gradient moved, which the noise of a side that has 0 there does not show. Before the first update there is no such
+    thing: a difference there stands, and nothing more is run.
     """
     wrong = [c for c in free if c.outcome == "differ" and isfinite(c.difference)]
     if not wrong or any(c.key.step == 0 and c.key.stage in BEFORE_UPDATES for c in free if c.outcome == "differ"):
         return Lockstep(free)
+    rounding = _moved_by_rounding(min(wrong, key=lambda c: c.key.flow()), sides, scales)
     noises = noise_of("torch", None), noise_of("jax", None)
-    keys = frozenset(c.key for c in wrong if _chaotic(c.key, *noises))
+    keys = frozenset(c.key for c in wrong if rounding or _chaotic(c.key, *noises))
     if not keys:
         return Lockstep(free)
     run, judge = lockstep(), sides[judging]
@@ -126,11 +130,32 @@ def judged_beyond_noise(
     )  # fmt: skip
     again = {c.key: c for c in found}
     first, tensors = min(keys, key=Key.flow), len({key.tensor for key in keys})
-    said = (
-        f"float64: {tensors} tensors, first {first}, ask for a limit above {FLOAT64_CEILING:g}, "
-        "so far does a unit in the last place of the start move them: judged in lockstep from there on"
+    why = (
+        f"float64: {first} rests on numbers of a gradient that are nothing but rounding, and {tensors} tensors with it"
+        if rounding
+        else f"float64: {tensors} tensors, first {first}, ask for a limit above {FLOAT64_CEILING:g}, "
+        "so far does a unit in the last place of the start move them"
     )
+    said = f"{why}: judged in lockstep from there on"
     return Lockstep([again.get(c.key, c) for c in free if c.key in there or c.key not in keys], keys, run, said)
+
+
+def _moved_by_rounding(first: Comparison, sides: Mapping[Framework, Recording], scales: Scales) -> bool:
+    """Whether a parameter went elsewhere only where its gradient is nothing but rounding on both sides.
+
+    Adam makes large steps of that, and a side that has 0 there shows no noise. The gradients' own comparison cannot
+    tell such numbers from 0.
+    """
+    key = first.key
+    if not key.after_update or key.is_gradient:
+        return False
+    own = Key("trajectory", key.step, f"{GRADIENT}{whose(key, sides['torch'].of('init', 0))}")
+    here, there, *gradients = (sides[side].get(asked) for asked in (key, own) for side in FRAMEWORKS)
+    if here is None or any(array is None or array.shape != here.shape for array in (there, *gradients)):
+        return False
+    elsewhere = np.abs(here - there) > first.limit * scales.of[key]
+    small = FLOAT64_FLOOR * scales.of[own]
+    return all(bool((np.abs(gradient)[elsewhere] <= small).all()) for gradient in gradients)
 
 
 def _chaotic(key: Key, torch: Noise, jax: Noise) -> bool:

@@ -140,6 +140,9 @@ def _told(step: Taken, wrong: Adam, words: str, unknowns: int = 0) -> Iterator[H
 
 def _of_step(step: Taken, right: Adam, other: str) -> Iterator[Hint]:
     """Moments are the same, and the parameter went elsewhere: in another form, or with one other constant."""
+    if (left := step.apart.left(right.after(step, step.memory_found))) is not None:
+        yield Hint("the same rule has it of moments that differ by rounding alone", left)
+        return
     # Most forms are also what some odd constant would give.
     if forms := list(_other_forms(step, right, other)):
         yield from forms

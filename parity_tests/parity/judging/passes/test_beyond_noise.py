@@ -69,3 +69,46 @@ def test_noise_below_the_ceiling_is_no_reason() -> None:
 
 def test_where_nothing_differs_nothing_is_run() -> None:
     assert judged({})[1] == Lockstep(judged({})[1].comparisons)
+
+
+STEP, SLOPE = Key("update", 0, "p"), Key("trajectory", 0, "gradient.p")
+
+
+def of_step(framework: Framework, moved: list[float], gradient: list[float]) -> Recording:
+    found = Recording(provenance(framework, "float64"))
+    for key, array in ((Key("init", 0, "p"), [1.0, 1.0]), (STEP, moved), (SLOPE, gradient)):
+        found.add(key.stage, key.step, {key.tensor: np.array(array)})
+    return found
+
+
+@pytest.mark.parametrize(
+    ("moved", "gradient", "again", "outcome"),
+    [
+        # The second number of the gradient is rounding on the one side, and 0 on the other.
+        ([0.5, 1.0 - 1e-8], [2.0, 1e-16], [0.5, 1.0], "agree"),
+        ([0.5, 1.0 - 1e-8], [2.0, 1e-16], [0.5, 1.0 - 1e-8], "differ"),
+        ([0.5, 1.0 - 1e-8], [2.0, 1e-16], [0.5 + 1e-8, 1.0], "differ"),
+        ([0.5, 1.0 - 1e-8], [2.0, 1e-10], None, "differ"),
+        ([0.5 + 1e-8, 1.0 - 1e-8], [2.0, 1e-16], None, "differ"),
+    ],
+)
+def test_what_rounding_of_a_gradient_moved_is_judged_in_lockstep(
+    moved: list[float], gradient: list[float], again: list[float] | None, outcome: str
+) -> None:
+    runs: dict[Framework, Recording] = {
+        "torch": of_step("torch", [0.5, 1.0], [2.0, 0.0]), "jax": of_step("jax", moved, gradient)
+    }  # fmt: skip
+    sizes = Scales({STEP: 1.0, SLOPE: 2.0}, frozenset())
+
+    def run() -> Recording:
+        assert again is not None, "a difference that has nothing to do with rounding was judged again"
+        return of_step("jax", again, gradient)
+
+    def none(*_: object) -> Noise:
+        return RecordedNoise([{}] * NOISE_DRAWS, sizes)
+
+    compared = compare_float64(runs["torch"], runs["jax"], sizes, none, keys=[STEP])
+    found = judged_beyond_noise(compared, runs, "torch", sizes, none, none, run)
+    assert {c.key: c.outcome for c in found.comparisons} == {STEP: outcome}
+    said = "float64: update, step 0, p rests on numbers of a gradient that are nothing but rounding, and 1 tensors with"
+    assert found.listed.startswith(said) == (again is not None)

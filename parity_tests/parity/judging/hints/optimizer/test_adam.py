@@ -128,6 +128,14 @@ def test_noise_is_not_told() -> None:
         assert told(taken_otherwise(adam(), adam(), 2, change=change)) == ""
 
 
+def test_what_rounding_of_a_moment_explains_is_no_other_constant() -> None:
+    def rounded(p: Array, g: Array, memory: Arrays, count: int) -> tuple[Array, Arrays]:
+        return adam()(p, g + 1e-13, memory, count)
+
+    said = told(taken_otherwise(adam(), rounded, 1))
+    assert said == "as the same rule has it of moments that differ by rounding alone"
+
+
 def test_another_optimizer_is_not_told() -> None:
     def sgd(p: Array, g: Array, memory: Arrays, count: int) -> tuple[Array, Arrays]:
         return p - 1e-3 * g, memory
