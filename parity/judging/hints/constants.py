@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import isinf, isqrt, prod
+from math import isinf, isqrt, log, pi, prod
 from typing import NamedTuple
 
 ROOTS_UP_TO = 1024
 """The largest number whose root has a name."""
+OF_A_DENSITY = log(2 * pi) / 2
+"""What the log of a normal density has beside the square and the log of the deviation, once for each dimension."""
+DIMENSIONS = 64
+"""So many dimensions may have left it out: of more, most numbers are near a multiple."""
 DROPOUTS = (0.1, 0.2, 0.25, 0.3, 0.4)
 """Shares that dropout usually leaves out. Half of all has no name of its own: it is twice as large."""
 CLOSE = 1e-6
@@ -55,6 +59,8 @@ def named_constants(run: Run) -> Iterator[tuple[float, str]]:
         yield prod(shape), "as many as the output has entries"
         yield shape[-1], "as many as the output has features"
     yield 255.0, "as with pixels from 0 to 255 for those from 0 to 1"
+    yield 1 / log(2), "as with logarithms to base 2 for natural ones"
+    yield log(10), "as with natural logarithms for those to base 10"
     for share in DROPOUTS if dropout else ():
         yield 1 / (1 - share), f"as kept numbers are by a dropout of {share:g}"
 
@@ -73,8 +79,20 @@ def words_of(factor: float, run: Run) -> str:
     return _root(factor)
 
 
+def words_of_an_offset(offset: float) -> str:
+    """The name of a constant that is added; empty where it has none."""
+    times = round(abs(offset) / OF_A_DENSITY) if abs(offset) < (DIMENSIONS + 1) * OF_A_DENSITY else 0
+    if not times or abs(abs(offset) / (times * OF_A_DENSITY) - 1) > CLOSE:
+        return ""
+    return f"{f'{times} times ' if times > 1 else ''}log(2 pi) / 2, as in the log of a normal density"
+
+
 def _inverse(words: str) -> str:
-    swapped = {"the sum over": "the mean over", "for its mean": "for its sum"}
+    swapped = {
+        "the sum over": "the mean over", "for its mean": "for its sum",
+        "logarithms to base 2 for natural ones": "natural logarithms for those to base 2",
+        "natural logarithms for those to base 10": "logarithms to base 10 for natural ones",
+    }  # fmt: skip
     for said, meant in swapped.items():
         words = words.replace(said, meant)
     return words.replace("0 to 255 for those from 0 to 1", "0 to 1 for those from 0 to 255").replace(

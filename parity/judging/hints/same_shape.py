@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from parity.judging.hints.constants import Run, in_words, words_of
+from parity.judging.hints.constants import Run, in_words, words_of, words_of_an_offset
 from parity.judging.hints.evidence import Apart, Hint
 from parity.recording import Array, Arrays
 
@@ -42,11 +42,13 @@ def scaled(apart: Apart, run: Run) -> Iterator[Hint]:
 
 
 def offset(apart: Apart) -> Iterator[Hint]:
-    """The same constant is added to all numbers."""
+    """The same constant is added to all numbers; to one alone, such as a loss, one that has a name."""
     if apart.here.shape == apart.there.shape and apart.here.size:
         by = float(np.mean(apart.change))
-        if (left := apart.left(apart.here + by, unknowns=1)) is not None:
-            yield Hint(f"{by:+.3g} everywhere", left)
+        named = words_of_an_offset(by)
+        if (left := apart.left(apart.here + by, unknowns=0 if named else 1)) is not None:
+            everywhere = " everywhere" if apart.here.size > 1 else ""
+            yield Hint(f"{by:+.3g}{everywhere}{f', {named}' if named else ''}", left)
 
 
 def clipped(apart: Apart) -> Iterator[Hint]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from parity.judging.hints.constants import Run, in_words, is_of_float32, words_of
+from parity.judging.hints.constants import Run, in_words, is_of_float32, words_of, words_of_an_offset
 
 GPT, CLASSES = (4, 16, 65), (8, 10)
 
@@ -25,6 +27,9 @@ GPT, CLASSES = (4, 16, 65), (8, 10)
         (1 / 10, Run(CLASSES), "10 times smaller, as many as the output has features"),
         (255.0, Run(), "255 times as large, as with pixels from 0 to 255 for those from 0 to 1"),
         (1 / 255, Run(), "255 times smaller, as with pixels from 0 to 1 for those from 0 to 255"),
+        (1 / math.log(2), Run(), "1.4427 times as large, as with logarithms to base 2 for natural ones"),
+        (math.log(2), Run(), "1.4427 times smaller, as with natural logarithms for those to base 2"),
+        (1 / math.log(10), Run(), "2.30259 times smaller, as with logarithms to base 10 for natural ones"),
         (1 / 0.9, Run(), "1.11111 times as large, as kept numbers are by a dropout of 0.1"),
         (0.9, Run(), "1.11111 times smaller, as without the factor of a dropout of 0.1"),
         (8**0.5, Run(), "2.82843 times as large, the root of 8"),
@@ -40,6 +45,21 @@ def test_a_constant_of_the_run_has_its_name(factor: float, run: Run, words: str)
 )
 def test_another_has_none(factor: float) -> None:
     assert words_of(factor, Run(CLASSES)) == ""
+
+
+@pytest.mark.parametrize(
+    ("offset", "words"),
+    [
+        (math.log(2 * math.pi) / 2, "log(2 pi) / 2, as in the log of a normal density"),
+        (-5 * math.log(2 * math.pi) / 2, "5 times log(2 pi) / 2, as in the log of a normal density"),
+        (0.92, ""),
+        (0.0, ""),
+        (1e300, ""),
+        (65 * math.log(2 * math.pi) / 2, ""),
+    ],
+)
+def test_the_constant_of_a_density_has_its_name(offset: float, words: str) -> None:
+    assert words_of_an_offset(offset) == words
 
 
 def test_dropout_is_not_named_where_it_cannot_be() -> None:

@@ -51,6 +51,11 @@ def test_one_number_is_scaled_by_a_constant_with_a_name_only() -> None:
     assert first(scaled_anyhow, one, 1.01 * one) == first(offset, one, one + 1) == ""
 
 
+def test_one_number_tells_a_constant_that_has_a_name() -> None:
+    one, constant = np.array(2.5), np.log(2 * np.pi) / 2
+    assert first(offset, one, one - 3 * constant) == "-2.76, 3 times log(2 pi) / 2, as in the log of a normal density"
+
+
 def test_equal_numbers_do_not_tell_a_factor_from_an_offset() -> None:
     ones = np.ones((4, 4))
     assert first(scaled_anyhow, ones, 1.3 * ones) == first(offset, ones, 1.3 * ones) == ""
