@@ -43,26 +43,34 @@ class Run(NamedTuple):
 def named_constants(run: Run) -> Iterator[tuple[float, str]]:
     """Factors that have a name, and what they are: a phrase to stand behind "8 times as large"."""
     shape, reduced, dropout = run
-    if shape:
-        yield shape[0], "as with the sum over the batch for its mean" if reduced else "as many as the batch has"
-    if len(shape) > 2:
-        leading = " x ".join(map(str, shape[:-1]))
-        yield prod(shape[:-1]), f"as with the sum over {leading} for its mean" if reduced else f"as many as {leading}"
-    for axis, size in enumerate(shape[1:-1], 1):
-        yield (
-            size,
-            f"as with the sum over axis {axis} of the output for its mean"
-            if reduced
-            else f"as many as axis {axis} of the output has",
-        )
-    if len(shape) > 1:
-        yield prod(shape), "as many as the output has entries"
-        yield shape[-1], "as many as the output has features"
+    yield from _reductions(shape) if reduced else _sizes(shape)
     yield 255.0, "as with pixels from 0 to 255 for those from 0 to 1"
     yield 1 / log(2), "as with logarithms to base 2 for natural ones"
     yield log(10), "as with natural logarithms for those to base 10"
     for share in DROPOUTS if dropout else ():
         yield 1 / (1 - share), f"as kept numbers are by a dropout of {share:g}"
+
+
+def _reductions(shape: tuple[int, ...]) -> Iterator[tuple[float, str]]:
+    """What a sum is to a mean, over one axis of the output, all but the last, and all."""
+    for axis, size in enumerate(shape):
+        of_it = "the batch" if axis == 0 else f"axis {axis} of the output"
+        over = of_it if shape.count(size) == 1 else f"an axis of {size}, of which there are {shape.count(size)},"
+        yield size, f"as with the sum over {over} for its mean"
+    if len(shape) > 2:
+        yield prod(shape[:-1]), f"as with the sum over {' x '.join(map(str, shape[:-1]))} for its mean"
+    if len(shape) > 1:
+        yield prod(shape), "as many as the output has entries"
+
+
+def _sizes(shape: tuple[int, ...]) -> Iterator[tuple[float, str]]:
+    if shape:
+        yield shape[0], "as many as the batch has"
+    if len(shape) > 2:
+        yield prod(shape[:-1]), f"as many as {' x '.join(map(str, shape[:-1]))}"
+    if len(shape) > 1:
+        yield prod(shape), "as many as the output has entries"
+        yield shape[-1], "as many as the output has features"
 
 
 def words_of(factor: float, run: Run) -> str:

@@ -23,6 +23,12 @@ GPT, CLASSES = (4, 16, 65), (8, 10)
         (64.0, Run(GPT, loss=True), "64 times as large, as with the sum over 4 x 16 for its mean"),
         (16.0, Run(GPT, loss=True), "16 times as large, as with the sum over axis 1 of the output for its mean"),
         (1 / 16, Run(GPT, loss=True), "16 times smaller, as with the mean over axis 1 of the output for its sum"),
+        (
+            4.0,
+            Run((4, 16, 4), loss=True),
+            "4 times as large, as with the sum over an axis of 4, of which there are 2, for its mean",
+        ),
+        (10.0, Run(CLASSES, loss=True), "10 times as large, as with the sum over axis 1 of the output for its mean"),
         (80.0, Run(CLASSES), "80 times as large, as many as the output has entries"),
         (1 / 10, Run(CLASSES), "10 times smaller, as many as the output has features"),
         (255.0, Run(), "255 times as large, as with pixels from 0 to 255 for those from 0 to 1"),
