@@ -100,7 +100,11 @@ def _unmatched(torch: _Places, jax: _Places, unmatched: frozenset[str]) -> Unsho
     if not inside:
         return Unshown()
     names = ", ".join(briefly(dict.fromkeys(inside.values())))
-    line = f"layers of the torch side that no module of the jax side stands for: {names}"
+    # A side that was recorded does not say which of the two it is.
+    line = (
+        "layers of the torch side that no module of the jax side stands for, or one that is called inside a loop or "
+        f"jit, where `parity.tap` may show more: {names}"
+    )
     if all(place.what == TAP for place in jax.values()):
         line = f"layers were not seen on the jax side: of {names}, only parameters and gradients are compared"
         line += "" if jax else "; `parity.tap` may show more"

@@ -136,7 +136,8 @@ def positional_predict(model: Any, batch: dict[str, jax.Array], train: bool) -> 
 UNSEEN: dict[str, tuple[dict[str, Any], str]] = {
     "a layer": (
         {"model": lambda: Small(dense=nn.remat(nn.Dense))},
-        "layers of the torch side that no module of the jax side stands for: inner",
+        "layers of the torch side that no module of the jax side stands for, or one that is called inside a loop or "
+        "jit, where `parity.tap` may show more: inner",
     ),
     "the whole model": (
         {"model": lambda: nn.remat(Small, static_argnums=(2,))(), "predict": positional_predict},
