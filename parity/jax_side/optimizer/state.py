@@ -89,10 +89,17 @@ def _like(leaf: Any, number: float) -> jax.Array:
 
 
 def _is_state(node: object) -> bool:
-    return isinstance(node, tuple)
+    return isinstance(node, tuple) or _is_of_states(node)
+
+
+def _is_of_states(node: object) -> bool:
+    """Whether a node is a dict of states, as `optax.inject_hyperparams` has one of each schedule with its own count."""
+    return isinstance(node, dict) and bool(node) and all(hasattr(value, "_fields") for value in node.values())
 
 
 def _fields(state: Any) -> list[tuple[str, Any]]:
+    if isinstance(state, dict):
+        return list(state.items())
     if isinstance(state, optax.PartitionState):
         # One transformation for each group of parameters, and each has the others masked.
         return [(str(group), inner) for group, inner in state.inner_states.items()]
@@ -109,6 +116,8 @@ def _named(node: Any, theirs: Collection[str]) -> list[tuple[str, Any]]:
 
 
 def _rebuilt(state: Any, values: list[Any]) -> Any:
+    if isinstance(state, dict):
+        return dict(zip(state, values, strict=True))
     if isinstance(state, optax.PartitionState):
         return optax.PartitionState(dict(zip(state.inner_states, values, strict=True)))
     return type(state)(*values) if hasattr(state, "_fields") else tuple(values)

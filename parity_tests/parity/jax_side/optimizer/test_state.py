@@ -89,6 +89,18 @@ def test_a_state_comes_back_bit_for_bit_and_goes_on_as_if_it_had_never_left(make
         assert same(to_arrays(went_on), to_arrays(never_left))
 
 
+def test_an_injected_schedule_goes_on_from_the_step_that_it_had_come_to() -> None:
+    with jax.enable_x64(True):
+        training = Training(lambda: optax.inject_hyperparams(optax.adam)(optax.linear_schedule(0.03, 0.0, 10)))
+        model = training.model(draw_parameters(0))
+        state = training.fresh(model)
+        for number in range(3):
+            model, state = training.step(model, state, number)
+        again = training.back(training.model(to_arrays(model)), training.out(model, state))
+        (went_on, _), (never_left, _) = (training.step(model, s, 3) for s in (again, state))
+        assert same(to_arrays(went_on), to_arrays(never_left))
+
+
 @every_dtype
 def test_adam_has_the_names_and_the_layout_of_torch(dtype: Dtype) -> None:
     with jax.enable_x64(dtype == "float64"):
