@@ -93,8 +93,8 @@ def _is_state(node: object) -> bool:
 
 
 def _is_of_states(node: object) -> bool:
-    """Whether a node is a dict of states, as `optax.inject_hyperparams` has one of each schedule with its own count."""
-    return isinstance(node, dict) and bool(node) and all(hasattr(value, "_fields") for value in node.values())
+    """Whether a node is a dict of states, as that of `optax.named_chain`, or of the schedules that are injected."""
+    return isinstance(node, dict) and bool(node) and all(isinstance(value, tuple) for value in node.values())
 
 
 def _fields(state: Any) -> list[tuple[str, Any]]:
@@ -117,7 +117,7 @@ def _named(node: Any, theirs: Collection[str]) -> list[tuple[str, Any]]:
 
 def _rebuilt(state: Any, values: list[Any]) -> Any:
     if isinstance(state, dict):
-        return dict(zip(state, values, strict=True))
+        return type(state)(zip(state, values, strict=True))
     if isinstance(state, optax.PartitionState):
         return optax.PartitionState(dict(zip(state.inner_states, values, strict=True)))
     return type(state)(*values) if hasattr(state, "_fields") else tuple(values)

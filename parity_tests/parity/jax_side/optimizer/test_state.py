@@ -42,6 +42,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "sgd": lambda: optax.sgd(0.03),
     "rmsprop": lambda: optax.rmsprop(0.03),
     "adafactor": lambda: optax.adafactor(0.03, min_dim_size_to_factor=2),
+    "adam by the names of its parts": lambda: optax.named_chain(("clip", optax.clip(1.0)), ("adam", optax.adam(0.03))),
     "adam with two rates": lambda: optax.partition({"inner": optax.adam(0.03), "outer": optax.adam(0.01)}, labels),
 }
 every_optimizer = pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
