@@ -151,11 +151,11 @@ def _moved_by_rounding(first: Comparison, sides: Mapping[Framework, Recording], 
         return False
     own = Key("trajectory", key.step, f"{GRADIENT}{whose(key, sides['torch'].of('init', 0))}")
     here, there, *gradients = (sides[side].get(asked) for asked in (key, own) for side in FRAMEWORKS)
-    if here is None or any(array is None or array.shape != here.shape for array in (there, *gradients)):
+    if here is None or there is None or any(a is None or a.shape != here.shape for a in (there, *gradients)):
         return False
     elsewhere = np.abs(here - there) > first.limit * scales.of[key]
     small = FLOAT64_FLOOR * scales.of[own]
-    return all(bool((np.abs(gradient)[elsewhere] <= small).all()) for gradient in gradients)
+    return all(array is not None and bool((np.abs(array)[elsewhere] <= small).all()) for array in gradients)
 
 
 def _chaotic(key: Key, torch: Noise, jax: Noise) -> bool:

@@ -48,7 +48,8 @@ def of_targets(seed: int, steps: int) -> list[Arrays]:
 def torch_loss(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
     """The symmetric mean absolute percentage error, which is 200 wherever the signs are opposite."""
     forecast, y = model(batch["inputs"]), batch["y"]
-    return (200 * (forecast - y).abs() / (forecast.abs() + y.abs())).mean()
+    found: Tensor = (200 * (forecast - y).abs() / (forecast.abs() + y.abs())).mean()
+    return found
 
 
 def jax_loss(model: Any, batch: dict[str, jax.Array]) -> jax.Array:
