@@ -8,7 +8,7 @@ from math import prod
 from parity.weight_map.flatten import Flattened
 from parity.weight_map.how import How
 from parity.weight_map.kinds import CONV, CONV_TRANSPOSE, EMBEDDING, IN_OUT, LINEAR, NORM, UNKNOWN
-from parity.weight_map.names import PACKED, key, plain
+from parity.weight_map.names import PACKED, key, plain, role
 from parity.weight_map.outline import Shape
 from parity.weight_map.steps import TRANSPOSE, Step, chain, shape_through
 from parity.weight_map.tree import Leaf, Node
@@ -62,8 +62,10 @@ class Layouts:
             return [chain(Step("reshape", end), start=start)] if prod(end) == start[0] and torch.is_bias else []
         if len(start) == 2:
             return _matrix(torch, of, jax, jax_of)
-        same = _squeezed(start) == _squeezed(end)
-        return [chain(Step("reshape", end), start=start)] if same else []
+        if _squeezed(start) == _squeezed(end):
+            return [chain(Step("reshape", end), start=start)]
+        alone = of.family == UNKNOWN and role(torch.own) == role(jax.own)
+        return _as_an_image_or_a_kernel(start, jax_of) if alone else []
 
 
 def _ask(torch: Leaf, jax: Leaf, words: list[str], why: str = "") -> str:
@@ -99,6 +101,19 @@ def _matrix(torch: Leaf, of: Node, jax: Leaf, jax_of: Node) -> list[Steps]:
     if key(of.name).stem == PACKED and len(end) > 2 and end[1] != 3:
         return []
     return _by_name(jax, jax_of, [_reshaped((TRANSPOSE,), start, end)])
+
+
+def _as_an_image_or_a_kernel(start: Shape, jax_of: Node) -> list[Steps]:
+    """A parameter by itself, which a model of images has learned or convolves by hand: its channels come last.
+
+    Where one shape is left by several of these, the user is asked.
+    """
+    kernel = _convolution(start)
+    if jax_of.family == CONV:
+        return [kernel]
+    behind_examples = (Step("permute", (0, *range(2, len(start)), 1)),)
+    without_examples = (Step("permute", (1, 2, 0)),)
+    return [kernel, behind_examples, *([without_examples] if len(start) == 3 else [])]
 
 
 def _convolution(start: Shape) -> Steps:
