@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from parity.judging.distance.difference import Scales, difference, exact, largest
-from parity.judging.distance.factors import MINIMUM_POWER
+from parity.judging.distance.factors import FLOAT64_FLOOR, MINIMUM_POWER
 from parity.judging.distance.sentinels import without_sentinels
 from parity.recording import Key, Recording
 
@@ -21,7 +21,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """Which kinds of wrong answer apply to which stage. Data and initial parameters are bit-exact: no power figure.
 
-sign: multiplied by -1. zero: nothing at all. transposed: where the tensor is square. stale: the value one step before.
+sign: multiplied by -1. zero: nothing at all. transposed: where the tensor is square, and not symmetric. stale: the value one step before.
 not applied: the state before the update. coarse: the value one precision lower."""
 
 
@@ -39,7 +39,11 @@ def wrong_answers(judge: Recording, scales: Scales, coarse: Mapping[Key, float])
         size = largest(array) / scale if scale else 0.0
         answers = {"sign": 2 * size, "zero": size}
         if array.ndim == 2 and array.shape[0] == array.shape[1] > 1:
-            answers["transposed"] = difference(array, array.T, scale)
+            turned = difference(array, array.T, scale)
+            # Similarities of each with each are their own transposed, and the right answer is no wrong one. A weight is
+            # asked: it may be symmetric where training begins, and its layer may have it transposed all the same.
+            if turned > FLOAT64_FLOOR or key.tensor in judge.of("init", 0):
+                answers["transposed"] = turned
         before = _before(judge, key)
         if before is not None and before.shape == array.shape:
             moved = difference(array, without_sentinels(key, before), scale)

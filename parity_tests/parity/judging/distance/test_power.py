@@ -51,10 +51,12 @@ def test_matrices_are_what_shows_lower_precision() -> None:
     assert not multiplies_matrices(line)
 
 
-def shown(array: Array, stage: str = "backward", before: Array | None = None) -> dict[str, float]:
+def shown(
+    array: Array, stage: str = "backward", before: Array | None = None, parameter: bool = True
+) -> dict[str, float]:
     """What each kind of wrong answer would show for an array at step 1."""
     steps = [(stage, 1, {"w": array})] if before is None else [(stage, 0, {"w": before}), (stage, 1, {"w": array})]
-    found = recording(*steps)
+    found = recording(*([("init", 0, {"w": array})] if parameter else []), *steps)
     return wrong_answers(found, scales([found]), {})[Key(stage, 1, "w")]
 
 
@@ -63,6 +65,9 @@ def test_power_falls_where_a_wrong_answer_is_nearly_right() -> None:
     symmetric = WEIGHT + WEIGHT.T
     assert shown(symmetric)["transposed"] == 0
     assert shown(symmetric + np.array([[0, near], [0, 0]]))["transposed"] == pytest.approx(near / 2)
+    # What is no weight, and symmetric but for rounding, is its own transposed: no wrong answer at all.
+    assert "transposed" not in shown(symmetric + np.array([[0, 1e-15], [0, 0]]), parameter=False)
+    assert shown(symmetric + np.array([[0, near], [0, 0]]), parameter=False)["transposed"] == pytest.approx(near / 2)
     assert shown(WEIGHT, before=WEIGHT)["stale"] == 0
     assert shown(WEIGHT, before=WEIGHT - near)["stale"] == pytest.approx(near)
     # A gradient that has converged is small in the scale of what it was.
