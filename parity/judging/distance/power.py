@@ -21,7 +21,8 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """Which kinds of wrong answer apply to which stage. Data and initial parameters are bit-exact: no power figure.
 
-sign: multiplied by -1. zero: nothing at all. transposed: where the tensor is square, and not symmetric. stale: the value one step before.
+sign: multiplied by -1. zero: nothing at all. transposed: where the tensor is square, and not
+symmetric. stale: the value one step before.
 not applied: the state before the update. coarse: the value one precision lower."""
 
 

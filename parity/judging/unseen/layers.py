@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
+import numpy as np
+
 from parity.errors import NotCheckable
+from parity.judging.distance.difference import difference, largest
+from parity.judging.distance.factors import FLOAT64_CEILING
 from parity.judging.unseen.whose import held, whose
-from parity.recording import FRAMEWORKS, PLACE, Framework, Recording
+from parity.recording import FRAMEWORKS, PLACE, Array, Framework, Recording
 
 NUMBER = re.compile(r"(.*?)(?:(?<![^.])(\d+)(?![^.])(.*))?")
 """A name of a layer in three: what stands before the first number in it, that number, and what stands behind."""
@@ -32,11 +36,16 @@ class Unshown(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """A tensor of a call of a layer, or of a tap: whose it is, whether it goes in or comes out, and how large it is."""
+    """A tensor of a call of a layer, or of a tap: whose it is, whether it goes in or comes out, and its numbers."""
 
     layer: str
     what: str
-    shape: _Shape
+    array: Array
+
+    @property
+    def shape(self) -> _Shape:
+        shape: _Shape = self.array.shape
+        return shape
 
 
 _Places = dict[str, _Seen]
@@ -50,10 +59,10 @@ def unshown(sides: Mapping[Framework, Recording], unmatched: frozenset[str], apa
     A torch layer in `unmatched` has no JAX module that stands for it, such as packed attention beside separate
     projections; a tap there cannot be seen on the JAX side. And where a layer is called with more inputs on one side,
     such as attention that is given its input once there and with a mask here, only what comes out of it is compared. A
-    module of the user's own may be given images whose channels come last on the JAX side, which nothing but their
-    shapes tells, or one that stands for torch's layer may have them where torch has; so may a tap. What goes in or out
-    of a layer may have another shape on each side until both have cut, flattened or spread it. And a side may read what
-    a layer holds and never call it. In any case the neighbours and the layers inside are compared, so that nothing lies
+    module of the user's own may be given images whose channels come last on the JAX side, which nothing else tells, or
+    one that stands for torch's layer may have them where torch has; so may a tap. What goes in or out of a layer may
+    have another shape on each side until both have cut, flattened or spread it. And a side may read what a layer holds
+    and never call it. In any case the neighbours and the layers inside are compared, so that nothing lies
     between two places that both see. A layer or a tap that both call, and only one of them as often, is a difference.
 
     Raises:
@@ -203,9 +212,9 @@ def _laid_out_otherwise(torch: _Places, jax: _Places, unmatched: frozenset[str])
 
 
 def _of_shapes(
-    torch: _Places, jax: _Places, unmatched: frozenset[str], holds: Callable[[_Shape, _Shape], bool], way: str
+    torch: _Places, jax: _Places, unmatched: frozenset[str], holds: Callable[[Array, Array], bool], way: str
 ) -> Unshown:
-    both = [t for t in torch if t in jax and holds(torch[t].shape, jax[t].shape) and torch[t].layer not in unmatched]
+    both = [t for t in torch if t in jax and holds(torch[t].array, jax[t].array) and torch[t].layer not in unmatched]
     layers = sorted({torch[tensor].layer for tensor in both if torch[tensor].what != TAP})
     taps = sorted({torch[tensor].layer for tensor in both if torch[tensor].what == TAP})
     ends = {"layers": (layers, "the layers in and around are compared"), "taps": (taps, "they are not compared")}
@@ -240,15 +249,22 @@ def _layers_of(arrays: Iterable[str]) -> frozenset[str]:
     return frozenset(name.rpartition(".")[0] for name in arrays)
 
 
-def _channels_last(torch: _Shape, jax: _Shape) -> bool:
-    """Whether a tensor has another shape on each side, and one shape once the last axis of JAX's comes second.
+def _channels_last(torch: Array, jax: Array) -> bool:
+    """Whether a tensor is laid out otherwise on each side, and alike once the last axis of JAX's comes second.
 
-    A module of the user's own does not say how its activations are laid out, and the shapes do not always.
+    A module of the user's own does not say how its activations are laid out, and the shapes do not always: of images
+    with as many channels as pixels either way only the numbers tell.
     """
-    return len(jax) > 2 and torch != jax and torch == (jax[0], jax[-1], *jax[1:-1])
+    if jax.ndim < 3 or torch.shape != (moved := np.moveaxis(jax, -1, 1)).shape:
+        return False
+    return torch.shape != jax.shape or (not _alike(torch, jax) and _alike(torch, moved))
 
 
-def _channels_second(torch: _Shape, jax: _Shape) -> bool:
+def _alike(one: Array, other: Array) -> bool:
+    return difference(one, other, largest(one)) <= FLOAT64_CEILING
+
+
+def _channels_second(torch: Array, jax: Array) -> bool:
     """Whether it has once the second axis of JAX's comes last: it was second before it was taken for the last."""
     return not _channels_last(torch, jax) and _channels_last(jax, torch)
 
@@ -258,6 +274,6 @@ def _seen(recording: Recording) -> _Places:
     own, found = recording.of("init", 0), _Places()
     for key in recording.flow():
         if key.stage == "forward" and key.tensor not in own and (match := PLACE.match(key.tensor)):
-            shape = recording.of(*key[:2])[key.tensor].shape
-            found.setdefault(key.tensor, _Seen(match["layer"], match["what"], shape))
+            array = recording.of(*key[:2])[key.tensor]
+            found.setdefault(key.tensor, _Seen(match["layer"], match["what"], array))
     return found

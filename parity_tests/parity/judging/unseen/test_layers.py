@@ -7,7 +7,7 @@ import pytest
 
 from parity.errors import NotCheckable
 from parity.judging.unseen.layers import Unshown, unshown
-from parity.recording import FRAMEWORKS, Framework, Recording
+from parity.recording import FRAMEWORKS, Array, Framework, Recording
 from parity_tests.parity.made_verdicts import provenance
 
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
@@ -144,6 +144,29 @@ def shaped(torch: tuple[int, ...], jax: tuple[int, ...], *names: str) -> Unshown
     for framework, shape in zip(FRAMEWORKS, (torch, jax), strict=True):
         recordings[framework].add("forward", 0, {name: np.zeros(shape) for name in names})
     return unshown(recordings, frozenset(), frozenset())
+
+
+IMAGES = np.arange(128.0).reshape(2, 4, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("jax", "told"),
+    [
+        (np.moveaxis(IMAGES, 1, -1) + 1e-13, LAST),
+        (np.moveaxis(IMAGES, -1, 1) + 1e-13, BEHIND),
+        # As they are, and otherwise than in any layout that a module of one's own may have.
+        (IMAGES + 1e-13, ""),
+        (IMAGES.swapaxes(1, 2), ""),
+        (np.moveaxis(IMAGES, 1, -1) + 1e-3, ""),
+    ],
+)
+def test_of_images_with_as_many_channels_as_pixels_the_numbers_tell_the_layout(jax: Array, told: str) -> None:
+    recordings = sides(BOTH, BOTH)
+    for framework, image in zip(FRAMEWORKS, (IMAGES, jax), strict=True):
+        recordings[framework].add("forward", 0, {"block.input": image, "block.output": np.zeros((2, 4, 4, 4))})
+    found = unshown(recordings, frozenset(), frozenset())
+    assert found.tensors == ({"block.input", "block.output"} if told else set())
+    assert [line.startswith(told) for line in found.listed] == ([True] if told else [])
 
 
 def test_what_has_another_shape_on_each_side_is_told_and_not_compared() -> None:
