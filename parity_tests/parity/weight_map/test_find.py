@@ -141,31 +141,6 @@ def test_a_square_of_the_users_own_is_asked_about_and_other_parameters_are_not()
     assert found == {"proj": "proj", "class_token": "cls", "pos_embedding": "pos"}
 
 
-IMAGES_AND_KERNELS = {
-    "a learned constant": ((1, 5, 4, 4), (1, 4, 4, 5), "permute 0 2 3 1"),
-    "one without examples": ((5, 4, 3), (4, 3, 5), "permute 1 2 0"),
-    "a kernel of a modulated convolution": ((6, 5, 3, 3), (3, 3, 5, 6), "permute 2 3 1 0"),
-    "one over time": ((6, 5, 3), (3, 5, 6), "permute 2 1 0"),
-    "left as it is": ((6, 5, 3, 3), (6, 5, 3, 3), ""),
-}
-
-
-@pytest.mark.parametrize("name", IMAGES_AND_KERNELS)
-def test_an_image_or_a_kernel_of_the_users_own_has_its_channels_last(name: str) -> None:
-    of_torch, of_jax, steps = IMAGES_AND_KERNELS[name]
-    found = find(torch({"m": own(const=of_torch)}), jax({"m": own(const=of_jax)}))
-    assert " ".join(map(str, found.entries[0].steps)) == steps
-    # Another name says nothing of what is in it, and another order of the axes is nobody's habit.
-    for other in (own(style=of_jax), own(const=(*of_jax[:-1], of_jax[-1] + 1))):
-        if steps:
-            assert "m.const" in refusal(torch({"m": own(const=of_torch)}), jax({"m": other}))
-
-
-def test_an_image_that_may_have_either_layout_is_asked_about() -> None:
-    said = refusal(torch({"m": own(const=(5, 4, 4))}), jax({"m": own(const=(4, 4, 5))}))
-    assert '"m.const": "m.const: permute 2 1 0" or "m.const": "m.const: permute 1 2 0"' in said
-
-
 def test_a_parameter_may_have_moved_to_another_module() -> None:
     of_torch = torch({"": own(class_token=(1, 1, 4)), "encoder": own(pos=(1, 5, 4)), "encoder.fc": linear(4, 3)})
     of_jax = jax({"": own(cls=(4,), positions=(5, 4)), "fc": jax_linear(4, 3)})

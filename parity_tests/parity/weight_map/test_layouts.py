@@ -16,7 +16,9 @@ from flax import nnx
 from torch import nn
 
 from parity.errors import NotCheckable
+from parity.weight_map.find import find
 from parity.weight_map.weight_map import Layer
+from parity_tests.parity.weight_map import made_outlines as made
 from parity_tests.parity.weight_map.both import carried, drawn, filled, mapped, outputs_agree, shaped
 
 F64: dict[str, Any] = {"param_dtype": jnp.float64}
@@ -313,3 +315,28 @@ def test_a_transposed_convolution_in_groups_has_no_twin_in_flax() -> None:
     twin = shaped(lambda rngs: nnx.ConvTranspose(4, 4, (3,), rngs=rngs, **F64))
     with pytest.raises(NotCheckable, match="no JAX leaf for weight"):
         mapped(nn.ConvTranspose1d(4, 4, 3, groups=2), twin)
+
+
+IMAGES_AND_KERNELS = {
+    "a learned constant": ((1, 5, 4, 4), (1, 4, 4, 5), "permute 0 2 3 1"),
+    "one without examples": ((5, 4, 3), (4, 3, 5), "permute 1 2 0"),
+    "a kernel of a modulated convolution": ((6, 5, 3, 3), (3, 3, 5, 6), "permute 2 3 1 0"),
+    "one over time": ((6, 5, 3), (3, 5, 6), "permute 2 1 0"),
+    "left as it is": ((6, 5, 3, 3), (6, 5, 3, 3), ""),
+    "one of two": ((5, 4, 4), (4, 4, 5), '"const: permute 2 1 0" or "const": "const: permute 1 2 0"'),
+    "of an order that nobody has": ((6, 5, 3, 3), (5, 3, 3, 6), "no JAX leaf for const"),
+}
+
+
+@pytest.mark.parametrize("name", IMAGES_AND_KERNELS)
+def test_an_image_or_a_kernel_of_the_users_own_has_its_channels_last(name: str) -> None:
+    of_torch, of_jax, says = IMAGES_AND_KERNELS[name]
+    sides = made.torch({"": made.own(const=of_torch)}), made.jax({"": made.own(const=of_jax)})
+    if says and not says.startswith("permute"):
+        with pytest.raises(NotCheckable, match=says):
+            find(*sides)
+        return
+    assert " ".join(map(str, find(*sides).entries[0].steps)) == says
+    if says:  # what has another name may be anything
+        with pytest.raises(NotCheckable, match="no JAX leaf for const"):
+            find(sides[0], made.jax({"": made.own(style=of_jax)}))

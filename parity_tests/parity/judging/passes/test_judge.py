@@ -160,6 +160,63 @@ def test_a_gradient_that_only_begins_null_is_no_difference_and_a_wrong_step_stil
     assert "null gradient in the first steps: backward shift" in verdict.listed
 
 
+class Cancelling(torch.nn.Module):
+    """A linear layer, whose parameters alone are asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.randn(3, 2))
+        self.bias = torch.nn.Parameter(torch.zeros(3))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.linear(inputs, self.weight, self.bias)
+
+
+SHARES = np.array([[0.1, 1, 1], [0.2, 2, 1], [-0.3, 3, 1]])
+"""What the loss hands back: in the first entry of the bias it adds up to rounding, in another order to another one."""
+
+
+def cancelling(seed: int, steps: int) -> list[Arrays]:
+    numbers = np.random.default_rng(seed)
+    return [{"inputs": numbers.standard_normal((3, 2)), "shares": SHARES} for _ in range(steps)]
+
+
+@pytest.mark.parametrize("wrong", [{}, {"eps": 1e-7}, {"learning_rate": 0.11}, {"b1": 0.8}])
+def test_a_gradient_that_is_null_in_an_entry_is_no_difference_and_a_wrong_step_still_is(wrong: Any) -> None:
+    def predict(parameters: Any, batch: Any) -> Any:
+        return batch["inputs"] @ parameters["weight"].T + parameters["bias"]
+
+    def loss(parameters: Any, batch: Any) -> Any:
+        one_by_one = zip(batch["inputs"], batch["shares"], strict=True)
+        return sum((x @ parameters["weight"].T + parameters["bias"]) @ shares for x, shares in one_by_one)
+
+    pair = Pair(
+        name="cancelling",
+        torch={
+            "model": Cancelling,
+            "loss": lambda model, batch: (model(batch["inputs"]) * batch["shares"]).sum(),
+            "predict": lambda model, batch: model(batch["inputs"]),
+            "optimizer": lambda parameters: torch.optim.Adam(parameters, lr=0.1),
+        },
+        jax={
+            "model": lambda rngs: {"weight": jnp.zeros((3, 2)), "bias": jnp.zeros(3)},
+            "loss": loss,
+            "predict": predict,
+            "optimizer": lambda: optax.adam(**({"learning_rate": 0.1} | wrong)),
+        },
+        batches=cancelling,
+        steps=2,
+        scored=lambda seed: {"held out": cancelling(seed + 1, 1)[0]},
+    )  # fmt: skip
+    verdict = check(pair, dtypes=("float64",))
+    if wrong:
+        assert verdict.first_difference is not None
+        assert verdict.first_difference.comparison.key.stage == "update"
+        return
+    assert verdict.outcome == "agree", verdict.first_difference or [stage.reason for stage in verdict.stages]
+    assert any("rests on numbers of a gradient that are nothing but rounding" in line for line in verdict.listed)
+
+
 @pytest.mark.parametrize("name", ["shift", "weight"])
 def test_a_wrong_step_of_a_parameter_is_caught_whether_or_not_its_gradient_is_null(name: str) -> None:
     verdict = verdict_of(name)
