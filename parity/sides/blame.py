@@ -23,6 +23,11 @@ MADE_IN_FLOAT32 = (
     "take the dtype of what it meets, such as `.to(x.dtype)` or `.astype(x.dtype)`"
 )
 
+WHOLE_NUMBERS = (
+    "in the float64 run JAX's whole numbers are int64 by default, as under jax_enable_x64, and int32 only where it is "
+    "written out: take the dtype of what they meet, such as `jnp.asarray(0, index.dtype)`"
+)
+
 
 @contextmanager
 def blame(framework: Framework, part: str, dtype: Dtype | None = None) -> Iterator[None]:
@@ -52,6 +57,8 @@ def watched(
 
 def likely_cause(error: Exception, dtype: Dtype | None) -> str:
     """What the likely cause of an error in a run of `dtype` is, after a semicolon; empty where it is no such error."""
+    if dtype == "float64" and _of_two_whole_dtypes(error):
+        return f"; {WHOLE_NUMBERS}"
     words = re.findall(r"\b(?:float(?:32|64)?|double)\b", str(error), re.IGNORECASE)
     if dtype is None or {_WORDS[word.lower()] for word in words} != {"float32", "float64"}:
         return ""
@@ -62,6 +69,11 @@ def likely_cause(error: Exception, dtype: Dtype | None) -> str:
     if dtype == "float32":
         return f"; the float64 run did not fail, and this may be why: {KEEPS}"
     return f"; {MADE_IN_FLOAT32}" if dtype == "float64" else ""
+
+
+def _of_two_whole_dtypes(error: Exception) -> bool:
+    """Whether JAX was handed whole numbers of two dtypes; torch, which says the same of what it takes, has one."""
+    return isinstance(error, TypeError) and all(re.search(rf"\b{word}\b", str(error)) for word in ("int32", "int64"))
 
 
 def _constants(traceback: TracebackType | None, dtype: str) -> Iterator[str]:

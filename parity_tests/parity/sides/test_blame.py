@@ -10,7 +10,7 @@ import torch
 
 from parity.errors import NotCheckable
 from parity.recording import FRAMEWORKS, Dtype
-from parity.sides.blame import KEEPS, MADE_IN_FLOAT32, blame, likely_cause
+from parity.sides.blame import KEEPS, MADE_IN_FLOAT32, WHOLE_NUMBERS, blame, likely_cause
 from parity_tests.parity.tiny import live
 from parity_tests.parity.tiny_draws import batches, draw_parameters
 
@@ -65,6 +65,17 @@ def test_without_such_a_variable_the_first_run_says_what_to_do_about_float32() -
 @pytest.mark.parametrize("message", ["shapes do not match", "float32 is not supported", "a floating double float64"])
 def test_other_errors_are_left_as_they_are(message: str) -> None:
     assert likely_cause(raised(message, TABLE=torch.ones(2, dtype=torch.float64)), "float32") == ""
+
+
+def test_whole_numbers_of_two_dtypes_are_told_in_the_run_that_has_them() -> None:
+    with jax.enable_x64(True):
+        queue, pointer = jax.numpy.ones((4, 8)), jax.numpy.zeros((), jax.numpy.int32)
+        with pytest.raises(TypeError) as caught:
+            jax.lax.dynamic_update_slice(queue, queue[:, :2], (0, pointer))
+    assert likely_cause(caught.value, "float64") == f"; {WHOLE_NUMBERS}"
+    assert likely_cause(caught.value, "float32") == ""
+    said = "index_select(): Expected dtype int32 or int64 for index"
+    assert likely_cause(raised(said), "float64") == ""
 
 
 def test_outside_of_a_run_nothing_is_said() -> None:
