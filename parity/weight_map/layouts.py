@@ -32,7 +32,8 @@ class Layouts:
             Undecided: several do, and neither kinds nor names say which.
         """
         name, start, end = torch.part.name, torch.part.shape, jax.part.shape
-        if how := self._told.get(name):
+        flattened = self._flattened.get(name)
+        if how := self._told.get(name) or (flattened and self._as_its_weight(name, of)):
             return how.steps(name, start, end)
         found = self._candidates(torch, of, jax, jax_of)
         fitting = list(dict.fromkeys(steps for steps in found if shape_through(steps, start) == end))
@@ -41,10 +42,18 @@ class Layouts:
         if len(fitting) > 1:
             words = [_words(steps) for steps in fitting]
             raise Undecided(_ask(torch, jax, words), tuple(words))
-        if flattened := self._flattened.get(name):
+        if flattened:
             words = flattened.words()
             raise Undecided(_ask(torch, jax, words, flattened.why), tuple(words))
         return fitting[0]
+
+    def _as_its_weight(self, name: str, of: Node) -> How | None:
+        """How a vector of a layer is laid out by what is told of the layer's weight; None where that says nothing."""
+        weight = self._told.get(f"{name.rpartition('.')[0]}.weight")
+        verb, _, numbers = weight.words.partition(" ") if weight else ("", "", "")
+        if verb == "unflatten" or (verb == "flatten" and of.family == NORM):
+            return How(f"flatten {numbers}")
+        return How("as is") if weight and weight.words in ("as is", "transpose") else None
 
     def _candidates(self, torch: Leaf, of: Node, jax: Leaf, jax_of: Node) -> list[Steps]:
         start, end = torch.part.shape, jax.part.shape

@@ -14,7 +14,16 @@ from parity.errors import NotCheckable
 from parity.weight_map.find import find
 from parity.weight_map.flatten import flattened
 from parity_tests.parity.weight_map.both import carried, drawn, filled, mapped, outputs_agree, shaped
-from parity_tests.parity.weight_map.made_outlines import Layer, batch_norm, conv, jax_conv, jax_linear, linear, norm
+from parity_tests.parity.weight_map.made_outlines import (
+    Layer,
+    batch_norm,
+    conv,
+    jax_batch_norm,
+    jax_conv,
+    jax_linear,
+    linear,
+    norm,
+)
 from parity_tests.parity.weight_map.made_outlines import jax as jax_outline
 from parity_tests.parity.weight_map.made_outlines import torch as outline
 
@@ -148,9 +157,34 @@ class Generator(nnx.Module):
         return self.conv(self.fc(codes).reshape(-1, 3, 2, 3)).reshape(len(codes), -1, 2)
 
 
-def test_outputs_that_become_channels_are_told_with_their_bias() -> None:
+@pytest.mark.parametrize("bias", [{"fc.bias": "flatten 3 3 2"}, {}])
+def test_outputs_that_become_channels_are_told_with_their_bias_or_by_the_weight(bias: dict[str, str]) -> None:
     with jax.enable_x64(True):
         model, twin = TorchGenerator(), shaped(Generator)
-        told = {"fc.weight": "unflatten 3 3 2", "fc.bias": "flatten 3 3 2"}
+        told = {"fc.weight": "unflatten 3 3 2"} | bias
         leaves = carried(mapped(model, twin, told), drawn(model))
         assert outputs_agree(model, filled(twin, leaves), np.random.default_rng(1).normal(size=(5, 4)))
+
+
+BESIDE = {
+    "transpose": ("fc", linear(5, 24), jax_linear(5, 24), ""),
+    "unflatten 6 2 2": ("fc", linear(5, 24), jax_linear(5, 24), "reshape 6 2 2 permute 1 2 0 reshape 24"),
+    "flatten 6 3 3": (
+        "bn",
+        batch_norm(54, "BatchNorm1d"),
+        jax_batch_norm(54),
+        "reshape 6 3 3 permute 1 2 0 reshape 54",
+    ),
+}
+
+
+@pytest.mark.parametrize("line", BESIDE)
+def test_what_is_told_of_a_weight_goes_for_the_vectors_of_its_layer(line: str) -> None:
+    name, layer, twin, steps = BESIDE[line]
+    layers, twins = {name: layer, "c": conv(6, 6, 3, 3)}, {name: twin, "c": jax_conv(6, 6, 3, 3)}
+    if name == "bn":
+        layers, twins = dict(reversed(layers.items())), dict(reversed(twins.items()))
+    found = find(outline(layers), jax_outline(twins), {f"{name}.weight": line})
+    of_layer = {e.torch.name: " ".join(map(str, e.steps)) for e in found.entries if e.torch.name.startswith(name)}
+    assert len(of_layer) == (4 if name == "bn" else 2)
+    assert {said for own, said in of_layer.items() if own != f"{name}.weight"} == {steps}
