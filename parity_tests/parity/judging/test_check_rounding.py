@@ -81,3 +81,54 @@ def test_steps_that_adam_makes_of_rounding_are_judged_in_lockstep(jax_side: dict
     else:
         assert verdict.outcome == "agree", str(verdict.first_difference)
         assert any("rests on numbers of a gradient that are nothing but rounding" in line for line in verdict.listed)
+
+
+class Embedded(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Embedding(6, 4), nn.Linear(4, 3)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        found: Tensor = self.head(self.embed(tokens).mean(1))
+        return found
+
+
+class EmbeddedTwin(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.embed, self.head = nnx.Embed(6, 4, rngs=rngs), nnx.Linear(4, 3, rngs=rngs)
+
+    def __call__(self, tokens: jax.Array) -> jax.Array:
+        return self.head(self.embed(tokens).mean(1))
+
+
+def by_turns(seed: int, steps: int) -> list[Arrays]:
+    """Tokens of which every second batch has the other half: where it has none, the gradient is 0."""
+    generator = np.random.default_rng(seed)
+    return [
+        {"inputs": generator.integers(0, 3, (5, 2)) + 3 * (step % 2), "y": generator.random((5, 3)) + 0.1}
+        for step in range(steps)
+    ]
+
+
+def skipping(given: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Moves nothing where the gradient is 0, as an optimizer of sparse gradients does: the planted mistake."""
+
+    def update(slopes: Any, state: Any, parameters: Any = None) -> tuple[Any, Any]:
+        updates, state = given.update(slopes, state, parameters)
+        return jax.tree.map(lambda update, slope: jnp.where(slope == 0, 0, update), updates, slopes), state
+
+    return optax.GradientTransformation(given.init, update)
+
+
+@pytest.mark.parametrize(("around", "outcome"), [(lambda given: given, "agree"), (skipping, "differ")])
+def test_a_step_that_is_left_out_where_the_gradient_is_zero_is_a_difference(around: Any, outcome: str) -> None:
+    """All that differs has a gradient of 0, as where rounding moved it, and lockstep tells the two apart."""
+    verdict = checked(
+        Embedded, EmbeddedTwin, batches=by_turns, steps=3, scored=lambda seed: {"held": by_turns(seed, 1)[0]},
+        torch={"loss": torch_loss, "optimizer": lambda p: torch.optim.Adam(p, lr=0.01), "predict": predict},
+        jax={"loss": jax_loss, "optimizer": lambda: around(optax.adam(0.01)), "predict": predict},
+    )  # fmt: skip
+    assert verdict.outcome == outcome, str(verdict.first_difference)
+    if outcome == "differ":
+        assert first_of(verdict) == "embed.weight"
+        assert any("rests on numbers of a gradient that are nothing but rounding" in line for line in verdict.listed)
