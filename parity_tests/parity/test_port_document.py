@@ -44,6 +44,7 @@ PLANTED = {
     ),
     "the torch side's loss (mymodel:loss) failed: KeyError: 'images'": ("images=", "pictures="),
     "this is the float64 run, and something is in float32": ("mymodel:loss", "low:loss"),
+    "in the float64 run JAX's whole numbers are int64": ("myport:loss", "pointer:loss"),
     "the weight map cannot be found: no JAX leaf for": ("myport:Net", "fewer:Net"),
     "may become head.kernel [256, 10] in more than one way": ('"head.weight": "head.kernel: flatten 16 4 4"', ""),
     "torch has neither a tensor nor a module of that name": ('"head.weight"', '"haed.weight"'),
@@ -54,6 +55,13 @@ PLANTED = {
 BESIDE = {
     "faulty.py": "def",
     "low.py": "def loss(model, batch): return model(batch['images'].float()).sum()",
+    "pointer.py": """
+import jax
+import jax.numpy as jnp
+def loss(model, batch):
+    start = jnp.zeros((), jnp.int32), 0
+    return jax.lax.dynamic_update_slice(model(batch['images']), jnp.zeros((1, 10)), start).sum()
+""",
     "fewer.py": """
 from flax import nnx
 import myport
